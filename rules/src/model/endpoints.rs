@@ -1,0 +1,54 @@
+//! An EndpointSlice as the rules see it.
+
+use super::{Family, ObjectName, Protocol};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// An EndpointSlice with a `kubernetes.io/service-name` label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// `metadata.namespace` and `metadata.name`.
+    pub name: ObjectName,
+    /// The Service named by the label, in the slice's own namespace.
+    pub service: ObjectName,
+    /// `addressType`; FQDN slices never become one of these.
+    pub family: Family,
+    /// `ports`, those with a port number other than 0.
+    pub ports: Vec<EndpointPort>,
+    /// `endpoints`.
+    pub endpoints: Vec<Endpoint>,
+    /// The `endpoints.kubernetes.io/last-change-trigger-time` annotation, in
+    /// milliseconds since the epoch.
+    pub last_change_trigger: Option<i64>,
+}
+
+/// One of an EndpointSlice's `ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointPort {
+    /// `name`, empty if it is the empty string (a missing name is dropped, as
+    /// upstream does).
+    pub name: Arc<str>,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`, never 0.
+    pub port: u16,
+}
+
+/// One of an EndpointSlice's `endpoints`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The first of `addresses`; upstream never uses the others.
+    pub address: IpAddr,
+    /// `nodeName`.
+    pub node: Option<Arc<str>>,
+    /// `conditions.ready`, true if unset.
+    pub ready: bool,
+    /// `conditions.serving`, true if unset.
+    pub serving: bool,
+    /// `conditions.terminating`, false if unset.
+    pub terminating: bool,
+    /// `hints.forZones[].name`.
+    pub zone_hints: Box<[Arc<str>]>,
+    /// `hints.forNodes[].name`.
+    pub node_hints: Box<[Arc<str>]>,
+}

@@ -1,0 +1,57 @@
+//! A Service as the rules see it.
+
+use super::{ObjectName, Protocol};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// `internalTrafficPolicy` or `externalTrafficPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TrafficPolicy {
+    /// Every ready endpoint of the Service.
+    #[default]
+    Cluster,
+    /// Endpoints on this node only.
+    Local,
+}
+
+/// A Service with at least one cluster IP (headless and ExternalName Services
+/// never become one of these).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// `metadata.namespace` and `metadata.name`.
+    pub name: ObjectName,
+    /// `metadata.creationTimestamp`, seconds since the epoch; 0 if absent.
+    /// The older of two Services that claim one frontend keeps it.
+    pub created: i64,
+    /// `spec.clusterIPs`, at most one of each family.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.externalIPs`, either family.
+    pub external_ips: Vec<IpAddr>,
+    /// `status.loadBalancer.ingress[].ip` of those with `ipMode` unset or VIP.
+    pub load_balancer_ips: Vec<IpAddr>,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_policy: TrafficPolicy,
+    /// `spec.externalTrafficPolicy`.
+    pub external_policy: TrafficPolicy,
+    /// `spec.healthCheckNodePort`, only for type LoadBalancer with external
+    /// policy Local and a port other than 0.
+    pub health_check_node_port: Option<u16>,
+    /// Type NodePort or LoadBalancer. Decides whether a Service without any
+    /// external frontend yet counts in the `external` no-local-endpoints metric.
+    pub external_type: bool,
+}
+
+/// One of `spec.ports`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// `name`, empty if unset. Matched with the EndpointSlice port's name.
+    pub name: Arc<str>,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`, never 0.
+    pub port: u16,
+    /// `nodePort`, `None` if 0 or unset.
+    pub node_port: Option<u16>,
+}

@@ -1,0 +1,1 @@
+//! The ruleset as text that `nft -f` loads.

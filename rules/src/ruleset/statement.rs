@@ -1,0 +1,90 @@
+//! What rules are made of: only the matches and actions the product needs.
+
+use super::{SetId, Verdict};
+use ipnet::IpNet;
+use std::sync::Arc;
+
+/// One end of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// `saddr`.
+    Source,
+    /// `daddr`.
+    Destination,
+}
+
+/// A packet field that is concatenated into a lookup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// `ip saddr` or `ip daddr` (`ip6` in the other family).
+    Address(Side),
+    /// `meta l4proto`.
+    Protocol,
+    /// `th dport`.
+    Port,
+}
+
+/// A match or an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// `ct state new`.
+    CtStateNew,
+    /// `ct status dnat`: the connection was translated.
+    CtStatusDnat,
+    /// `fib saddr type local` or `fib daddr type local`.
+    FibLocal(Side),
+    /// `ip saddr 10.0.0.0/8`, with `!=` if `negated`. The prefix is of the
+    /// table's family; a /32 or /128 prints and compares as a plain address.
+    Address {
+        /// Which address.
+        side: Side,
+        /// The range.
+        prefix: IpNet,
+        /// Match what is outside.
+        negated: bool,
+    },
+    /// `iifname "cni0"`, or `iifname "cali*"` if `wildcard`; `!=` if `negated`.
+    InputInterface {
+        /// The name or its beginning, at most 15 bytes.
+        name: Arc<str>,
+        /// `name` is a beginning.
+        wildcard: bool,
+        /// Match the others.
+        negated: bool,
+    },
+    /// `ip daddr . meta l4proto @set`.
+    InSet {
+        /// The key's fields.
+        key: &'static [Header],
+        /// The set.
+        set: SetId,
+    },
+    /// `ip daddr . meta l4proto . th dport vmap @map`.
+    VerdictMap {
+        /// The key's fields.
+        key: &'static [Header],
+        /// The map.
+        map: SetId,
+    },
+    /// `meta mark & BIT != 0x00000000`.
+    MarkHas(u32),
+    /// `meta mark set meta mark | BIT`.
+    MarkOr(u32),
+    /// `meta mark set meta mark ^ BIT`.
+    MarkXor(u32),
+    /// `masquerade fully-random`.
+    Masquerade,
+    /// `reject`: ICMP port unreachable, for TCP too, as upstream does.
+    Reject,
+    /// `dnat ip to KEY . numgen random mod MODULUS map @map`.
+    Dnat {
+        /// The key's fields before the random index.
+        key: &'static [Header],
+        /// How many endpoints the frontend has.
+        modulus: u32,
+        /// The map from key and index to address and port.
+        map: SetId,
+    },
+    /// A verdict: `drop`, `goto CHAIN` or `jump CHAIN`.
+    Verdict(Verdict),
+}

@@ -1,0 +1,34 @@
+//! A change of one family's table that lands whole or not at all.
+
+use super::{Chain, ChainId, Element, SetId};
+use crate::model::Family;
+
+/// One step of a transaction. Steps are in an order that the kernel accepts:
+/// objects before what refers to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Make sure there is an empty table: add it, delete it with all that it
+    /// holds (ours or upstream's), add it again.
+    ReplaceTable,
+    /// Add a set or map, with its comment.
+    AddSet(SetId),
+    /// Add a chain with its comment and hook, then its rules.
+    AddChain(Chain),
+    /// Remove all rules of an existing chain and add these.
+    RefillChain(Chain),
+    /// Delete a chain with its rules.
+    DeleteChain(ChainId),
+    /// Delete elements, found by their keys.
+    DeleteElements(SetId, Vec<Element>),
+    /// Add elements.
+    AddElements(SetId, Vec<Element>),
+}
+
+/// An ordered list of steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The table's family.
+    pub family: Family,
+    /// The steps.
+    pub ops: Vec<Op>,
+}

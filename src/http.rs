@@ -1,0 +1,1 @@
+//! HTTP servers: health, metrics, and one per healthCheckNodePort.
