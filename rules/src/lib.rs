@@ -2,16 +2,26 @@
 //! which policy, as which nftables objects, and what changes between two
 //! states. Pure and synchronous: no clock, no input, no output.
 //!
-//! The flow is one way: [`model`] objects go into a [`State`], which marks
-//! Services dirty; a [`Planner`] turns the dirty ones into a [`Transaction`]
-//! over typed [`ruleset`] objects, which the kernel or the printer renders.
+//! The flow is one way: [`model`] objects come as [`Event`]s into a [`State`],
+//! which marks Services dirty; a [`Planner`] turns the dirty ones into a
+//! [`ruleset::Transaction`], which a [`Kernel`] takes or [`print`] renders.
 
+pub mod fake;
 pub mod model;
-pub mod ruleset;
 pub mod print;
+pub mod ruleset;
 
+mod base;
+mod config;
 mod event;
 mod kernel;
+mod plan;
+mod planner;
+mod select;
+mod state;
 
+pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
 pub use kernel::{Kernel, Refusal};
+pub use planner::{Pending, Planner, Summary};
+pub use state::{Applied, State, Trigger};

@@ -43,14 +43,25 @@ impl fmt::Display for ChainId {
         let prefix = |nodeport: bool| if nodeport { "nodeport-" } else { "" };
         match *self {
             Self::Fixed(name) => f.write_str(name),
-            Self::Cluster { endpoints, masquerade, nodeport } => {
+            Self::Cluster {
+                endpoints,
+                masquerade,
+                nodeport,
+            } => {
                 let marked = if masquerade { "masquerade-" } else { "" };
                 write!(f, "{}{marked}cluster-{endpoints}", prefix(nodeport))
             }
-            Self::Local { endpoints, nodeport } => {
+            Self::Local {
+                endpoints,
+                nodeport,
+            } => {
                 write!(f, "{}local-{endpoints}", prefix(nodeport))
             }
-            Self::ExternalLocal { local, all, nodeport } => {
+            Self::ExternalLocal {
+                local,
+                all,
+                nodeport,
+            } => {
                 write!(f, "{}local-{local}-of-{all}", prefix(nodeport))
             }
         }

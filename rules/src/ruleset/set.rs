@@ -121,8 +121,12 @@ impl SetId {
             Self::NodeportEndpoints => "node port . n : its n-th endpoint",
             Self::LocalEndpoints => "frontend . n : its n-th endpoint on this node",
             Self::NodeportLocalEndpoints => "node port . n : its n-th endpoint on this node",
-            Self::NoEndpoints => "frontends without endpoints: reject; policy Local without local ones: drop",
-            Self::NodeportNoEndpoints => "node ports without endpoints: reject; policy Local without local ones: drop",
+            Self::NoEndpoints => {
+                "frontends without endpoints: reject; policy Local without local ones: drop"
+            }
+            Self::NodeportNoEndpoints => {
+                "node ports without endpoints: reject; policy Local without local ones: drop"
+            }
             Self::ClusterIps => "cluster IPs of all Services",
             Self::NodeportIps => "addresses that answer node ports",
             Self::Hairpin => "endpoints on this node that reach themselves through a Service",

@@ -1,0 +1,97 @@
+//! What the operator chose, as far as the rules depend on it.
+
+use crate::model::Family;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How a packet is recognised as one from a pod of this node.
+/// `detectLocalMode` of KubeProxyConfiguration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LocalDetector {
+    /// Nothing counts as local: no masquerade of outside sources, no short
+    /// circuit for pods. Upstream's behaviour when a family has no CIDR.
+    #[default]
+    None,
+    /// The source address is in this range (`ClusterCIDR`, `NodeCIDR`).
+    Source(IpNet),
+}
+
+/// Which local addresses answer node ports. `nodePortAddresses` of
+/// KubeProxyConfiguration, after its keywords are resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NodeportAddresses {
+    /// Every local address but the loopback ones.
+    #[default]
+    All,
+    /// The local addresses in these ranges, again without the loopback ones.
+    Within(Vec<IpNet>),
+}
+
+impl NodeportAddresses {
+    /// Resolves configured ranges for one family: none of the family, or one
+    /// of length zero, means all (reference: section 5.8).
+    pub fn from_ranges(family: Family, ranges: &[IpNet]) -> Self {
+        let own: Vec<IpNet> = ranges
+            .iter()
+            .copied()
+            .filter(|range| Family::of(range.addr()) == family)
+            .collect();
+        if own.is_empty() || own.iter().any(|range| range.prefix_len() == 0) {
+            Self::All
+        } else {
+            Self::Within(own)
+        }
+    }
+
+    /// Chooses from the node's interface addresses of the family; `None` when
+    /// all of them answer and no list is kept.
+    pub fn choose(&self, family: Family, local: &[IpAddr]) -> Option<Vec<IpAddr>> {
+        let Self::Within(ranges) = self else {
+            return None;
+        };
+        let mut chosen: Vec<IpAddr> = local
+            .iter()
+            .copied()
+            .filter(|address| Family::of(*address) == family && !address.is_loopback())
+            .filter(|address| ranges.iter().any(|range| range.contains(address)))
+            .collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        Some(chosen)
+    }
+}
+
+/// Settings of one family's rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The family.
+    pub family: Family,
+    /// This node's name, lower case; endpoints with it are local.
+    pub node_name: Arc<str>,
+    /// The packet mark for masquerade: `1 << nftables.masqueradeBit`.
+    pub masquerade_mark: u32,
+    /// `masqueradeAll`: masquerade everything sent to a cluster IP.
+    pub masquerade_all: bool,
+    /// How local pods are recognised.
+    pub local_detector: LocalDetector,
+    /// Which addresses answer node ports.
+    pub nodeport_addresses: NodeportAddresses,
+}
+
+impl Config {
+    /// Upstream's default masquerade bit, 14.
+    pub const DEFAULT_MASQUERADE_MARK: u32 = 1 << 14;
+
+    /// Upstream's defaults, all local addresses answering node ports.
+    pub fn new(family: Family, node_name: impl Into<Arc<str>>) -> Self {
+        Self {
+            family,
+            node_name: node_name.into(),
+            masquerade_mark: Self::DEFAULT_MASQUERADE_MARK,
+            masquerade_all: false,
+            local_detector: LocalDetector::None,
+            nodeport_addresses: NodeportAddresses::All,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A kernel for tests that refuses what the real one refuses.
+
+use crate::kernel::{Kernel, Refusal};
+use crate::model::Family;
+use crate::print;
+use crate::ruleset::{
+    Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
+};
+use std::collections::BTreeMap;
+
+/// One family's table as plain maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FakeKernel {
+    /// Sets with their elements.
+    pub sets: BTreeMap<SetId, BTreeMap<Key, Element>>,
+    /// Chains with their rules.
+    pub chains: BTreeMap<ChainId, Chain>,
+    /// How many transactions it took.
+    pub applied: usize,
+}
+
+impl FakeKernel {
+    /// No table yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn step(&mut self, family: Family, op: &Op) -> Result<(), Refusal> {
+        let refuse = |attempted: String, reason: &str| Refusal {
+            family: family.nft(),
+            attempted,
+            reason: reason.to_owned(),
+        };
+        match op {
+            Op::ReplaceTable => {
+                self.sets.clear();
+                self.chains.clear();
+            }
+            Op::AddSet(set) => {
+                self.sets.entry(*set).or_default();
+            }
+            Op::AddChain(chain) | Op::RefillChain(chain) => {
+                let attempted = format!("add chain {}", chain.id);
+                if matches!(op, Op::RefillChain(_)) && !self.chains.contains_key(&chain.id) {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                if !self.knows_all_of(chain) {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                self.chains.insert(chain.id, chain.clone());
+            }
+            Op::DeleteChain(chain) => {
+                let attempted = format!("delete chain {chain}");
+                if self.is_used(*chain) {
+                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                }
+                if self.chains.remove(chain).is_none() {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+            }
+            Op::DeleteElements(set, elements) => {
+                for element in elements {
+                    let known = self.sets.get_mut(set);
+                    if known.and_then(|own| own.remove(&element.key)).is_none() {
+                        let text = print::element(*set, family, element);
+                        let attempted = format!("delete element {text} from {set}");
+                        return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    }
+                }
+            }
+            Op::AddElements(set, elements) => {
+                for element in elements {
+                    let attempted = || {
+                        format!(
+                            "add element {} to {set}",
+                            print::element(*set, family, element)
+                        )
+                    };
+                    if let Some(Value::Verdict(Verdict::Goto(chain))) = element.value
+                        && !self.chains.contains_key(&chain)
+                    {
+                        return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
+                    }
+                    let Some(own) = self.sets.get_mut(set) else {
+                        return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
+                    };
+                    if own.insert(element.key, element.clone()).is_some() {
+                        return Err(refuse(attempted(), "File exists (EEXIST)"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn knows_all_of(&self, chain: &Chain) -> bool {
+        chain
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.statements)
+            .all(|statement| match statement {
+                Statement::Verdict(Verdict::Goto(next) | Verdict::Jump(next)) => {
+                    self.chains.contains_key(next)
+                }
+                Statement::InSet { set, .. }
+                | Statement::VerdictMap { map: set, .. }
+                | Statement::Dnat { map: set, .. } => self.sets.contains_key(set),
+                _ => true,
+            })
+    }
+
+    fn is_used(&self, chain: ChainId) -> bool {
+        let goes = |verdict: &Verdict| matches!(verdict, Verdict::Goto(next) | Verdict::Jump(next) if *next == chain);
+        let by_rule = self.chains.values().flat_map(|own| &own.rules).any(|rule| {
+            rule.statements
+                .iter()
+                .any(|s| matches!(s, Statement::Verdict(v) if goes(v)))
+        });
+        let by_element = self.sets.values().flat_map(BTreeMap::values).any(
+            |element| matches!(&element.value, Some(Value::Verdict(verdict)) if goes(verdict)),
+        );
+        by_rule || by_element
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
+        let mut next = self.clone();
+        for op in &transaction.ops {
+            next.step(transaction.family, op)?;
+        }
+        next.applied += 1;
+        *self = next;
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Reference counts of what Services share: cluster IPs (one element for all
+//! ports), hairpin entries (one endpoint behind two Services), shared chains.
+
+use crate::base;
+use crate::config::Config;
+use crate::ruleset::{ChainId, Element, Key, SetId, Value, Verdict};
+use std::collections::{BTreeMap, HashMap};
+
+/// Something that several Services may use at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Shared {
+    Element(SetId, Key),
+    Chain(ChainId),
+}
+
+/// How many uses are in the table.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    uses: HashMap<Shared, i64>,
+}
+
+impl Ledger {
+    fn count(&self, shared: Shared) -> i64 {
+        self.uses.get(&shared).copied().unwrap_or(0)
+    }
+
+    /// Whether an element in the table goes to the chain.
+    pub(super) fn uses(&self, chain: ChainId) -> bool {
+        self.count(Shared::Chain(chain)) > 0
+    }
+
+    pub(super) fn commit(&mut self, touched: Touched) {
+        for (shared, change) in touched.changes {
+            let count = self.count(shared) + change;
+            if count == 0 {
+                self.uses.remove(&shared);
+            } else {
+                self.uses.insert(shared, count);
+            }
+        }
+    }
+}
+
+/// What a pending sync adds to the counts.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    changes: HashMap<Shared, i64>,
+    required: HashMap<ChainId, Vec<ChainId>>,
+}
+
+impl Touched {
+    /// Counts one use more; true if the element has to be added to its set.
+    pub(super) fn add(
+        &mut self,
+        ledger: &Ledger,
+        config: &Config,
+        set: SetId,
+        element: &Element,
+    ) -> bool {
+        self.count_chains(config, element, 1);
+        if !is_shared(set) {
+            return true;
+        }
+        let shared = Shared::Element(set, element.key);
+        let before = self.total(ledger, shared);
+        *self.changes.entry(shared).or_insert(0) += 1;
+        before == 0
+    }
+
+    /// Counts one use less; true if the element has to leave its set.
+    pub(super) fn remove(
+        &mut self,
+        ledger: &Ledger,
+        config: &Config,
+        set: SetId,
+        element: &Element,
+    ) -> bool {
+        self.count_chains(config, element, -1);
+        if !is_shared(set) {
+            return true;
+        }
+        let shared = Shared::Element(set, element.key);
+        *self.changes.entry(shared).or_insert(0) -= 1;
+        self.total(ledger, shared) == 0
+    }
+
+    /// Takes out shared elements that leave with one Service and come with
+    /// another in the same sync.
+    pub(super) fn cancel(
+        &self,
+        gone: &mut BTreeMap<SetId, Vec<Element>>,
+        come: &mut BTreeMap<SetId, Vec<Element>>,
+    ) {
+        for set in SetId::ALL.into_iter().filter(|set| is_shared(*set)) {
+            let (Some(lost), Some(gained)) = (gone.get_mut(&set), come.get_mut(&set)) else {
+                continue;
+            };
+            // How often each key left and came; it can only alternate.
+            let mut balance: BTreeMap<Key, i64> = BTreeMap::new();
+            lost.iter()
+                .for_each(|element| *balance.entry(element.key).or_default() -= 1);
+            gained
+                .iter()
+                .for_each(|element| *balance.entry(element.key).or_default() += 1);
+            let mut keep = |list: &mut Vec<Element>, sign: i64| {
+                list.retain(|element| match balance.get_mut(&element.key) {
+                    Some(rest) if *rest * sign > 0 => {
+                        *rest -= sign;
+                        true
+                    }
+                    _ => false,
+                });
+            };
+            keep(lost, -1);
+            keep(gained, 1);
+        }
+        gone.retain(|_, elements| !elements.is_empty());
+        come.retain(|_, elements| !elements.is_empty());
+    }
+
+    /// Whether the chain has a user once this is committed.
+    pub(super) fn uses(&self, ledger: &Ledger, chain: ChainId) -> bool {
+        self.total(ledger, Shared::Chain(chain)) > 0
+    }
+
+    /// The chains that got users in this sync.
+    pub(super) fn used_chains(&self) -> impl Iterator<Item = ChainId> {
+        self.changes
+            .iter()
+            .filter_map(|(shared, change)| match shared {
+                Shared::Chain(chain) if *change > 0 => Some(*chain),
+                _ => None,
+            })
+    }
+
+    fn total(&self, ledger: &Ledger, shared: Shared) -> i64 {
+        ledger.count(shared) + self.changes.get(&shared).copied().unwrap_or(0)
+    }
+
+    /// An element's user count goes to its chain and to all that this one
+    /// goes on to.
+    fn count_chains(&mut self, config: &Config, element: &Element, change: i64) {
+        let Some(Value::Verdict(Verdict::Goto(chain))) = element.value else {
+            return;
+        };
+        if matches!(chain, ChainId::Fixed(_)) {
+            return;
+        }
+        *self.changes.entry(Shared::Chain(chain)).or_insert(0) += change;
+        let required = self
+            .required
+            .entry(chain)
+            .or_insert_with(|| base::required(config, chain))
+            .clone();
+        for next in required {
+            *self.changes.entry(Shared::Chain(next)).or_insert(0) += change;
+        }
+    }
+}
+
+fn is_shared(set: SetId) -> bool {
+    matches!(set, SetId::ClusterIps | SetId::Hairpin)
+}

@@ -1,0 +1,354 @@
+//! Whatever happens in whatever order, the table ends up as if it had been
+//! built from the last state at once.
+
+use super::*;
+use crate::fake::FakeKernel;
+use crate::model::{
+    Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Protocol, Service,
+    ServicePort, TrafficPolicy,
+};
+use crate::ruleset::{Value, Verdict};
+use crate::{Event, Kernel, LocalDetector, ObjectKind};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// What packets meet: chains by frontend, backends by frontend as sets.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Meaning {
+    verdicts: BTreeMap<(SetId, Key), Value>,
+    backends: BTreeMap<(SetId, Frontend), BTreeSet<Backend>>,
+    plain: BTreeSet<(SetId, Key)>,
+    chains: BTreeSet<ChainId>,
+}
+
+/// Reads a table, and checks on the way that list positions have no holes.
+fn meaning(kernel: &FakeKernel) -> Meaning {
+    let mut found = Meaning::default();
+    let mut used = BTreeSet::new();
+    let mut positions: BTreeMap<(SetId, Frontend), BTreeSet<u32>> = BTreeMap::new();
+    for (set, elements) in &kernel.sets {
+        for element in elements.values() {
+            match (element.key, element.value) {
+                (Key::Indexed(frontend, index), Some(Value::Backend(backend))) => {
+                    positions.entry((*set, frontend)).or_default().insert(index);
+                    found.backends.entry((*set, frontend)).or_default().insert(backend);
+                }
+                (key, Some(value)) => {
+                    if let Value::Verdict(Verdict::Goto(chain)) = value {
+                        used.insert(chain);
+                    }
+                    found.verdicts.insert((*set, key), value);
+                }
+                (key, None) => {
+                    found.plain.insert((*set, key));
+                }
+            }
+        }
+    }
+    for (list, positions) in positions {
+        let holes = (0u32..).zip(&positions).any(|(want, have)| want != *have);
+        assert!(!holes, "{list:?} has holes: {positions:?}");
+    }
+    // Chains that lost their last user may stay for one sync more.
+    found.chains = kernel.chains.keys().copied().filter(|chain| used.contains(chain)).collect();
+    found
+}
+
+fn config(family: Family) -> Config {
+    let pods = match family {
+        Family::V4 => "10.244.0.0/16",
+        Family::V6 => "fd00:10:244::/64",
+    };
+    Config {
+        local_detector: LocalDetector::Source(pods.parse().expect("a CIDR")),
+        ..Config::new(family, "n1")
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn name(n: u8) -> ObjectName {
+    ObjectName::new("default", format!("s{n}"))
+}
+
+prop_compose! {
+    fn port()(n in 0u8..2, udp: bool, node_port in prop::option::of(30000u16..30003)) -> ServicePort {
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        ServicePort { name: format!("p{n}").into(), protocol, port: 80 + u16::from(n), node_port }
+    }
+}
+
+prop_compose! {
+    fn service()(
+        n in 0u8..4,
+        created in 0i64..3,
+        ports in vec(port(), 1..3),
+        external in vec(1u8..4, 0..2),
+        balancer in vec(1u8..4, 0..2),
+        policies in (any::<bool>(), any::<bool>()),
+        dual: bool,
+        health in prop::option::of(32000u16..32002),
+    ) -> Service {
+        let policy = |local| if local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
+        let mut cluster_ips = vec![ip(&format!("10.96.0.{}", n + 1))];
+        if dual {
+            cluster_ips.push(ip(&format!("fd00:10:96::{}", n + 1)));
+        }
+        Service {
+            name: name(n),
+            created,
+            cluster_ips,
+            external_ips: external.iter().map(|last| ip(&format!("198.51.100.{last}"))).collect(),
+            load_balancer_ips: balancer
+                .iter()
+                .flat_map(|last| [ip(&format!("198.51.100.{last}")), ip(&format!("2001:db8::{last}"))])
+                .collect(),
+            ports,
+            internal_policy: policy(policies.0),
+            external_policy: policy(policies.1),
+            health_check_node_port: health,
+            external_type: true,
+        }
+    }
+}
+
+prop_compose! {
+    fn endpoint(family: Family)(
+        last in 1u8..6,
+        node in prop::option::of(1u8..3),
+        conditions in (any::<bool>(), any::<bool>(), any::<bool>()),
+        zone in prop::option::of(0u8..2),
+    ) -> Endpoint {
+        let address = match family {
+            Family::V4 => ip(&format!("10.244.0.{last}")),
+            Family::V6 => ip(&format!("fd00:10:244::{last}")),
+        };
+        Endpoint {
+            address,
+            node: node.map(|n| format!("n{n}").into()),
+            ready: conditions.0,
+            serving: conditions.1,
+            terminating: conditions.2,
+            zone_hints: zone.map(|z| format!("z{z}").into()).into_iter().collect(),
+            node_hints: Box::default(),
+        }
+    }
+}
+
+fn slice() -> impl Strategy<Value = EndpointSlice> {
+    let family = prop_oneof![3 => Just(Family::V4), 1 => Just(Family::V6)];
+    (0u8..6, 0u8..4, family).prop_flat_map(|(n, service, family)| {
+        vec(endpoint(family), 0..5).prop_map(move |endpoints| {
+            let port = |n: u8, protocol| EndpointPort {
+                name: format!("p{n}").into(),
+                protocol,
+                port: 8080 + u16::from(n),
+            };
+            EndpointSlice {
+                name: name(n),
+                service: name(service),
+                family,
+                ports: vec![port(0, Protocol::Tcp), port(1, Protocol::Tcp), port(0, Protocol::Udp)],
+                endpoints,
+                last_change_trigger: None,
+            }
+        })
+    })
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Event(Event),
+    Sync,
+    /// A sync that the kernel refuses.
+    Refused,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => service().prop_map(|s| Step::Event(Event::Service(s))),
+        1 => (0u8..4).prop_map(|n| Step::Event(Event::ServiceGone(name(n)))),
+        6 => slice().prop_map(|s| Step::Event(Event::Slice(s))),
+        1 => (0u8..6).prop_map(|n| Step::Event(Event::SliceGone(name(n)))),
+        1 => prop::option::of(0u8..2).prop_map(|zone| Step::Event(Event::Node(crate::model::Node {
+            name: "n1".into(),
+            zone: zone.map(|z| format!("z{z}").into()),
+            eligible: true,
+            ..Default::default()
+        }))),
+        4 => Just(Step::Sync),
+        1 => Just(Step::Refused),
+    ]
+}
+
+fn sync(planner: &mut Planner, state: &mut State, kernel: &mut FakeKernel) {
+    let dirty = state.take_dirty();
+    planner.mark(&dirty);
+    if let Some(pending) = planner.prepare(state, &[]) {
+        kernel.apply(&pending.transaction).expect("the fake kernel takes it");
+        planner.commit(pending);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_ends_like_a_fresh_start(steps in vec(step(), 1..60), v6: bool) {
+        let family = if v6 { Family::V6 } else { Family::V4 };
+        let mut state = State::new();
+        let mut planner = Planner::new(config(family));
+        let mut kernel = FakeKernel::new();
+        for step in steps {
+            match step {
+                Step::Event(event) => { state.apply(event); }
+                Step::Sync => sync(&mut planner, &mut state, &mut kernel),
+                Step::Refused => {
+                    let dirty = state.take_dirty();
+                    planner.mark(&dirty);
+                    if planner.prepare(&state, &[]).is_some() {
+                        planner.fail();
+                    }
+                }
+            }
+        }
+        sync(&mut planner, &mut state, &mut kernel);
+
+        let mut fresh_kernel = FakeKernel::new();
+        let mut fresh = Planner::new(config(family));
+        sync(&mut fresh, &mut state, &mut fresh_kernel);
+        if kernel.applied > 0 {
+            prop_assert_eq!(meaning(&kernel), meaning(&fresh_kernel));
+            prop_assert_eq!(planner.summary(), fresh.summary());
+        }
+    }
+}
+
+fn web(endpoints: std::ops::Range<u8>) -> EndpointSlice {
+    EndpointSlice {
+        name: name(0),
+        service: name(0),
+        family: Family::V4,
+        ports: vec![EndpointPort { name: "p0".into(), protocol: Protocol::Tcp, port: 8080 }],
+        endpoints: endpoints
+            .map(|last| Endpoint {
+                address: ip(&format!("10.244.0.{last}")),
+                node: None,
+                ready: true,
+                serving: true,
+                terminating: false,
+                zone_hints: Box::default(),
+                node_hints: Box::default(),
+            })
+            .collect(),
+        last_change_trigger: None,
+    }
+}
+
+fn web_service(n: u8, created: i64) -> Service {
+    Service {
+        name: name(n),
+        created,
+        cluster_ips: vec![ip(&format!("10.96.0.{}", n + 1))],
+        external_ips: vec![ip("198.51.100.1")],
+        load_balancer_ips: Vec::new(),
+        ports: vec![ServicePort {
+            name: "p0".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: None,
+        }],
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        health_check_node_port: None,
+        external_type: false,
+    }
+}
+
+#[test]
+fn one_replaced_endpoint_touches_data_elements_only() {
+    let mut state = State::new();
+    let mut planner = Planner::new(config(Family::V4));
+    let mut kernel = FakeKernel::new();
+    state.apply(Event::Service(web_service(0, 0)));
+    state.apply(Event::Slice(web(1..4)));
+    sync(&mut planner, &mut state, &mut kernel);
+
+    state.apply(Event::Slice(web(2..5)));
+    planner.mark(&state.take_dirty());
+    let pending = planner.prepare(&state, &[]).expect("a change");
+    // One position in the lists of the cluster IP and of the external IP.
+    let sizes: Vec<(SetId, usize)> = pending
+        .transaction
+        .ops
+        .iter()
+        .map(|op| match op {
+            Op::DeleteElements(set, elements) | Op::AddElements(set, elements) => {
+                (*set, elements.len())
+            }
+            other => panic!("{other:?} for a replaced endpoint"),
+        })
+        .collect();
+    assert_eq!(sizes, [(SetId::Endpoints, 2), (SetId::Endpoints, 2)]);
+}
+
+#[test]
+fn the_older_service_keeps_a_frontend_in_any_order() {
+    for order in [[0u8, 1], [1, 0]] {
+        let mut state = State::new();
+        let mut planner = Planner::new(config(Family::V4));
+        let mut kernel = FakeKernel::new();
+        let mut problems = Vec::new();
+        for n in order {
+            // Service 1 is the older one.
+            let event = Event::Service(web_service(n, 10 - i64::from(n)));
+            problems.extend(state.apply(event).problems);
+            sync(&mut planner, &mut state, &mut kernel);
+        }
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("Service default/s0: 198.51.100.1 tcp port 80"));
+        let frontend =
+            Frontend { address: Some(ip("198.51.100.1")), protocol: Protocol::Tcp, port: 80 };
+        let owner = |kernel: &FakeKernel| {
+            kernel.sets[&SetId::NoEndpoints][&Key::Frontend(frontend)].comment.clone()
+        };
+        assert_eq!(owner(&kernel).as_deref(), Some("default/s1:p0"));
+
+        state.apply(Event::ServiceGone(name(1)));
+        sync(&mut planner, &mut state, &mut kernel);
+        assert_eq!(owner(&kernel).as_deref(), Some("default/s0:p0"));
+    }
+}
+
+#[test]
+fn a_list_removes_what_it_does_not_name() {
+    let mut state = State::new();
+    let mut planner = Planner::new(config(Family::V4));
+    let mut kernel = FakeKernel::new();
+    state.apply(Event::Service(web_service(0, 0)));
+    state.apply(Event::Slice(web(1..4)));
+    sync(&mut planner, &mut state, &mut kernel);
+    assert!(!kernel.sets[&SetId::Services].is_empty());
+
+    state.apply(Event::ListBegin(ObjectKind::Service));
+    state.apply(Event::ListEnd(ObjectKind::Service));
+    sync(&mut planner, &mut state, &mut kernel);
+    for (set, elements) in &kernel.sets {
+        assert!(elements.is_empty(), "{set} still holds {elements:?}");
+    }
+}
+
+#[test]
+fn leftover_chains_go_at_the_next_sync() {
+    let mut state = State::new();
+    let mut planner = Planner::new(config(Family::V4));
+    let mut kernel = FakeKernel::new();
+    state.apply(Event::Service(web_service(0, 0)));
+    let three = ChainId::Cluster { endpoints: 3, masquerade: false, nodeport: false };
+    for (endpoints, there) in [(1..4, true), (1..3, true), (2..4, false)] {
+        state.apply(Event::Slice(web(endpoints)));
+        sync(&mut planner, &mut state, &mut kernel);
+        assert_eq!(kernel.chains.contains_key(&three), there);
+    }
+}

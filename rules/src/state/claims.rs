@@ -1,0 +1,202 @@
+//! Who owns a frontend when several Services ask for it.
+//!
+//! The API server keeps cluster IPs and node ports unique, but not external or
+//! load-balancer IPs, and manifests keep nothing unique. The oldest Service
+//! keeps a frontend (then the first by name), whatever the order of arrival,
+//! so a newcomer can never take an address over.
+
+use crate::model::{Frontend, ObjectName, Service, ServicePort};
+use std::collections::{BTreeSet, HashMap};
+
+/// One Service's wish for a frontend. Ordered by precedence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    created: i64,
+    service: ObjectName,
+}
+
+/// The claims on one frontend, nearly always a single one.
+#[derive(Debug)]
+enum Claimants {
+    One(Claim),
+    /// Boxed because it is rare and the table of claims is large.
+    #[expect(clippy::box_collection, reason = "keeps the common variant small")]
+    Many(Box<BTreeSet<Claim>>),
+}
+
+impl Claimants {
+    fn owner(&self) -> Option<&Claim> {
+        match self {
+            Self::One(claim) => Some(claim),
+            Self::Many(claims) => claims.first(),
+        }
+    }
+}
+
+/// All frontends and who asks for them.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    by_frontend: HashMap<Frontend, Claimants>,
+}
+
+/// What a change of claims led to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Other Services that gained or lost a frontend.
+    pub(crate) touched: Vec<ObjectName>,
+    /// Conflicts that came with the change.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Claims {
+    /// Whether `service` is the one to serve `frontend`.
+    pub(crate) fn owns(&self, service: &ObjectName, frontend: &Frontend) -> bool {
+        let owner = self.by_frontend.get(frontend).and_then(Claimants::owner);
+        owner.is_some_and(|claim| claim.service == *service)
+    }
+
+    /// Replaces the claims of one Service.
+    pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let wanted: BTreeSet<Frontend> = new.into_iter().flat_map(frontends_of).collect();
+        let same_age = old.map(|service| service.created) == new.map(|service| service.created);
+        let had: BTreeSet<Frontend> = old.into_iter().flat_map(frontends_of).collect();
+        if let Some(service) = old {
+            let gone = had
+                .iter()
+                .filter(|frontend| !(same_age && wanted.contains(frontend)));
+            gone.for_each(|frontend| self.release(service, frontend, &mut outcome));
+        }
+        if let Some(service) = new {
+            let fresh = wanted
+                .iter()
+                .filter(|frontend| !(same_age && had.contains(frontend)));
+            fresh.for_each(|frontend| self.claim(service, *frontend, &mut outcome));
+            outcome.problems.extend(repeated_ports(service));
+        }
+        outcome
+    }
+
+    fn claim(&mut self, service: &Service, frontend: Frontend, outcome: &mut Outcome) {
+        let claim = Claim {
+            created: service.created,
+            service: service.name.clone(),
+        };
+        let Some(claimants) = self.by_frontend.get_mut(&frontend) else {
+            self.by_frontend.insert(frontend, Claimants::One(claim));
+            return;
+        };
+        let mut claims = match std::mem::replace(claimants, Claimants::One(claim.clone())) {
+            Claimants::One(other) => Box::new(BTreeSet::from([other])),
+            Claimants::Many(others) => others,
+        };
+        let before = claims.first().cloned();
+        claims.insert(claim.clone());
+        let (owner, loser) = match before {
+            Some(before) if claim < before => (claim, before),
+            Some(before) => (before, claim),
+            None => return,
+        };
+        outcome
+            .touched
+            .extend([owner.service.clone(), loser.service.clone()]);
+        outcome.problems.push(format!(
+            "Service {}: {} is served by the older Service {} already; this one is left out there",
+            loser.service,
+            describe(&frontend),
+            owner.service
+        ));
+        *claimants = Claimants::Many(claims);
+    }
+
+    fn release(&mut self, service: &Service, frontend: &Frontend, outcome: &mut Outcome) {
+        let Some(claimants) = self.by_frontend.get_mut(frontend) else {
+            return;
+        };
+        if let Claimants::Many(claims) = claimants {
+            claims.retain(|claim| claim.service != service.name);
+            if let Some(owner) = claims.first().cloned() {
+                outcome.touched.push(owner.service.clone());
+                if claims.len() == 1 {
+                    *claimants = Claimants::One(owner);
+                }
+                return;
+            }
+        }
+        self.by_frontend.remove(frontend);
+    }
+}
+
+/// A frontend as messages name it.
+fn describe(frontend: &Frontend) -> String {
+    let Frontend {
+        address,
+        protocol,
+        port,
+    } = frontend;
+    match address {
+        Some(address) => format!("{address} {protocol} port {port}"),
+        None => format!("{protocol} node port {port}"),
+    }
+}
+
+/// Every frontend of a Service, of both families; some may repeat.
+fn frontends_of(service: &Service) -> impl Iterator<Item = Frontend> {
+    service.ports.iter().flat_map(move |port| {
+        internal(service, port)
+            .chain(external(service, port))
+            .chain(node_port(port))
+    })
+}
+
+/// The cluster IPs of a port.
+pub(crate) fn internal(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
+    let (protocol, port) = (port.protocol, port.port);
+    service.cluster_ips.iter().map(move |ip| Frontend {
+        address: Some(*ip),
+        protocol,
+        port,
+    })
+}
+
+/// The external and load-balancer IPs of a port.
+pub(crate) fn external(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
+    let (protocol, port) = (port.protocol, port.port);
+    let addresses = service
+        .external_ips
+        .iter()
+        .chain(&service.load_balancer_ips);
+    addresses.map(move |ip| Frontend {
+        address: Some(*ip),
+        protocol,
+        port,
+    })
+}
+
+/// The node port of a port.
+pub(crate) fn node_port(port: &ServicePort) -> Option<Frontend> {
+    let protocol = port.protocol;
+    port.node_port.map(|port| Frontend {
+        address: None,
+        protocol,
+        port,
+    })
+}
+
+/// Ports of one Service that ask for the same protocol and number; the API
+/// server refuses them, manifests may hold them. The first one is served.
+fn repeated_ports(service: &Service) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let repeated = service
+        .ports
+        .iter()
+        .filter(|port| !seen.insert((port.protocol, port.port)));
+    repeated
+        .map(|port| {
+            format!(
+                "Service {}: port {} {} is there twice; only the first one is served",
+                service.name, port.port, port.protocol
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,107 @@
+//! Events and their effect.
+
+use super::*;
+use crate::model::{Endpoint, Node};
+
+fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
+    EndpointSlice {
+        name: ObjectName::new("ns", "slice"),
+        service: ObjectName::new("ns", service),
+        family: Family::V4,
+        ports: Vec::new(),
+        endpoints: vec![Endpoint {
+            address: address.parse().expect("an address"),
+            node: None,
+            ready: true,
+            serving: true,
+            terminating: false,
+            zone_hints: Box::default(),
+            node_hints: Box::default(),
+        }],
+        last_change_trigger: Some(at),
+    }
+}
+
+fn service(name: &str) -> Service {
+    Service {
+        name: ObjectName::new("ns", name),
+        created: 0,
+        cluster_ips: vec![[10, 96, 0, 1].into()],
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        ports: Vec::new(),
+        internal_policy: Default::default(),
+        external_policy: Default::default(),
+        health_check_node_port: None,
+        external_type: false,
+    }
+}
+
+#[test]
+fn an_equal_object_changes_nothing() {
+    let mut state = State::new();
+    assert!(state.apply(Event::Service(service("a"))).changed);
+    assert!(state.apply(Event::Slice(slice("a", "10.0.0.1", 1))).changed);
+    state.take_dirty();
+    assert!(!state.apply(Event::Service(service("a"))).changed);
+    assert!(!state.apply(Event::Slice(slice("a", "10.0.0.1", 1))).changed);
+    assert_eq!(state.dirty_count(), 0);
+}
+
+#[test]
+fn a_slice_that_moves_touches_both_services() {
+    let mut state = State::new();
+    state.apply(Event::Service(service("a")));
+    state.apply(Event::Service(service("b")));
+    state.apply(Event::Slice(slice("a", "10.0.0.1", 1)));
+    state.take_dirty();
+    state.apply(Event::Slice(slice("b", "10.0.0.1", 1)));
+    let mut dirty: Vec<String> = state.take_dirty().iter().map(ToString::to_string).collect();
+    dirty.sort();
+    assert_eq!(dirty, ["ns/a", "ns/b"]);
+}
+
+#[test]
+fn triggers_are_kept_once_per_change() {
+    let mut state = State::new();
+    state.apply(Event::Slice(slice("a", "10.0.0.1", 1)));
+    state.apply(Event::Slice(slice("a", "10.0.0.2", 1)));
+    state.apply(Event::Slice(slice("a", "10.0.0.3", 2)));
+    let at: Vec<i64> = state.take_triggers().iter().map(|trigger| trigger.at).collect();
+    assert_eq!(at, [1, 2]);
+}
+
+#[test]
+fn nothing_may_be_programmed_before_both_lists_are_in() {
+    let mut state = State::new();
+    state.apply(Event::ListEnd(ObjectKind::Service));
+    assert!(!state.is_listed());
+    state.apply(Event::ListEnd(ObjectKind::EndpointSlice));
+    assert!(state.is_listed());
+}
+
+#[test]
+fn a_new_zone_touches_every_service() {
+    let mut state = State::new();
+    state.apply(Event::Service(service("a")));
+    state.take_dirty();
+    let node = Node { zone: Some("z".into()), ..Node::default() };
+    assert!(state.apply(Event::Node(node.clone())).changed);
+    assert_eq!(state.dirty_count(), 1);
+    state.take_dirty();
+    assert!(!state.apply(Event::Node(node)).changed);
+    assert_eq!(state.dirty_count(), 0);
+}
+
+#[test]
+fn service_ranges_are_a_union() {
+    let mut state = State::new();
+    for (name, cidrs) in [("a", &["10.96.0.0/16", "fd00::/112"][..]), ("b", &["10.96.0.0/16"])] {
+        let cidrs = cidrs.iter().map(|cidr| cidr.parse().expect("a CIDR")).collect();
+        state.apply(Event::ServiceCidr(ServiceCidr { name: name.into(), cidrs }));
+    }
+    state.apply(Event::ServiceCidrGone("b".into()));
+    // Upstream loses the range here (reference: section 11).
+    assert_eq!(state.service_cidrs(Family::V4).len(), 1);
+    assert_eq!(state.service_cidrs(Family::V6).len(), 1);
+}
