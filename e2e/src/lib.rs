@@ -1,1 +1,33 @@
-//! Test bed.
+//! A cluster's network on one machine: every node, pod and client is a
+//! network namespace, and a Service is proved by connections through it.
+//!
+//! A [`Bed`] holds the nodes, the outside client and the load balancer;
+//! everything it made is gone when it is dropped, on a panic, and on a signal
+//! once [`cleanup::on_signals`] was called.
+
+pub mod address;
+pub mod cleanup;
+pub mod client;
+pub mod http;
+pub mod manifest;
+pub mod wait;
+
+mod balancer;
+mod bed;
+mod daemon;
+mod echo;
+mod link;
+mod namespace;
+mod node;
+mod process;
+mod stream;
+
+pub use balancer::{LoadBalancer, Vip};
+pub use bed::Bed;
+pub use daemon::{Daemon, binary};
+pub use echo::Echo;
+pub use link::{ip, veth};
+pub use namespace::Namespace;
+pub use node::{Node, Pod};
+pub use process::Process;
+pub use stream::{Stream, StreamReport};

@@ -1,0 +1,149 @@
+//! What outlives a value's drop: a signal ends the process without running
+//! destructors, so everything that the kernel would keep is noted here too.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+
+/// What every namespace's name begins with, before the process id.
+pub(crate) const PREFIX: &str = "kpr";
+
+static LEFT: Mutex<Left> = Mutex::new(Left {
+    processes: BTreeSet::new(),
+    namespaces: BTreeSet::new(),
+    directories: BTreeSet::new(),
+});
+static EXIT_CODE: AtomicI32 = AtomicI32::new(130);
+
+/// What is still to be removed.
+pub(crate) struct Left {
+    pub(crate) processes: BTreeSet<i32>,
+    pub(crate) namespaces: BTreeSet<String>,
+    pub(crate) directories: BTreeSet<PathBuf>,
+}
+
+pub(crate) fn left() -> MutexGuard<'static, Left> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The exit code of a process that a signal ends from here on (130 at first).
+pub fn exit_code_on_signal(code: i32) {
+    EXIT_CODE.store(code, Ordering::SeqCst);
+}
+
+/// Makes SIGINT, SIGTERM and SIGHUP remove everything and exit. To be called first in
+/// `main`: only threads made later inherit the signal mask.
+///
+/// # Errors
+/// If the signal mask can't be set or no thread can be made.
+pub fn on_signals() -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().context("block signals")?;
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            if signals.wait().is_ok() {
+                remove_all();
+                std::process::exit(EXIT_CODE.load(Ordering::SeqCst));
+            }
+        })
+        .context("start the signal thread")?;
+    Ok(())
+}
+
+/// Deletes namespaces of earlier runs whose process was killed before it could.
+pub fn sweep() {
+    let Ok(entries) = std::fs::read_dir("/run/netns") else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if owner(&name).is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            delete_namespace(&name);
+        }
+    }
+}
+
+/// The process that made the namespace `name`, if it is one of ours.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?
+        .strip_prefix('-')?
+        .split('-')
+        .next()?
+        .parse()
+        .ok()
+}
+
+fn remove_all() {
+    // The lock is kept: a thread that still wants to add something waits
+    // until the process is gone.
+    let mut left = left();
+    for pid in &left.processes {
+        kill(Pid::from_raw(*pid), Signal::SIGKILL).ok();
+    }
+    for name in &left.namespaces {
+        delete_namespace(name);
+    }
+    for path in &left.directories {
+        std::fs::remove_dir_all(path).ok();
+    }
+    left.processes.clear();
+    std::mem::forget(left);
+}
+
+pub(crate) fn delete_namespace(name: &str) {
+    Command::new("ip")
+        .args(["netns", "del", name])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .ok();
+}
+
+/// A directory of its own for one run, removed with the value.
+pub struct ScratchDir(PathBuf);
+
+impl ScratchDir {
+    /// Makes `kpr-<pid>-<name>` below the system's directory for temporary files.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn create(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("{PREFIX}-{}-{name}", std::process::id()));
+        left().directories.insert(path.clone());
+        std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+        left().directories.remove(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::owner;
+
+    #[test]
+    fn only_our_own_namespaces_have_an_owner() {
+        assert_eq!(owner("kpr-17-node-1"), Some(17));
+        assert_eq!(owner("kpr-node-1"), None);
+        assert_eq!(owner("cni-17-node"), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Kubernetes objects as the daemon's `--manifests` directory takes them.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::address::{Pair, SERVICE_CIDR, pod_cidrs};
+use crate::{Node, Pod};
+
+/// A Node with its addresses and pod ranges.
+pub fn node(node: &Node) -> Value {
+    let cidrs = pod_cidrs(node.number());
+    let addresses: Vec<_> = node
+        .addresses()
+        .both()
+        .iter()
+        .map(|address| json!({"type": "InternalIP", "address": address}))
+        .collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name(), "labels": {"kubernetes.io/hostname": node.name()}},
+        "spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs},
+        "status": {"addresses": addresses},
+    })
+}
+
+/// The ServiceCIDR that cluster IPs are taken from.
+pub fn service_cidr() -> Value {
+    let cidrs: Vec<_> = SERVICE_CIDR.split(',').collect();
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": cidrs},
+    })
+}
+
+/// The two EndpointSlices, one per family, of Service `service` with these ready pods.
+pub fn endpoint_slices(service: &str, port: u16, pods: &[&Pod]) -> Vec<Value> {
+    let families: [(&str, &str, fn(Pair) -> String); 2] = [
+        ("IPv4", "v4", |pair| pair.v4.to_string()),
+        ("IPv6", "v6", |pair| pair.v6.to_string()),
+    ];
+    families
+        .iter()
+        .map(|(family, suffix, address)| {
+            let endpoints: Vec<_> = pods
+                .iter()
+                .map(|pod| {
+                    json!({
+                        "addresses": [address(pod.addresses())],
+                        "conditions": {"ready": true, "serving": true, "terminating": false},
+                        "nodeName": pod.node(),
+                        "targetRef": {"kind": "Pod", "namespace": "default", "name": pod.name()},
+                    })
+                })
+                .collect();
+            json!({
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": format!("{service}-{suffix}"),
+                    "namespace": "default",
+                    "labels": {"kubernetes.io/service-name": service},
+                },
+                "addressType": family,
+                "ports": [{"name": "echo", "port": port, "protocol": "TCP"}],
+                "endpoints": endpoints,
+            })
+        })
+        .collect()
+}
+
+/// Writes `objects` as one `kind: List` to `directory/name.json`, whole or not at all.
+///
+/// # Errors
+/// If a file can't be written.
+pub fn write(directory: &Path, name: &str, objects: &[Value]) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let text = serde_json::to_string_pretty(&list).context("print a manifest")?;
+    // Made outside the directory, which the daemon watches.
+    let draft = directory.with_extension("draft");
+    let target = directory.join(format!("{name}.json"));
+    std::fs::write(&draft, text).with_context(|| format!("write {}", draft.display()))?;
+    std::fs::rename(&draft, &target).with_context(|| format!("write {}", target.display()))
+}
