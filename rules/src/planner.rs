@@ -9,7 +9,7 @@ mod ledger;
 
 use crate::State;
 use crate::base;
-use crate::config::Config;
+use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::plan::{ServicePlan, plan};
 use crate::ruleset::{Chain, ChainId, Element, Key, Op, SetId, Transaction};
@@ -82,6 +82,15 @@ impl Planner {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Says anew which addresses answer node ports, for the next sync. Between
+    /// a list of addresses and all of them lies a different set of rules, so
+    /// that replaces the table.
+    pub fn set_nodeport_addresses(&mut self, addresses: NodeportAddresses) {
+        let listed = |addresses: &NodeportAddresses| *addresses != NodeportAddresses::All;
+        self.full |= listed(&addresses) != listed(&self.config.nodeport_addresses);
+        self.config.nodeport_addresses = addresses;
     }
 
     /// Figures over what is programmed.

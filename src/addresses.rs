@@ -1,0 +1,105 @@
+//! Which addresses this node has, and which of them answer node ports.
+
+use crate::options::NodeportAddress;
+use ipnet::IpNet;
+use nix::ifaddrs::getifaddrs;
+use rules::NodeportAddresses;
+use rules::model::{Family, Node};
+use std::net::IpAddr;
+use std::path::Path;
+
+/// Every address of every interface, loopback included.
+///
+/// # Errors
+/// The kernel refuses to list them.
+pub fn local() -> std::io::Result<Vec<IpAddr>> {
+    let addresses = getifaddrs()?.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    });
+    let mut addresses: Vec<IpAddr> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// Whether the kernel has IPv6 switched on; upstream's test for dual-stack
+/// (reference: section 5.1).
+pub fn has_ipv6() -> bool {
+    let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+    Path::new("/proc/net/if_inet6").exists() && !disabled.is_ok_and(|value| value.trim() == "1")
+}
+
+/// The node's primary address of each family: the first one that the Node
+/// object has; `--bind-address` overrides the one of its own family.
+pub fn primary(node: Option<&Node>, bind_address: IpAddr, family: Family) -> Option<IpAddr> {
+    if !bind_address.is_unspecified() && Family::of(bind_address) == family {
+        return Some(bind_address);
+    }
+    let mut addresses = node.into_iter().flat_map(|node| &node.addresses);
+    addresses.find(|address| Family::of(**address) == family).copied()
+}
+
+/// Resolves the keywords of `--nodeport-addresses` for one family. A family
+/// without a primary address drops the keyword, and with nothing left all its
+/// addresses answer, as upstream has it.
+pub fn nodeport_addresses(
+    configured: &[NodeportAddress],
+    primary: Option<IpAddr>,
+    family: Family,
+) -> NodeportAddresses {
+    NodeportAddresses::from_ranges(family, &ranges(configured, primary))
+}
+
+fn ranges(configured: &[NodeportAddress], primary: Option<IpAddr>) -> Vec<IpNet> {
+    let both = |v4: &str, v6: &str| [v4, v6].iter().filter_map(|net| net.parse().ok()).collect();
+    configured
+        .iter()
+        .flat_map(|address| match address {
+            NodeportAddress::Primary => primary.map(IpNet::from).into_iter().collect(),
+            NodeportAddress::Localhost => both("127.0.0.0/8", "::1/128"),
+            NodeportAddress::All => both("0.0.0.0/0", "::/0"),
+            NodeportAddress::Range(range) => vec![*range],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn the_node_tells_its_primary_addresses() {
+        let node = Node {
+            addresses: vec![ip("192.0.2.1"), ip("2001:db8::1"), ip("192.0.2.2")],
+            ..Node::default()
+        };
+        let any = ip("0.0.0.0");
+        assert_eq!(primary(Some(&node), any, Family::V4), Some(ip("192.0.2.1")));
+        assert_eq!(primary(Some(&node), any, Family::V6), Some(ip("2001:db8::1")));
+        assert_eq!(primary(Some(&node), ip("192.0.2.9"), Family::V4), Some(ip("192.0.2.9")));
+        assert_eq!(primary(None, any, Family::V4), None);
+    }
+
+    #[test]
+    fn keywords_become_ranges() {
+        use NodeportAddress::{All, Localhost, Primary, Range};
+        let resolve = |configured: &[NodeportAddress], primary: Option<&str>| {
+            nodeport_addresses(configured, primary.map(ip), Family::V4)
+        };
+        let within = |range: &str| NodeportAddresses::Within(vec![range.parse().expect("a range")]);
+        let ten = "10.0.0.0/8".parse().expect("a range");
+        let six = "fd00::/8".parse().expect("a range");
+        assert_eq!(resolve(&[Primary], Some("10.0.0.1")), within("10.0.0.1/32"));
+        assert_eq!(resolve(&[Primary], None), NodeportAddresses::All);
+        assert_eq!(resolve(&[Localhost], None), within("127.0.0.0/8"));
+        assert_eq!(resolve(&[Range(ten)], None), within("10.0.0.0/8"));
+        assert_eq!(resolve(&[Range(six)], None), NodeportAddresses::All);
+        assert_eq!(resolve(&[Range(ten), All], None), NodeportAddresses::All);
+    }
+}

@@ -1,0 +1,195 @@
+//! The daemon: objects come in, rules and health answers follow.
+
+use crate::http::{self, ServiceHealth};
+use crate::metrics::Metrics;
+use crate::netlink::Nftables;
+use crate::options::DaemonOptions;
+use crate::schedule::Schedule;
+use crate::source;
+use crate::sync::{Reports, Syncer};
+use crate::{addresses, health, settings};
+use anyhow::Context;
+use rules::model::Family;
+use rules::{Event, Kernel};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Events between a source and the sync loop: enough to keep both busy, few
+/// enough to cost no memory to speak of.
+const EVENT_BUFFER: usize = 256;
+
+/// How long the first sync waits for the Node object to tell its addresses
+/// (reference: section 8, node handling).
+const NODE_WAIT: Duration = Duration::from_secs(30);
+
+/// Runs until a signal says stop. Rules stay in place when it ends.
+///
+/// # Errors
+/// Something that no retry can mend: no permission, no nf_tables, a flag that
+/// makes no sense, an address in use with `--bind-address-hard-fail`.
+pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
+    settings::validate(&options.rules)?;
+    let node_name = settings::node_name(&options.rules)?;
+    let kernel = Nftables::open()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let result = runtime.block_on(serve(options, node_name, kernel));
+    // A sync under way is one system call that lands whole or not at all, so
+    // there is nothing to wait for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn serve(options: DaemonOptions, node_name: Arc<str>, kernel: Nftables) -> anyhow::Result<()> {
+    let families: &[Family] =
+        if addresses::has_ipv6() { &Family::ALL } else { &[Family::V4] };
+    announce(&options, &node_name, families);
+    let metrics = Metrics::new();
+    let reports = Reports {
+        health: Arc::new(health::Health::new(2 * options.sync_period)),
+        metrics,
+    };
+    let (events, received) = mpsc::channel(EVENT_BUFFER);
+    let objects = start_source(&options, node_name.clone(), events)?;
+    let service_health =
+        ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
+    let syncer = Syncer::new(
+        options.rules.clone(),
+        &node_name,
+        families,
+        kernel,
+        reports.clone(),
+        service_health,
+    );
+    let schedule = Schedule::new(options.min_sync_period, options.sync_period);
+    let servers = http::serve(&options, reports);
+    tokio::select! {
+        result = objects => result,
+        result = servers => result,
+        () = sync_loop(syncer, schedule, received) => Ok(()),
+        name = stop_signal() => {
+            tracing::info!("{}: stopping; the rules stay in place", name?);
+            Ok(())
+        }
+    }
+}
+
+/// Takes in events and syncs when due, until the source ends.
+async fn sync_loop<K: Kernel>(
+    mut syncer: Syncer<K>,
+    mut schedule: Schedule,
+    mut events: mpsc::Receiver<Event>,
+    wait_for_node: Duration,
+) {
+    let started = Instant::now();
+    let mut gate = Gate { started, wait_for_node, open: false };
+    loop {
+        if gate.opens(&syncer) {
+            schedule.request();
+        }
+        let now = Instant::now();
+        let due = if gate.open { schedule.due(now) } else { gate.next_look(&syncer) };
+        let until_due = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = until_due, if due.is_some() => {
+                if gate.open {
+                    let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
+                    schedule.ended(Instant::now(), succeeded);
+                }
+            }
+            event = events.recv() => match event {
+                Some(event) => {
+                    if syncer.apply(event) {
+                        schedule.request();
+                    }
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+fn sync<K: Kernel>(syncer: &mut Syncer<K>) -> bool {
+    match syncer.sync() {
+        Ok(()) => true,
+        Err(refusals) => {
+            for refusal in refusals {
+                tracing::error!("sync failed, the old rules stay in place: {refusal}");
+            }
+            false
+        }
+    }
+}
+
+/// Holds the first sync back until it would not take away what is right: both
+/// lists are in, and the Node's addresses are known or have been waited for.
+struct Gate {
+    started: Instant,
+    wait_for_node: Duration,
+    open: bool,
+}
+
+impl Gate {
+    /// True once, when the gate opens.
+    fn opens<K: Kernel>(&mut self, syncer: &Syncer<K>) -> bool {
+        if self.open || !syncer.state().is_listed() {
+            return false;
+        }
+        let known = syncer.state().node().is_some_and(|node| !node.addresses.is_empty());
+        let waited = self.started.elapsed() >= self.wait_for_node;
+        if !known && waited {
+            tracing::warn!(
+                "the Node object tells no address of this node; going on without: \
+                 every local address answers node ports"
+            );
+        }
+        self.open = known || waited;
+        self.open
+    }
+
+    /// When waiting for the Node ends.
+    fn next_look<K: Kernel>(&self, syncer: &Syncer<K>) -> Option<Instant> {
+        syncer.state().is_listed().then(|| self.started + self.wait_for_node)
+    }
+}
+
+fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
+    let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
+    tracing::info!(
+        "kube-proxy-rs {} on node {node_name}, mode nftables, {}",
+        env!("CARGO_PKG_VERSION"),
+        families.join(" and ")
+    );
+    if options.proxy_mode != "nftables" {
+        tracing::warn!(
+            "--proxy-mode {:?} means iptables, which is not there yet: using nftables",
+            options.proxy_mode
+        );
+    }
+    if options.rules.cluster_cidr.is_empty() {
+        tracing::warn!(
+            "--cluster-cidr is not set: pods cannot be told from other clients, so sources \
+             outside the cluster are not masqueraded on their way to cluster IPs"
+        );
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}

@@ -1,0 +1,217 @@
+//! One sync: plan what is dirty, send it to the kernel, and let health servers
+//! and metrics follow from what was applied.
+
+use crate::addresses;
+use crate::http::{ServiceHealth, ServiceHealthCheck};
+use crate::metrics::Metrics;
+use crate::health::Health;
+use crate::options::RuleOptions;
+use crate::settings;
+use jiff::Timestamp;
+use rules::model::Family;
+use rules::{Event, Kernel, Planner, Refusal, State, Trigger};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the syncs tell the outside.
+#[derive(Clone, Debug)]
+pub struct Reports {
+    /// Prometheus metrics.
+    pub metrics: Metrics,
+    /// The state behind `/healthz` and `/livez`.
+    pub health: Arc<Health>,
+}
+
+/// The state, a planner per family, and the kernel that they program.
+pub struct Syncer<K> {
+    options: RuleOptions,
+    state: State,
+    planners: Vec<Planner>,
+    kernel: K,
+    reports: Reports,
+    service_health: ServiceHealth,
+    /// Endpoint changes that are not in the kernel yet.
+    triggers: Vec<Trigger>,
+    /// What was warned about last, to say it once.
+    warned: BTreeSet<String>,
+}
+
+impl<K: Kernel> Syncer<K> {
+    /// A syncer whose first sync takes over whatever table there is.
+    pub fn new(
+        options: RuleOptions,
+        node_name: &Arc<str>,
+        families: &[Family],
+        kernel: K,
+        reports: Reports,
+        service_health: ServiceHealth,
+    ) -> Self {
+        let planners = families
+            .iter()
+            .map(|family| Planner::new(settings::config(&options, node_name, None, *family)))
+            .collect();
+        Self {
+            options,
+            state: State::new(),
+            planners,
+            kernel,
+            reports,
+            service_health,
+            triggers: Vec::new(),
+            warned: BTreeSet::new(),
+        }
+    }
+
+    /// The objects as far as they are known.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in an event; true if a sync is needed.
+    pub fn apply(&mut self, event: Event) -> bool {
+        self.count(&event);
+        let about_node = matches!(
+            event,
+            Event::Node(_) | Event::NodeGone | Event::ListEnd(rules::ObjectKind::Node)
+        );
+        let applied = self.state.apply(event);
+        for problem in applied.problems {
+            tracing::warn!("{problem}");
+        }
+        if about_node {
+            self.reports.health.node_eligible(self.state.node().map(|node| node.eligible));
+        }
+        self.reports.metrics.service_changes_pending(self.state.dirty_count());
+        if applied.changed {
+            for planner in &self.planners {
+                let family = planner.config().family;
+                self.reports.health.queued(family);
+                self.reports.metrics.queued(family);
+            }
+        }
+        applied.changed
+    }
+
+    /// Brings the kernel in line with the state, each family on its own.
+    ///
+    /// # Errors
+    /// What the kernel refused; that family's old rules are whole, and its next
+    /// sync replaces the table.
+    pub fn sync(&mut self) -> Result<(), Vec<Refusal>> {
+        let dirty = self.state.take_dirty();
+        self.triggers.extend(self.state.take_triggers());
+        self.reports.metrics.changes_taken();
+        let local = self.local_addresses();
+        let mut refusals = Vec::new();
+        for at in 0..self.planners.len() {
+            self.planners[at].mark(&dirty);
+            self.follow_node(at);
+            if let Err(refusal) = self.sync_family(at, &local) {
+                refusals.push(refusal);
+            }
+        }
+        self.sync_health_checks();
+        if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+    }
+
+    fn sync_family(&mut self, at: usize, local: &[std::net::IpAddr]) -> Result<(), Refusal> {
+        let start = Instant::now();
+        let planner = &mut self.planners[at];
+        let family = planner.config().family;
+        let pending = planner.prepare(&self.state, local);
+        let planned = start.elapsed();
+        let full = pending.as_ref().is_some_and(|pending| pending.full);
+        let services = pending.as_ref().map_or(0, |pending| pending.services);
+        let mut result = Ok(());
+        if let Some(pending) = pending {
+            if !pending.transaction.ops.is_empty() {
+                result = self.kernel.apply(&pending.transaction);
+            }
+            match result {
+                Ok(()) => planner.commit(pending),
+                Err(_) => planner.fail(),
+            }
+        }
+        let took = start.elapsed();
+        self.reports.metrics.sync_finished(family, full, took, result.is_ok());
+        if result.is_ok() {
+            self.succeeded(at, family);
+            tracing::debug!(
+                "{family}: synced {services} Services in {:.1} ms ({:.1} ms of planning){}",
+                millis(took),
+                millis(planned),
+                if full { ", the whole table" } else { "" }
+            );
+        }
+        result
+    }
+
+    fn succeeded(&mut self, at: usize, family: Family) {
+        let summary = self.planners[at].summary();
+        let metrics = &self.reports.metrics;
+        metrics.no_local_endpoints(family, summary.no_local_internal, summary.no_local_external);
+        let now = Timestamp::now().as_millisecond();
+        self.triggers.retain(|trigger| {
+            if trigger.family == family {
+                let waited = u64::try_from(now - trigger.at).unwrap_or(0);
+                metrics.network_programming(family, Duration::from_millis(waited));
+            }
+            trigger.family != family
+        });
+        self.reports.health.updated(family);
+    }
+
+    /// Node-port addresses follow the Node object.
+    fn follow_node(&mut self, at: usize) {
+        let family = self.planners[at].config().family;
+        let primary =
+            addresses::primary(self.state.node(), self.options.bind_address, family);
+        let addresses =
+            addresses::nodeport_addresses(&self.options.nodeport_addresses, primary, family);
+        if *self.planners[at].config() != settings_with(&self.planners[at], &addresses) {
+            self.service_health.listen_on(family, &addresses);
+            self.planners[at].set_nodeport_addresses(addresses);
+        }
+    }
+
+    fn sync_health_checks(&mut self) {
+        let checks = self.planners.iter().flat_map(|planner| {
+            let family = planner.config().family;
+            let health = planner.summary().health.iter();
+            health.map(move |(service, (port, local_endpoints))| ServiceHealthCheck {
+                service: service.clone(),
+                port: *port,
+                family,
+                local_endpoints: *local_endpoints,
+            })
+        });
+        self.service_health.sync(checks.collect());
+    }
+
+    fn local_addresses(&mut self) -> Vec<std::net::IpAddr> {
+        addresses::local().unwrap_or_else(|error| {
+            let message = format!("listing the interfaces' addresses: {error}");
+            if self.warned.insert(message.clone()) {
+                tracing::warn!("{message}; no node port is answered until that works");
+            }
+            Vec::new()
+        })
+    }
+
+    fn count(&self, event: &Event) {
+        let metrics = &self.reports.metrics;
+        match event {
+            // Upstream counts a Service event once for each family's proxier.
+            Event::Service(_) | Event::ServiceGone(_) => {
+                metrics.service_changes(self.planners.len());
+            }
+            Event::Slice(_) | Event::SliceGone(_) => metrics.endpoint_change(),
+            _ => {}
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
