@@ -12,7 +12,10 @@ use anyhow::{Context, Result};
 use crate::Namespace;
 
 /// How long a connection may take before it counts as dropped.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+///
+/// Longer than it takes to repeat the SYN twice: on one machine a reject can arrive while
+/// `connect` still holds the socket, and then TCP only heeds the next one.
+pub const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// What became of one connection or datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +122,7 @@ impl Namespace {
     /// One HTTP GET from here.
     ///
     /// # Errors
-    /// If the namespace can't be entered, or there is no answer within a second.
+    /// If the namespace can't be entered, or there is no answer in time.
     pub fn get(&self, server: SocketAddr, path: &str) -> Result<crate::http::Response> {
         self.run(|| crate::http::get(server, path, PATIENCE))?
     }
@@ -173,8 +176,13 @@ impl Tally {
                 *self.pods.entry(answer.pod.clone()).or_default() += 1;
                 *self.clients.entry((answer.pod, answer.client)).or_default() += 1;
             }
-            other => *self.failures.entry(other.to_string()).or_default() += 1,
+            other => self.fail(other.to_string()),
         }
+    }
+
+    /// Counts one more without an answer.
+    pub(crate) fn fail(&mut self, reason: String) {
+        *self.failures.entry(reason).or_default() += 1;
     }
 
     /// All answers.

@@ -77,6 +77,9 @@ impl Node {
         let host = self.next_pod.fetch_add(1, Ordering::Relaxed);
         let addresses = address::pod(self.number, host);
         let namespace = Namespace::create(name)?;
+        // Thousands of connections come from one masqueraded address at random ports. A pod that
+        // remembered closed ones would now and then answer a SYN as if it were an old one's.
+        namespace.sysctls(&[("net/ipv4/tcp_max_tw_buckets", "0")])?;
         let link = format!("pod{host}");
         veth((&self.namespace, &link), (&namespace, "eth0"))?;
         let Pair { v4, v6 } = addresses;

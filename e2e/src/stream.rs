@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use crate::Namespace;
-use crate::client::{Tally, dial};
+use crate::client::{Outcome, Tally, dial};
 
 /// Connects again and again until stopped.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl Stream {
     /// If no thread can be made.
     pub fn start(namespace: &Namespace, target: SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let start = Instant::now();
         let threads = (0..2)
             .map(|_| {
                 let stop = Arc::clone(&stop);
@@ -35,7 +36,11 @@ impl Stream {
                     let mut tally = Tally::default();
                     while !stop.load(Ordering::Relaxed) {
                         // Shorter than the first SYN's repetition: a lost packet is a failure.
-                        tally.add(dial(target, Duration::from_millis(900)));
+                        let begun = start.elapsed();
+                        match dial(target, Duration::from_millis(900)) {
+                            Outcome::Answered(answer) => tally.add(Outcome::Answered(answer)),
+                            other => tally.fail(format!("{other}, begun at {begun:.2?}")),
+                        }
                         std::thread::sleep(Duration::from_millis(5));
                     }
                     Ok(tally)

@@ -61,7 +61,7 @@ fn measure(services: usize, endpoints: usize) -> Result<Figures> {
     write_cluster(&dir.0, services, endpoints)?;
     write_changing_slice(&dir.0, endpoints, 0)?;
     let namespace = Namespace::create("bench")?;
-    let mut command = namespace.command(e2e::daemon::binary()?);
+    let mut command = namespace.command(e2e::binary()?);
     command
         .arg("--manifests")
         .arg(&dir.0)

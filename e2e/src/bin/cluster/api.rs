@@ -57,6 +57,12 @@ impl Api {
         self.send(Method::DELETE, &path, "", "").map(drop)
     }
 
+    /// Deletes every object of a collection with this label.
+    pub(crate) fn delete_labelled(&self, collection: &str, label: &str) -> Result<()> {
+        let path = format!("{collection}?labelSelector={label}");
+        self.send(Method::DELETE, &path, "", "").map(drop)
+    }
+
     fn send(&self, method: Method, path: &str, kind: &str, body: &str) -> Result<String> {
         let what = format!("{method} {path}");
         let mut request = Request::builder().method(method).uri(path);

@@ -13,6 +13,7 @@ use crate::api::Api;
 use crate::controlplane::{ControlPlane, kubeconfig};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
 /// What every scenario works with. Declared in the order in which it has to go.
@@ -203,8 +204,7 @@ impl Cluster {
     }
 
     /// Deletes a Service.
-    pub(crate) fn delete(&mut self, service: &Service) -> Result<()> {
-        self.services.retain(|name| *name != service.name);
+    pub(crate) fn delete(&self, service: &Service) -> Result<()> {
         self.api.delete(&format!("{SERVICES}/{}", service.name))
     }
 
@@ -212,10 +212,14 @@ impl Cluster {
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.bed.balancer().serve(&[]);
         for service in self.services.drain(..) {
-            self.api.delete(&format!("{SERVICES}/{service}"))?;
+            // A scenario may have done so already.
+            self.api.delete(&format!("{SERVICES}/{service}")).ok();
+            // There is no garbage collector, and the next Service of this name would begin
+            // with endpoints that are no more.
+            self.api
+                .delete_labelled(SLICES, &format!("kubernetes.io/service-name={service}"))?;
         }
         for pod in self.pods.drain(..) {
-            // A scenario may have done so already.
             self.api.delete(&format!("{PODS}/{}", pod.name())).ok();
         }
         for index in 0..self.daemons.len() {

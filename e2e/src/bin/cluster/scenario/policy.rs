@@ -87,14 +87,18 @@ fn is_local(cluster: &Cluster, service: &Service) -> Result<()> {
 
 /// The health check port counts the node's own ready endpoints.
 fn health_weighs_endpoints(cluster: &Cluster, service: &Service) -> Result<()> {
-    let expected = [(200, "1"), (200, "2"), (503, "0")];
+    let expected = [(200, 1), (200, 2), (503, 0)];
     for (node, (status, weight)) in cluster.bed.nodes().iter().zip(expected) {
         let response = outside(cluster).health(primary(node, service.health_port), status)?;
         let header = response.header("X-Load-Balancing-Endpoint-Weight");
-        ensure!(header == Some(weight), "{}: weight {header:?}", node.name());
+        ensure!(
+            header == Some(weight.to_string().as_str()),
+            "{}: weight {header:?}",
+            node.name()
+        );
         let body: serde_json::Value = serde_json::from_str(&response.body)?;
         ensure!(
-            body["localEndpoints"].to_string() == weight,
+            body["localEndpoints"].as_u64() == Some(weight),
             "{}: body {body}",
             node.name()
         );
