@@ -18,21 +18,31 @@ use e2e::{Namespace, Process, wait};
 const SIZES: [(usize, usize); 3] = [(1_000, 10), (10_000, 10), (45_000, 1)];
 /// How many times an endpoint is replaced.
 const UPDATES: usize = 20;
-const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
+const METRICS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
 
 fn main() -> Result<()> {
-    println!("{:>20} {:>12} {:>14} {:>14} {:>12} {:>12}", "Services × endpoints", "first sync",
-        "update median", "update worst", "peak memory", "nft objects");
+    println!(
+        "{:>20} {:>12} {:>14} {:>14} {:>12} {:>12}",
+        "Services × endpoints",
+        "first sync",
+        "update median",
+        "update worst",
+        "peak memory",
+        "nft objects"
+    );
     for (services, endpoints) in SIZES {
         let figures = measure(services, endpoints)
             .with_context(|| format!("{services} Services × {endpoints} endpoints"))?;
-        println!("{:>20} {:>9.0} ms {:>11.2} ms {:>11.2} ms {:>9.1} MB {:>12}",
+        println!(
+            "{:>20} {:>9.0} ms {:>11.2} ms {:>11.2} ms {:>9.1} MB {:>12}",
             format!("{services} × {endpoints}"),
             figures.first_sync * 1e3,
             figures.update_median * 1e3,
             figures.update_worst * 1e3,
             figures.peak_mb,
-            figures.elements);
+            figures.elements
+        );
     }
     Ok(())
 }
@@ -56,7 +66,12 @@ fn measure(services: usize, endpoints: usize) -> Result<Figures> {
         .arg("--manifests")
         .arg(&dir.0)
         .args(["--hostname-override", "bench", "--proxy-mode", "nftables"])
-        .args(["--cluster-cidr", "10.0.0.0/8", "--iptables-min-sync-period", "0s"]);
+        .args([
+            "--cluster-cidr",
+            "10.0.0.0/8",
+            "--iptables-min-sync-period",
+            "0s",
+        ]);
     let log = std::env::temp_dir().join(format!("kube-proxy-bench-{}.log", std::process::id()));
     let mut process = Process::start("kube-proxy", &mut command, &log)?;
     let read = |name: &str| metric(&namespace, name);
@@ -103,7 +118,10 @@ fn metric(namespace: &Namespace, name: &str) -> Result<f64> {
     response
         .body
         .lines()
-        .find_map(|line| line.strip_prefix(&labelled).or_else(|| line.strip_prefix(&plain)))
+        .find_map(|line| {
+            line.strip_prefix(&labelled)
+                .or_else(|| line.strip_prefix(&plain))
+        })
         .with_context(|| format!("no metric kubeproxy_{name}"))?
         .parse()
         .with_context(|| format!("kubeproxy_{name} is not a number"))
@@ -113,7 +131,9 @@ fn metric(namespace: &Namespace, name: &str) -> Result<f64> {
 fn peak_mb(pid: i32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+    let kib = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .context("no VmHWM")?;
     Ok(kib.trim().parse::<f64>()? * 1024.0 / 1e6)
 }
 
@@ -140,7 +160,9 @@ fn write_cluster(dir: &Path, services: usize, endpoints: usize) -> Result<()> {
     let node = r#"{"apiVersion":"v1","kind":"Node","metadata":{"name":"bench"},"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}"#;
     std::fs::write(dir.join("node.json"), node)?;
     write_list(&dir.join("services.json"), services, service)?;
-    write_list(&dir.join("slices.json"), services - 1, |n| slice(n + 1, endpoints, 0))
+    write_list(&dir.join("slices.json"), services - 1, |n| {
+        slice(n + 1, endpoints, 0)
+    })
 }
 
 fn write_list(path: &Path, count: usize, item: impl Fn(usize) -> String) -> Result<()> {
@@ -172,12 +194,19 @@ fn service(n: usize) -> String {
 fn slice(n: usize, endpoints: usize, round: usize) -> String {
     let mut list = String::new();
     for k in 0..endpoints {
-        let number = if k + 1 == endpoints { n * endpoints + k + round * 1_000_000 } else { n * endpoints + k };
+        let number = if k + 1 == endpoints {
+            n * endpoints + k + round * 1_000_000
+        } else {
+            n * endpoints + k
+        };
         let comma = if k == 0 { "" } else { "," };
         let _ = write!(
             list,
             r#"{comma}{{"addresses":["10.{}.{}.{}"],"nodeName":"node-{}","conditions":{{"ready":true,"serving":true,"terminating":false}}}}"#,
-            128 + (number >> 16) % 100, (number >> 8) & 255, number & 255, number % 1000
+            128 + (number >> 16) % 100,
+            (number >> 8) & 255,
+            number & 255,
+            number % 1000
         );
     }
     format!(
