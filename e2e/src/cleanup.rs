@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// What every namespace's name begins with, before the process id.
 pub(crate) const PREFIX: &str = "kpr";
@@ -37,21 +39,17 @@ pub fn exit_code_on_signal(code: i32) {
     EXIT_CODE.store(code, Ordering::SeqCst);
 }
 
-/// Makes SIGINT, SIGTERM and SIGHUP remove everything and exit. To be called first in
-/// `main`: only threads made later inherit the signal mask.
+/// Makes SIGINT, SIGTERM and SIGHUP remove everything and exit.
 ///
 /// # Errors
-/// If the signal mask can't be set or no thread can be made.
+/// If no handler can be set or no thread can be made.
 pub fn on_signals() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block().context("block signals")?;
+    // By handlers rather than a blocked mask, which programs that we start would inherit.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("handle signals")?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            if signals.wait().is_ok() {
+            if signals.forever().next().is_some() {
                 remove_all();
                 std::process::exit(EXIT_CODE.load(Ordering::SeqCst));
             }

@@ -12,6 +12,8 @@ pub mod http;
 pub mod manifest;
 pub mod wait;
 
+use std::path::{Path, PathBuf};
+
 mod balancer;
 mod bed;
 mod daemon;
@@ -31,3 +33,9 @@ pub use namespace::Namespace;
 pub use node::{Node, Pod};
 pub use process::Process;
 pub use stream::{Stream, StreamReport};
+
+/// The checkout's own `target`, for what `make` targets leave for a reader.
+pub fn target_directory() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).join("target")
+}

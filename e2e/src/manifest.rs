@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::address::{Pair, SERVICE_CIDR, pod_cidrs};
+use crate::address::{ECHO_PORT, SERVICE_CIDR, pod_cidrs};
 use crate::{Node, Pod};
 
 /// A Node with its addresses and pod ranges.
@@ -38,19 +38,16 @@ pub fn service_cidr() -> Value {
 }
 
 /// The two EndpointSlices, one per family, of Service `service` with these ready pods.
-pub fn endpoint_slices(service: &str, port: u16, pods: &[&Pod]) -> Vec<Value> {
-    let families: [(&str, &str, fn(Pair) -> String); 2] = [
-        ("IPv4", "v4", |pair| pair.v4.to_string()),
-        ("IPv6", "v6", |pair| pair.v6.to_string()),
-    ];
-    families
-        .iter()
-        .map(|(family, suffix, address)| {
+pub fn endpoint_slices(service: &str, pods: &[&Pod]) -> Vec<Value> {
+    [("IPv4", "v4"), ("IPv6", "v6")]
+        .into_iter()
+        .enumerate()
+        .map(|(index, (family, suffix))| {
             let endpoints: Vec<_> = pods
                 .iter()
                 .map(|pod| {
                     json!({
-                        "addresses": [address(pod.addresses())],
+                        "addresses": [pod.addresses().both()[index]],
                         "conditions": {"ready": true, "serving": true, "terminating": false},
                         "nodeName": pod.node(),
                         "targetRef": {"kind": "Pod", "namespace": "default", "name": pod.name()},
@@ -66,7 +63,7 @@ pub fn endpoint_slices(service: &str, port: u16, pods: &[&Pod]) -> Vec<Value> {
                     "labels": {"kubernetes.io/service-name": service},
                 },
                 "addressType": family,
-                "ports": [{"name": "echo", "port": port, "protocol": "TCP"}],
+                "ports": [{"name": "echo", "port": ECHO_PORT, "protocol": "TCP"}],
                 "endpoints": endpoints,
             })
         })

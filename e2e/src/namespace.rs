@@ -88,10 +88,18 @@ impl Namespace {
     /// # Errors
     /// If the namespace can't be entered.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        Self::run_in(&self.name, work)
+    }
+
+    /// [`Namespace::run`] by the namespace's name.
+    ///
+    /// # Errors
+    /// If the namespace can't be entered.
+    pub fn run_in<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    enter(&self.name)?;
+                    enter(name)?;
                     Ok(work())
                 })
                 .join()

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Installs what a build and the tests need and this machine lacks: Debian
+# packages, the Rust toolchain and, with the argument `go`, Go for the control
+# plane. Says nothing if nothing is missing.
+set -eu
+
+missing=""
+# need COMMAND PACKAGE...
+need() {
+    name=$1
+    shift
+    command -v "$name" >/dev/null 2>&1 || missing="$missing $*"
+}
+need_library() {
+    pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"
+}
+
+PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin:/usr/local/go/bin"
+need cc gcc libc6-dev
+need pkg-config pkg-config
+need_library libnftnl libnftnl-dev
+need_library libmnl libmnl-dev
+need nft nftables
+need ip iproute2
+if [ "${1:-}" = go ]; then
+    need etcd etcd-server
+    command -v go >/dev/null 2>&1 || need curl curl ca-certificates
+fi
+command -v cargo >/dev/null 2>&1 || need curl curl ca-certificates
+
+if [ -n "$missing" ]; then
+    [ "$(id -u)" = 0 ] || { echo "deps: not root, so not installed:$missing" >&2; exit 1; }
+    echo "deps: installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install -qq -y --no-install-recommends $missing >/dev/null
+    case $missing in
+        # The tests start one of their own.
+        *etcd*) systemctl disable --now etcd >/dev/null 2>&1 || true ;;
+    esac
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "deps: installing Rust"
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -q -y --profile minimal >/dev/null
+fi
+
+if [ "${1:-}" = go ] && ! command -v go >/dev/null 2>&1; then
+    version=$(sed -n 's/^go //p' "$(dirname "$0")/controlplane/go.mod")
+    case $(uname -m) in
+        aarch64) machine=arm64 ;;
+        *) machine=amd64 ;;
+    esac
+    echo "deps: installing Go $version"
+    curl -sSfL "https://go.dev/dl/go$version.linux-$machine.tar.gz" | tar -C /usr/local -xz
+fi
