@@ -15,8 +15,14 @@ use std::path::Path;
 pub fn local() -> std::io::Result<Vec<IpAddr>> {
     let addresses = getifaddrs()?.filter_map(|interface| {
         let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        let v4 = address
+            .as_sockaddr_in()
+            .map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| {
+            address
+                .as_sockaddr_in6()
+                .map(|address| IpAddr::V6(address.ip()))
+        })
     });
     let mut addresses: Vec<IpAddr> = addresses.collect();
     addresses.sort_unstable();
@@ -38,7 +44,9 @@ pub fn primary(node: Option<&Node>, bind_address: IpAddr, family: Family) -> Opt
         return Some(bind_address);
     }
     let mut addresses = node.into_iter().flat_map(|node| &node.addresses);
-    addresses.find(|address| Family::of(**address) == family).copied()
+    addresses
+        .find(|address| Family::of(**address) == family)
+        .copied()
 }
 
 /// Resolves the keywords of `--nodeport-addresses` for one family. A family
@@ -81,8 +89,14 @@ mod tests {
         };
         let any = ip("0.0.0.0");
         assert_eq!(primary(Some(&node), any, Family::V4), Some(ip("192.0.2.1")));
-        assert_eq!(primary(Some(&node), any, Family::V6), Some(ip("2001:db8::1")));
-        assert_eq!(primary(Some(&node), ip("192.0.2.9"), Family::V4), Some(ip("192.0.2.9")));
+        assert_eq!(
+            primary(Some(&node), any, Family::V6),
+            Some(ip("2001:db8::1"))
+        );
+        assert_eq!(
+            primary(Some(&node), ip("192.0.2.9"), Family::V4),
+            Some(ip("192.0.2.9"))
+        );
         assert_eq!(primary(None, any, Family::V4), None);
     }
 

@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use crate::netlink::Nftables;
 use crate::options::DaemonOptions;
 use crate::schedule::Schedule;
-use crate::source;
+use crate::source::{self, Manifests};
 use crate::sync::{Reports, Syncer};
 use crate::{addresses, health, settings};
 use anyhow::Context;
@@ -45,17 +45,30 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(options: DaemonOptions, node_name: Arc<str>, kernel: Nftables) -> anyhow::Result<()> {
-    let families: &[Family] =
-        if addresses::has_ipv6() { &Family::ALL } else { &[Family::V4] };
+async fn serve(
+    options: DaemonOptions,
+    node_name: Arc<str>,
+    kernel: Nftables,
+) -> anyhow::Result<()> {
+    let families: &[Family] = if addresses::has_ipv6() {
+        &Family::ALL
+    } else {
+        &[Family::V4]
+    };
     announce(&options, &node_name, families);
-    let metrics = Metrics::new();
+    let metrics = Metrics::new().context("registering the metrics")?;
     let reports = Reports {
         health: Arc::new(health::Health::new(2 * options.sync_period)),
         metrics,
     };
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let objects = start_source(&options, node_name.clone(), events)?;
+    let objects = objects(&options, &node_name, events);
+    // Files tell at once what they tell; only an API server may be late.
+    let wait_for_node = if options.manifests.is_some() {
+        Duration::ZERO
+    } else {
+        NODE_WAIT
+    };
     let service_health =
         ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
     let syncer = Syncer::new(
@@ -71,12 +84,25 @@ async fn serve(options: DaemonOptions, node_name: Arc<str>, kernel: Nftables) ->
     tokio::select! {
         result = objects => result,
         result = servers => result,
-        () = sync_loop(syncer, schedule, received) => Ok(()),
+        () = sync_loop(syncer, schedule, received, wait_for_node) => Ok(()),
         name = stop_signal() => {
             tracing::info!("{}: stopping; the rules stay in place", name?);
             Ok(())
         }
     }
+}
+
+/// Sends the cluster's objects and all that happens to them.
+async fn objects(
+    options: &DaemonOptions,
+    node_name: &str,
+    events: mpsc::Sender<Event>,
+) -> anyhow::Result<()> {
+    if let Some(dir) = &options.manifests {
+        return Manifests::new(dir, node_name).follow(events).await;
+    }
+    let client = source::client(options.kubeconfig.as_deref(), options.master.as_deref()).await?;
+    source::watch(client, node_name, events).await
 }
 
 /// Takes in events and syncs when due, until the source ends.
@@ -87,13 +113,21 @@ async fn sync_loop<K: Kernel>(
     wait_for_node: Duration,
 ) {
     let started = Instant::now();
-    let mut gate = Gate { started, wait_for_node, open: false };
+    let mut gate = Gate {
+        started,
+        wait_for_node,
+        open: false,
+    };
     loop {
         if gate.opens(&syncer) {
             schedule.request();
         }
         let now = Instant::now();
-        let due = if gate.open { schedule.due(now) } else { gate.next_look(&syncer) };
+        let due = if gate.open {
+            schedule.due(now)
+        } else {
+            gate.next_look(&syncer)
+        };
         let until_due = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -146,7 +180,10 @@ impl Gate {
         if self.open || !syncer.state().is_listed() {
             return false;
         }
-        let known = syncer.state().node().is_some_and(|node| !node.addresses.is_empty());
+        let known = syncer
+            .state()
+            .node()
+            .is_some_and(|node| !node.addresses.is_empty());
         let waited = self.started.elapsed() >= self.wait_for_node;
         if !known && waited {
             tracing::warn!(
@@ -160,7 +197,10 @@ impl Gate {
 
     /// When waiting for the Node ends.
     fn next_look<K: Kernel>(&self, syncer: &Syncer<K>) -> Option<Instant> {
-        syncer.state().is_listed().then(|| self.started + self.wait_for_node)
+        syncer
+            .state()
+            .is_listed()
+            .then(|| self.started + self.wait_for_node)
     }
 }
 

@@ -1,1 +1,143 @@
 //! HTTP servers: health, metrics, and one per healthCheckNodePort.
+
+mod answer;
+mod service_health;
+
+pub use answer::Answer;
+pub use service_health::{ServiceHealth, ServiceHealthCheck};
+
+use crate::options::DaemonOptions;
+use crate::sync::Reports;
+use answer::answer_all;
+use anyhow::Context;
+use hyper::{Request, StatusCode, body::Incoming};
+use jiff::Timestamp;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Between two attempts to bind an address that is taken.
+const BIND_RETRY: Duration = Duration::from_secs(5);
+
+/// Runs the health and the metrics server.
+///
+/// # Errors
+/// An address cannot be bound and `--bind-address-hard-fail` is set.
+pub async fn serve(options: &DaemonOptions, reports: Reports) -> anyhow::Result<()> {
+    let hard_fail = options.bind_address_hard_fail;
+    let health = {
+        let reports = reports.clone();
+        serve_one(
+            "healthz",
+            options.healthz_bind_address,
+            hard_fail,
+            move |request| health_answer(&reports, request),
+        )
+    };
+    let metrics = serve_one(
+        "metrics",
+        options.metrics_bind_address,
+        hard_fail,
+        move |request| metrics_answer(&reports, request),
+    );
+    tokio::try_join!(health, metrics)?;
+    Ok(())
+}
+
+async fn serve_one(
+    what: &str,
+    address: SocketAddr,
+    hard_fail: bool,
+    answer: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let mut last_error = String::new();
+    loop {
+        let error = match listen(address, false) {
+            Ok(listener) => return Ok(answer_all(listener, answer).await),
+            Err(error) => error,
+        };
+        if hard_fail {
+            return Err(error)
+                .with_context(|| format!("listening on --{what}-bind-address {address}"));
+        }
+        if error.to_string() != last_error {
+            tracing::error!("listening on --{what}-bind-address {address}: {error}; trying again");
+            last_error = error.to_string();
+        }
+        tokio::time::sleep(BIND_RETRY).await;
+    }
+}
+
+/// Binds a listening socket. An unspecified address takes both families, as
+/// Go's network "tcp" does, unless it is to be one family only.
+fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener> {
+    let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
+    let dual = address.ip().is_unspecified() && !one_family;
+    let bind = |address: SocketAddr| {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!dual)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        TcpSocket::from_std_stream(socket.into()).listen(1024)
+    };
+    if !dual {
+        return bind(address);
+    }
+    match bind(any) {
+        // A kernel without IPv6.
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => bind(address),
+        result => result,
+    }
+}
+
+/// Reference: section 4.1.
+fn health_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
+    let now = Timestamp::now();
+    let report = match request.uri().path() {
+        "/healthz" => reports.health.healthz(now),
+        "/livez" => reports.health.livez(now),
+        _ => return Answer::not_found(),
+    };
+    let status = if report.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    match request.uri().path() {
+        "/healthz" => reports.metrics.healthz(status.as_u16()),
+        _ => reports.metrics.livez(status.as_u16()),
+    }
+    match serde_json::to_string(&report) {
+        Ok(body) => Answer::json(status, body),
+        Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// Reference: section 4.2.
+fn metrics_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
+    let verbose = request.uri().query().is_some_and(|query| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some("verbose"))
+    });
+    match request.uri().path() {
+        "/metrics" => match reports.metrics.text() {
+            Ok(text) => Answer::metrics(text),
+            Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        "/healthz" if verbose => Answer::text(
+            StatusCode::OK,
+            "[+]ping ok\nhealthz check passed\n".to_owned(),
+        ),
+        "/healthz" | "/healthz/ping" => Answer::text(StatusCode::OK, "ok".to_owned()),
+        "/proxyMode" => Answer::text(StatusCode::OK, "nftables".to_owned()),
+        _ => Answer::not_found(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,17 @@
 //! The daemon around the `rules` crate: sources of objects, the sync loop, the
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
+pub mod daemon;
+pub mod health;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod netlink;
+pub mod options;
+pub mod render;
 pub mod source;
+
+mod addresses;
+mod schedule;
+mod settings;
+mod sync;

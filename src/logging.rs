@@ -11,7 +11,11 @@ pub fn start(verbosity: u8) {
         2 | 3 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let libraries = if verbosity >= 6 { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let libraries = if verbosity >= 6 {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::WARN
+    };
     let filter = tracing_subscriber::EnvFilter::default()
         .add_directive(libraries.into())
         .add_directive(directive("kube_proxy", own))
@@ -27,7 +31,11 @@ pub fn start(verbosity: u8) {
 }
 
 fn quiet_unless(verbosity: u8) -> LevelFilter {
-    if verbosity >= 6 { LevelFilter::DEBUG } else { LevelFilter::OFF }
+    if verbosity >= 6 {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::OFF
+    }
 }
 
 fn directive(target: &str, level: LevelFilter) -> tracing_subscriber::filter::Directive {

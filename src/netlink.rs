@@ -1,1 +1,174 @@
-//! nftables over netlink.
+//! nftables over netlink: typed transactions become one batch of messages that
+//! the kernel takes whole or refuses whole.
+//!
+//! Tables, sets, chains and rules are encoded by libnftnl. Elements, of which
+//! there may be hundreds of thousands, are written here: libnftnl would
+//! allocate and copy an object of several hundred bytes for each.
+//!
+//! This is the only module with `unsafe`: it calls C and reads C's structs.
+#![allow(unsafe_code)]
+
+mod batch;
+mod elements;
+mod objects;
+mod socket;
+mod statements;
+mod userdata;
+
+use batch::Batch;
+use rules::model::Family;
+use rules::ruleset::{Key, Op, Transaction};
+use rules::{Kernel, Refusal, print};
+use socket::{Reply, Socket};
+use std::io;
+
+/// The kernel's nf_tables, in the network namespace that it was opened in.
+pub struct Nftables {
+    socket: Socket,
+    sent_bytes: usize,
+}
+
+/// Why nftables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The process lacks CAP_NET_ADMIN.
+    #[error("nftables: not permitted; run as root or with the capability NET_ADMIN")]
+    NotPermitted,
+    /// The kernel has no nf_tables.
+    #[error("nftables: this kernel has no nf_tables ({0})")]
+    NotSupported(io::Error),
+    /// There is no netlink socket to be had.
+    #[error("nftables: opening a netlink socket: {0}")]
+    Socket(io::Error),
+}
+
+impl Nftables {
+    /// Opens a socket in the calling thread's network namespace and asks the
+    /// kernel whether it would take transactions.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open() -> Result<Self, OpenError> {
+        let mut socket = Socket::open().map_err(OpenError::Socket)?;
+        let probe = batch::probe();
+        socket.send(&probe).map_err(OpenError::Socket)?;
+        for reply in socket.replies().map_err(OpenError::Socket)? {
+            match reply.errno {
+                0 => {}
+                libc::EPERM | libc::EACCES => return Err(OpenError::NotPermitted),
+                errno => {
+                    return Err(OpenError::NotSupported(io::Error::from_raw_os_error(errno)));
+                }
+            }
+        }
+        Ok(Self {
+            socket,
+            sent_bytes: 0,
+        })
+    }
+
+    /// How many bytes the last transaction took.
+    pub fn sent_bytes(&self) -> usize {
+        self.sent_bytes
+    }
+}
+
+impl Kernel for Nftables {
+    fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
+        let family = transaction.family;
+        let refused = |attempted: &str, reason: String| Refusal {
+            family: family.nft(),
+            attempted: attempted.to_owned(),
+            reason,
+        };
+        let batch = Batch::new(transaction);
+        self.sent_bytes = batch.bytes().len();
+        let sending = format!("sending a transaction of {} bytes", self.sent_bytes);
+        self.socket
+            .send(batch.bytes())
+            .map_err(|error| refused(&sending, describe(&error)))?;
+        let replies = self
+            .socket
+            .replies()
+            .map_err(|error| refused("reading the answer", describe(&error)))?;
+        if let Some(error) = replies.iter().find(|reply| reply.errno != 0) {
+            let attempted = attempted(transaction, &batch, error);
+            return Err(refused(&attempted, reason(error)));
+        }
+        if replies
+            .iter()
+            .any(|reply| reply.sequence == batch.last_sequence())
+        {
+            Ok(())
+        } else {
+            Err(refused(
+                "waiting for the kernel",
+                "it did not acknowledge the transaction".into(),
+            ))
+        }
+    }
+}
+
+fn reason(reply: &Reply) -> String {
+    let error = describe(&io::Error::from_raw_os_error(reply.errno));
+    match &reply.message {
+        Some(message) => format!("{error}: {message}"),
+        None => error,
+    }
+}
+
+/// An error with its symbolic name, which people search for.
+fn describe(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => {
+            let errno = nix::errno::Errno::from_raw(number);
+            format!("{} ({errno:?})", errno.desc())
+        }
+        None => error.to_string(),
+    }
+}
+
+/// The step that a reply is about, down to the element where the kernel says so.
+fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String {
+    let Some((op, elements)) = batch.find(reply.sequence) else {
+        return "committing the transaction".to_owned();
+    };
+    let family = transaction.family;
+    match &transaction.ops[op] {
+        Op::ReplaceTable => "replace table kube-proxy".to_owned(),
+        Op::AddSet(set) => format!("add set {set}"),
+        Op::AddChain(chain) => format!("add chain {}", chain.id),
+        Op::RefillChain(chain) => format!("refill chain {}", chain.id),
+        Op::DeleteChain(chain) => format!("delete chain {chain}"),
+        Op::AddElements(set, all) | Op::DeleteElements(set, all) => {
+            let verb = match transaction.ops[op] {
+                Op::AddElements(..) => "add",
+                _ => "delete",
+            };
+            let own = &all[elements];
+            let at = reply
+                .offset
+                .and_then(|offset| elements::element_at(family, *set, own, verb == "add", offset));
+            // Without a place, a single element is the one all the same.
+            match at
+                .or((own.len() == 1).then_some(0))
+                .and_then(|at| own.get(at))
+            {
+                Some(element) => {
+                    format!("{verb} element {} in {set}", print::element(element))
+                }
+                None => format!("{verb} {} elements in {set}", own.len()),
+            }
+        }
+    }
+}
+
+/// Whether a key belongs to the family; the planner never mixes them.
+fn is_of(family: Family, key: &Key) -> bool {
+    let address = match key {
+        Key::Address(address) => Some(*address),
+        Key::Frontend(frontend) | Key::Indexed(frontend, _) => frontend.address,
+        Key::Hairpin(backend, _) => Some(backend.address),
+    };
+    address.is_none_or(|address| Family::of(address) == family)
+}

@@ -70,7 +70,12 @@ pub struct RuleOptions {
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub masquerade_all: bool,
     /// The addresses that answer node ports: CIDRs, or one of primary, localhost, all.
-    #[arg(long, value_name = "CIDR|KEYWORD", value_delimiter = ',', default_value = "primary")]
+    #[arg(
+        long,
+        value_name = "CIDR|KEYWORD",
+        value_delimiter = ',',
+        default_value = "primary"
+    )]
     pub nodeport_addresses: Vec<NodeportAddress>,
 }
 
@@ -164,9 +169,14 @@ impl Cli {
 fn dashed(args: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     args.map(|arg| match arg.to_str() {
         Some(text) if text.starts_with("--") => {
-            let (name, value) = text.split_once('=').map_or((text, None), |(n, v)| (n, Some(v)));
+            let (name, value) = text
+                .split_once('=')
+                .map_or((text, None), |(n, v)| (n, Some(v)));
             let name = name.replace('_', "-");
-            value.map_or_else(|| name.clone().into(), |value| format!("{name}={value}").into())
+            value.map_or_else(
+                || name.clone().into(),
+                |value| format!("{name}={value}").into(),
+            )
         }
         _ => arg,
     })

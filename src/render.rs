@@ -36,7 +36,11 @@ pub fn render(options: &RenderOptions, out: &mut impl Write) -> anyhow::Result<(
             continue;
         }
         let config = settings::config(&options.rules, &node_name, state.node(), family);
-        let local = stated_addresses(&config.nodeport_addresses, &state, options.rules.bind_address);
+        let local = stated_addresses(
+            &config.nodeport_addresses,
+            &state,
+            options.rules.bind_address,
+        );
         let mut planner = Planner::new(config);
         planner.mark(&state.take_dirty());
         if let Some(pending) = planner.prepare(&state, &local) {
@@ -58,7 +62,15 @@ fn stated_addresses(
         .into_iter()
         .filter_map(|family| addresses::primary(state.node(), bind_address, family))
         .collect();
-    stated.extend(state.node().into_iter().flat_map(|node| node.addresses.iter().copied()));
-    debug_assert!(*nodeport != NodeportAddresses::Within(Vec::new()), "a list has ranges");
+    stated.extend(
+        state
+            .node()
+            .into_iter()
+            .flat_map(|node| node.addresses.iter().copied()),
+    );
+    debug_assert!(
+        *nodeport != NodeportAddresses::Within(Vec::new()),
+        "a list has ranges"
+    );
     stated
 }

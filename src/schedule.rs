@@ -20,7 +20,13 @@ impl Schedule {
     /// `min_period` lies between the end of a run and the start of the next;
     /// `retry_period` after a failed one.
     pub fn new(min_period: Duration, retry_period: Duration) -> Self {
-        Self { min_period, retry_period, requested: false, retry_at: None, last_end: None }
+        Self {
+            min_period,
+            retry_period,
+            requested: false,
+            retry_at: None,
+            last_end: None,
+        }
     }
 
     /// Asks for a run.
@@ -57,20 +63,36 @@ mod tests {
         let mut schedule = Schedule::new(SECOND, 30 * SECOND);
         assert_eq!(schedule.due(start), None);
         schedule.request();
-        assert_eq!(schedule.due(start), Some(start), "the first one is not held back");
+        assert_eq!(
+            schedule.due(start),
+            Some(start),
+            "the first one is not held back"
+        );
 
         schedule.ended(start, true);
         assert_eq!(schedule.due(start), None);
         schedule.request();
         schedule.request();
-        assert_eq!(schedule.due(start), Some(start + SECOND), "requests become one run");
+        assert_eq!(
+            schedule.due(start),
+            Some(start + SECOND),
+            "requests become one run"
+        );
 
         schedule.ended(start + SECOND, false);
         assert_eq!(schedule.due(start + SECOND), Some(start + 31 * SECOND));
         schedule.request();
-        assert_eq!(schedule.due(start + 5 * SECOND), Some(start + 2 * SECOND), "news go first");
+        assert_eq!(
+            schedule.due(start + 5 * SECOND),
+            Some(start + 2 * SECOND),
+            "news go first"
+        );
 
         schedule.ended(start + 5 * SECOND, true);
-        assert_eq!(schedule.due(start + 60 * SECOND), None, "success ends the retries");
+        assert_eq!(
+            schedule.due(start + 60 * SECOND),
+            None,
+            "success ends the retries"
+        );
     }
 }

@@ -52,7 +52,9 @@ pub fn config(
     let primary = addresses::primary(node, options.bind_address, family);
     let local_detector = ranges_of(&options.cluster_cidr, family)
         .next()
-        .map_or(LocalDetector::None, |range| LocalDetector::Source(range.trunc()));
+        .map_or(LocalDetector::None, |range| {
+            LocalDetector::Source(range.trunc())
+        });
     Config {
         masquerade_all: options.masquerade_all,
         local_detector,
@@ -66,5 +68,7 @@ pub fn config(
 }
 
 fn ranges_of(ranges: &[IpNet], family: Family) -> impl Iterator<Item = &IpNet> {
-    ranges.iter().filter(move |range| Family::of(range.addr()) == family)
+    ranges
+        .iter()
+        .filter(move |range| Family::of(range.addr()) == family)
 }

@@ -1,1 +1,11 @@
-//! Where objects come from: an API server or a directory of manifests.
+//! Where objects come from: an API server or a directory of manifests. Both
+//! send the same events.
+
+pub mod convert;
+
+mod intern;
+mod manifests;
+mod watch;
+
+pub use manifests::{Manifests, Problem};
+pub use watch::{client, watch};

@@ -2,15 +2,16 @@
 //! and metrics follow from what was applied.
 
 use crate::addresses;
+use crate::health::Health;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
-use crate::health::Health;
 use crate::options::RuleOptions;
 use crate::settings;
 use jiff::Timestamp;
 use rules::model::Family;
 use rules::{Event, Kernel, Planner, Refusal, State, Trigger};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,13 +81,17 @@ impl<K: Kernel> Syncer<K> {
             tracing::warn!("{problem}");
         }
         if about_node {
-            self.reports.health.node_eligible(self.state.node().map(|node| node.eligible));
+            self.reports
+                .health
+                .node_eligible(self.state.node().map(|node| node.eligible));
         }
-        self.reports.metrics.service_changes_pending(self.state.dirty_count());
+        self.reports
+            .metrics
+            .service_changes_pending(self.state.dirty_count());
         if applied.changed {
             for planner in &self.planners {
                 let family = planner.config().family;
-                self.reports.health.queued(family);
+                self.reports.health.queued(family, Timestamp::now());
                 self.reports.metrics.queued(family);
             }
         }
@@ -106,16 +111,20 @@ impl<K: Kernel> Syncer<K> {
         let mut refusals = Vec::new();
         for at in 0..self.planners.len() {
             self.planners[at].mark(&dirty);
-            self.follow_node(at);
+            self.follow_node(at, &local);
             if let Err(refusal) = self.sync_family(at, &local) {
                 refusals.push(refusal);
             }
         }
         self.sync_health_checks();
-        if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+        if refusals.is_empty() {
+            Ok(())
+        } else {
+            Err(refusals)
+        }
     }
 
-    fn sync_family(&mut self, at: usize, local: &[std::net::IpAddr]) -> Result<(), Refusal> {
+    fn sync_family(&mut self, at: usize, local: &[IpAddr]) -> Result<(), Refusal> {
         let start = Instant::now();
         let planner = &mut self.planners[at];
         let family = planner.config().family;
@@ -134,7 +143,9 @@ impl<K: Kernel> Syncer<K> {
             }
         }
         let took = start.elapsed();
-        self.reports.metrics.sync_finished(family, full, took, result.is_ok());
+        self.reports
+            .metrics
+            .sync_finished(family, full, took, result.is_ok());
         if result.is_ok() {
             self.succeeded(at, family);
             tracing::debug!(
@@ -159,37 +170,38 @@ impl<K: Kernel> Syncer<K> {
             }
             trigger.family != family
         });
-        self.reports.health.updated(family);
+        self.reports.health.updated(family, Timestamp::now());
     }
 
-    /// Node-port addresses follow the Node object.
-    fn follow_node(&mut self, at: usize) {
+    /// Node-port addresses, and where health checks are answered, follow the
+    /// Node object and the interfaces.
+    fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
-        let primary =
-            addresses::primary(self.state.node(), self.options.bind_address, family);
+        let primary = addresses::primary(self.state.node(), self.options.bind_address, family);
         let addresses =
             addresses::nodeport_addresses(&self.options.nodeport_addresses, primary, family);
-        if *self.planners[at].config() != settings_with(&self.planners[at], &addresses) {
-            self.service_health.listen_on(family, &addresses);
-            self.planners[at].set_nodeport_addresses(addresses);
-        }
+        self.service_health.listen_on(family, &addresses, local);
+        self.planners[at].set_nodeport_addresses(addresses);
     }
 
     fn sync_health_checks(&mut self) {
         let checks = self.planners.iter().flat_map(|planner| {
             let family = planner.config().family;
             let health = planner.summary().health.iter();
-            health.map(move |(service, (port, local_endpoints))| ServiceHealthCheck {
-                service: service.clone(),
-                port: *port,
-                family,
-                local_endpoints: *local_endpoints,
-            })
+            health.map(
+                move |(service, (port, local_endpoints))| ServiceHealthCheck {
+                    service: service.clone(),
+                    port: *port,
+                    family,
+                    local_endpoints: *local_endpoints,
+                },
+            )
         });
-        self.service_health.sync(checks.collect());
+        let checks: Vec<ServiceHealthCheck> = checks.collect();
+        self.service_health.sync(&checks);
     }
 
-    fn local_addresses(&mut self) -> Vec<std::net::IpAddr> {
+    fn local_addresses(&mut self) -> Vec<IpAddr> {
         addresses::local().unwrap_or_else(|error| {
             let message = format!("listing the interfaces' addresses: {error}");
             if self.warned.insert(message.clone()) {

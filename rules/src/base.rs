@@ -24,7 +24,7 @@ const HAIRPIN: &[Header] = &[
 ];
 
 const SERVICES: ChainId = ChainId::Fixed("services");
-const MASQUERADE: ChainId = ChainId::Fixed("masquerade");
+const MASQUERADE: ChainId = ChainId::Fixed("masquerading");
 const CHECK_ENDPOINTS: ChainId = ChainId::Fixed("check-endpoints");
 const CHECK_NODEPORTS: ChainId = ChainId::Fixed("check-nodeport-endpoints");
 const CHECK_CLUSTER_IPS: ChainId = ChainId::Fixed("check-cluster-ips");

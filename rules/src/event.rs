@@ -4,7 +4,7 @@ use crate::model::{EndpointSlice, Node, ObjectName, Service, ServiceCidr};
 use std::sync::Arc;
 
 /// A kind of object that is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
     /// Services.
     Service,

@@ -62,7 +62,7 @@ impl FakeKernel {
                 for element in elements {
                     let known = self.sets.get_mut(set);
                     if known.and_then(|own| own.remove(&element.key)).is_none() {
-                        let text = print::element(*set, family, element);
+                        let text = print::element(element);
                         let attempted = format!("delete element {text} from {set}");
                         return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                     }
@@ -70,12 +70,7 @@ impl FakeKernel {
             }
             Op::AddElements(set, elements) => {
                 for element in elements {
-                    let attempted = || {
-                        format!(
-                            "add element {} to {set}",
-                            print::element(*set, family, element)
-                        )
-                    };
+                    let attempted = || format!("add element {} to {set}", print::element(element));
                     if let Some(Value::Verdict(Verdict::Goto(chain))) = element.value
                         && !self.chains.contains_key(&chain)
                     {

@@ -1,9 +1,196 @@
-//! The ruleset as text that `nft -f` loads.
-use crate::{
-    model::Family,
-    ruleset::{Element, SetId},
+//! Rules as text: what `nft -f` loads and `nft list ruleset` shows.
+
+mod chain;
+mod element;
+
+pub use chain::{rule, statement};
+pub use element::{element, key, value};
+
+use crate::model::Family;
+use crate::ruleset::{
+    Chain, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT, Transaction,
 };
-/// tmp
-pub fn element(_: SetId, _: Family, e: &Element) -> String {
-    format!("{e:?}")
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A transaction: the whole table as `nft list` shows it if it replaces the
+/// table, or else one `nft` command a line.
+pub fn transaction(transaction: &Transaction) -> String {
+    match transaction.ops.first() {
+        Some(Op::ReplaceTable) => table(transaction),
+        _ => commands(transaction),
+    }
+}
+
+/// A comment as nft accepts it: what would end or break the quoted text is
+/// replaced, and what is too long is cut. Printer and encoder share this, as
+/// nothing from the cluster may reach a rule unescaped or unbounded.
+pub fn comment(text: &str) -> Cow<'_, str> {
+    let harmless = |c: char| !c.is_control() && c != '"' && c != '\\';
+    if text.len() <= Element::COMMENT_MAX && text.chars().all(harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(Element::COMMENT_MAX);
+    for c in text.chars().map(|c| if harmless(c) { c } else { '_' }) {
+        if clean.len() + c.len_utf8() > Element::COMMENT_MAX {
+            break;
+        }
+        clean.push(c);
+    }
+    Cow::Owned(clean)
+}
+
+fn table(transaction: &Transaction) -> String {
+    let family = transaction.family;
+    let mut elements: BTreeMap<SetId, &[Element]> = BTreeMap::new();
+    let mut sets = Vec::new();
+    let mut chains = Vec::new();
+    for op in &transaction.ops {
+        match op {
+            Op::AddSet(set) => sets.push(*set),
+            Op::AddElements(set, own) => {
+                elements.insert(*set, own);
+            }
+            Op::AddChain(chain) => chains.push(chain),
+            _ => {}
+        }
+    }
+    let nft = family.nft();
+    // Adding before deleting makes the deletion work on any machine.
+    let mut out = format!("add table {nft} {TABLE}\ndelete table {nft} {TABLE}\n");
+    let _ = writeln!(out, "table {nft} {TABLE} {{\n\tcomment \"{TABLE_COMMENT}\"");
+    for set in sets {
+        out.push('\n');
+        write_set(
+            &mut out,
+            set,
+            family,
+            elements.get(&set).copied().unwrap_or_default(),
+        );
+    }
+    for chain in chains {
+        out.push('\n');
+        write_chain(&mut out, chain, family);
+    }
+    out.push_str("}\n");
+    out
+}
+
+fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Element]) {
+    let kind = if set.data().is_some() { "map" } else { "set" };
+    let _ = writeln!(out, "\t{kind} {set} {{\n\t\t{}", set_type(set, family));
+    let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
+    if !elements.is_empty() {
+        out.push_str("\t\telements = { ");
+        for (n, own) in elements.iter().enumerate() {
+            if n > 0 {
+                out.push_str(",\n\t\t\t     ");
+            }
+            out.push_str(&element(own));
+        }
+        out.push_str(" }\n");
+    }
+    out.push_str("\t}\n");
+}
+
+/// A set's type. Keys with an index are declared by expressions, as nft has no
+/// name for the type of a random number.
+fn set_type(set: SetId, family: Family) -> String {
+    let (address, ip) = match family {
+        Family::V4 => ("ipv4_addr", "ip"),
+        Family::V6 => ("ipv6_addr", "ip6"),
+    };
+    let by_expression = set.key().contains(&KeyField::Index);
+    let fields: Vec<String> = set
+        .key()
+        .iter()
+        .map(|field| match (field, by_expression) {
+            (KeyField::Address, true) => format!("{ip} daddr"),
+            (KeyField::Protocol, true) => "meta l4proto".to_owned(),
+            (KeyField::Port, true) => "th dport".to_owned(),
+            (KeyField::Index, _) => "numgen random mod 65536".to_owned(),
+            (KeyField::Address, false) => address.to_owned(),
+            (KeyField::Protocol, false) => "inet_proto".to_owned(),
+            (KeyField::Port, false) => "inet_service".to_owned(),
+        })
+        .collect();
+    let keyword = if by_expression { "typeof" } else { "type" };
+    let data = match set.data() {
+        None => String::new(),
+        Some(DataType::Verdict) => " : verdict".to_owned(),
+        Some(DataType::Backend) => format!(" : {ip} daddr . th dport"),
+    };
+    format!("{keyword} {}{data}", fields.join(" . "))
+}
+
+fn write_chain(out: &mut String, own: &Chain, family: Family) {
+    let _ = writeln!(out, "\tchain {} {{", own.id);
+    for line in chain::lines(own, family) {
+        let _ = writeln!(out, "\t\t{line}");
+    }
+    out.push_str("\t}\n");
+}
+
+/// Changes of an existing table, one command a line.
+fn commands(transaction: &Transaction) -> String {
+    let family = transaction.family;
+    let place = format!("{} {TABLE}", family.nft());
+    let mut out = String::new();
+    let with_elements = |verb: &str, set: SetId, elements: &[Element]| {
+        let list: Vec<String> = elements.iter().map(element).collect();
+        format!("{verb} element {place} {set} {{ {} }}\n", list.join(", "))
+    };
+    for op in &transaction.ops {
+        match op {
+            Op::ReplaceTable => {
+                let _ = writeln!(
+                    out,
+                    "add table {place}\ndelete table {place}\nadd table {place}"
+                );
+            }
+            Op::AddSet(set) => {
+                let kind = if set.data().is_some() { "map" } else { "set" };
+                let _ = writeln!(
+                    out,
+                    "add {kind} {place} {set} {{ {}; }}",
+                    set_type(*set, family)
+                );
+            }
+            Op::AddChain(own) => {
+                let lines = chain::lines(own, family).join("; ");
+                let _ = writeln!(out, "add chain {place} {} {{ {lines}; }}", own.id);
+            }
+            Op::RefillChain(own) => {
+                let _ = writeln!(out, "flush chain {place} {}", own.id);
+                for line in &own.rules {
+                    let _ = writeln!(out, "add rule {place} {} {}", own.id, rule(line, family));
+                }
+            }
+            Op::DeleteChain(id) => {
+                let _ = writeln!(out, "delete chain {place} {id}");
+            }
+            Op::DeleteElements(set, elements) => {
+                out.push_str(&with_elements("delete", *set, elements));
+            }
+            Op::AddElements(set, elements) => {
+                out.push_str(&with_elements("add", *set, elements));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comment;
+
+    #[test]
+    fn comments_are_harmless_and_short() {
+        assert_eq!(comment("default/web:http"), "default/web:http");
+        assert_eq!(comment("a\"; flush ruleset; \\\n"), "a_; flush ruleset; __");
+        let long = comment(&"ä".repeat(100)).into_owned();
+        assert_eq!(long.len(), 126, "whole characters only");
+        assert_eq!(comment(&"x".repeat(300)).len(), 127);
+    }
 }

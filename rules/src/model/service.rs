@@ -20,6 +20,8 @@ pub enum TrafficPolicy {
 pub struct Service {
     /// `metadata.namespace` and `metadata.name`.
     pub name: ObjectName,
+    /// The manifest it was read from, for messages.
+    pub origin: Option<Arc<str>>,
     /// `metadata.creationTimestamp`, seconds since the epoch; 0 if absent.
     /// The older of two Services that claim one frontend keeps it.
     pub created: i64,

@@ -5,7 +5,10 @@ use proptest::collection::btree_set;
 use proptest::prelude::*;
 
 fn backend(last: u8) -> Backend {
-    Backend { address: std::net::Ipv4Addr::new(10, 0, 0, last).into(), port: 80 }
+    Backend {
+        address: std::net::Ipv4Addr::new(10, 0, 0, last).into(),
+        port: 80,
+    }
 }
 
 #[test]

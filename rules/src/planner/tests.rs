@@ -32,7 +32,11 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
             match (element.key, element.value) {
                 (Key::Indexed(frontend, index), Some(Value::Backend(backend))) => {
                     positions.entry((*set, frontend)).or_default().insert(index);
-                    found.backends.entry((*set, frontend)).or_default().insert(backend);
+                    found
+                        .backends
+                        .entry((*set, frontend))
+                        .or_default()
+                        .insert(backend);
                 }
                 (key, Some(value)) => {
                     if let Value::Verdict(Verdict::Goto(chain)) = value {
@@ -51,7 +55,12 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
         assert!(!holes, "{list:?} has holes: {positions:?}");
     }
     // Chains that lost their last user may stay for one sync more.
-    found.chains = kernel.chains.keys().copied().filter(|chain| used.contains(chain)).collect();
+    found.chains = kernel
+        .chains
+        .keys()
+        .copied()
+        .filter(|chain| used.contains(chain))
+        .collect();
     found
 }
 
@@ -99,6 +108,7 @@ prop_compose! {
         }
         Service {
             name: name(n),
+            origin: None,
             created,
             cluster_ips,
             external_ips: external.iter().map(|last| ip(&format!("198.51.100.{last}"))).collect(),
@@ -151,7 +161,11 @@ fn slice() -> impl Strategy<Value = EndpointSlice> {
                 name: name(n),
                 service: name(service),
                 family,
-                ports: vec![port(0, Protocol::Tcp), port(1, Protocol::Tcp), port(0, Protocol::Udp)],
+                ports: vec![
+                    port(0, Protocol::Tcp),
+                    port(1, Protocol::Tcp),
+                    port(0, Protocol::Udp),
+                ],
                 endpoints,
                 last_change_trigger: None,
             }
@@ -188,7 +202,9 @@ fn sync(planner: &mut Planner, state: &mut State, kernel: &mut FakeKernel) {
     let dirty = state.take_dirty();
     planner.mark(&dirty);
     if let Some(pending) = planner.prepare(state, &[]) {
-        kernel.apply(&pending.transaction).expect("the fake kernel takes it");
+        kernel
+            .apply(&pending.transaction)
+            .expect("the fake kernel takes it");
         planner.commit(pending);
     }
 }
@@ -230,7 +246,11 @@ fn web(endpoints: std::ops::Range<u8>) -> EndpointSlice {
         name: name(0),
         service: name(0),
         family: Family::V4,
-        ports: vec![EndpointPort { name: "p0".into(), protocol: Protocol::Tcp, port: 8080 }],
+        ports: vec![EndpointPort {
+            name: "p0".into(),
+            protocol: Protocol::Tcp,
+            port: 8080,
+        }],
         endpoints: endpoints
             .map(|last| Endpoint {
                 address: ip(&format!("10.244.0.{last}")),
@@ -249,6 +269,7 @@ fn web(endpoints: std::ops::Range<u8>) -> EndpointSlice {
 fn web_service(n: u8, created: i64) -> Service {
     Service {
         name: name(n),
+        origin: None,
         created,
         cluster_ips: vec![ip(&format!("10.96.0.{}", n + 1))],
         external_ips: vec![ip("198.51.100.1")],
@@ -308,10 +329,15 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
         }
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with("Service default/s0: 198.51.100.1 tcp port 80"));
-        let frontend =
-            Frontend { address: Some(ip("198.51.100.1")), protocol: Protocol::Tcp, port: 80 };
+        let frontend = Frontend {
+            address: Some(ip("198.51.100.1")),
+            protocol: Protocol::Tcp,
+            port: 80,
+        };
         let owner = |kernel: &FakeKernel| {
-            kernel.sets[&SetId::NoEndpoints][&Key::Frontend(frontend)].comment.clone()
+            kernel.sets[&SetId::NoEndpoints][&Key::Frontend(frontend)]
+                .comment
+                .clone()
         };
         assert_eq!(owner(&kernel).as_deref(), Some("default/s1:p0"));
 
@@ -345,7 +371,11 @@ fn leftover_chains_go_at_the_next_sync() {
     let mut planner = Planner::new(config(Family::V4));
     let mut kernel = FakeKernel::new();
     state.apply(Event::Service(web_service(0, 0)));
-    let three = ChainId::Cluster { endpoints: 3, masquerade: false, nodeport: false };
+    let three = ChainId::Cluster {
+        endpoints: 3,
+        masquerade: false,
+        nodeport: false,
+    };
     for (endpoints, there) in [(1..4, true), (1..3, true), (2..4, false)] {
         state.apply(Event::Slice(web(endpoints)));
         sync(&mut planner, &mut state, &mut kernel);

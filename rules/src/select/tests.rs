@@ -29,14 +29,25 @@ fn selected(specs: &[&str], zone: Option<&str>) -> (Vec<u8>, Vec<u8>, bool) {
         name: ObjectName::new("a", "b-1"),
         service: ObjectName::new("a", "b"),
         family: Family::V4,
-        ports: vec![EndpointPort { name: "".into(), protocol: Protocol::Tcp, port: 80 }],
+        ports: vec![EndpointPort {
+            name: "".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+        }],
         endpoints: specs.iter().map(|spec| endpoint(spec)).collect(),
         last_change_trigger: None,
     };
-    let port =
-        ServicePort { name: "".into(), protocol: Protocol::Tcp, port: 80, node_port: None };
+    let port = ServicePort {
+        name: "".into(),
+        protocol: Protocol::Tcp,
+        port: 80,
+        node_port: None,
+    };
     let place = Place { node: "here", zone };
-    let needs = Needs { cluster: true, local: true };
+    let needs = Needs {
+        cluster: true,
+        local: true,
+    };
     let selection = select(&port, Family::V4, &[slice], place, needs);
     let lasts = |list: &[Backend]| {
         let last = |backend: &Backend| match backend.address {
@@ -45,30 +56,112 @@ fn selected(specs: &[&str], zone: Option<&str>) -> (Vec<u8>, Vec<u8>, bool) {
         };
         list.iter().map(last).collect()
     };
-    (lasts(&selection.cluster), lasts(&selection.local), selection.any)
+    (
+        lasts(&selection.cluster),
+        lasts(&selection.local),
+        selection.any,
+    )
 }
 
 #[test]
 fn lists_follow_conditions_locality_and_hints() {
-    type Row = (&'static str, &'static [&'static str], Option<&'static str>, &'static [u8], &'static [u8]);
+    type Row = (
+        &'static str,
+        &'static [&'static str],
+        Option<&'static str>,
+        &'static [u8],
+        &'static [u8],
+    );
     let rows: &[Row] = &[
         ("none", &[], None, &[], &[]),
         ("ready ones", &["1 r", "2 r l"], None, &[1, 2], &[2]),
         ("unready is never used", &["1", "2 r"], None, &[2], &[]),
-        ("terminating only as a last resort", &["1 s t", "2 r"], None, &[2], &[]),
+        (
+            "terminating only as a last resort",
+            &["1 s t", "2 r"],
+            None,
+            &[2],
+            &[],
+        ),
         ("last resort", &["1 s t", "2"], None, &[1], &[]),
         ("terminating, not serving", &["1 t"], None, &[], &[]),
-        ("local last resort beside ready elsewhere", &["1 s t l", "2 r"], None, &[2], &[1]),
-        ("the same zone", &["1 r zone=a", "2 r zone=b"], Some("a"), &[1], &[]),
-        ("zone unknown", &["1 r zone=a", "2 r zone=b"], None, &[1, 2], &[]),
-        ("no hint for our zone", &["1 r zone=b", "2 r zone=b"], Some("a"), &[1, 2], &[]),
-        ("a hint is missing", &["1 r zone=a", "2 r"], Some("a"), &[1, 2], &[]),
-        ("an unready one lacks it", &["1 r zone=a", "2", "3 r zone=b"], Some("a"), &[1], &[]),
-        ("node before zone", &["1 r node=here zone=b", "2 r node=x zone=a"], Some("a"), &[1], &[]),
-        ("node hints for others only", &["1 r node=x zone=b", "2 r node=x zone=a"], Some("a"), &[2], &[]),
-        ("local is never filtered", &["1 r zone=b l", "2 r zone=a"], Some("a"), &[2], &[1]),
-        ("last resort ignores hints", &["1 s t zone=b", "2 s t zone=a"], Some("a"), &[1, 2], &[]),
-        ("twice the same: not terminating wins", &["1 s t", "1 r"], None, &[1], &[]),
+        (
+            "local last resort beside ready elsewhere",
+            &["1 s t l", "2 r"],
+            None,
+            &[2],
+            &[1],
+        ),
+        (
+            "the same zone",
+            &["1 r zone=a", "2 r zone=b"],
+            Some("a"),
+            &[1],
+            &[],
+        ),
+        (
+            "zone unknown",
+            &["1 r zone=a", "2 r zone=b"],
+            None,
+            &[1, 2],
+            &[],
+        ),
+        (
+            "no hint for our zone",
+            &["1 r zone=b", "2 r zone=b"],
+            Some("a"),
+            &[1, 2],
+            &[],
+        ),
+        (
+            "a hint is missing",
+            &["1 r zone=a", "2 r"],
+            Some("a"),
+            &[1, 2],
+            &[],
+        ),
+        (
+            "an unready one lacks it",
+            &["1 r zone=a", "2", "3 r zone=b"],
+            Some("a"),
+            &[1],
+            &[],
+        ),
+        (
+            "node before zone",
+            &["1 r node=here zone=b", "2 r node=x zone=a"],
+            Some("a"),
+            &[1],
+            &[],
+        ),
+        (
+            "node hints for others only",
+            &["1 r node=x zone=b", "2 r node=x zone=a"],
+            Some("a"),
+            &[2],
+            &[],
+        ),
+        (
+            "local is never filtered",
+            &["1 r zone=b l", "2 r zone=a"],
+            Some("a"),
+            &[2],
+            &[1],
+        ),
+        (
+            "last resort ignores hints",
+            &["1 s t zone=b", "2 s t zone=a"],
+            Some("a"),
+            &[1, 2],
+            &[],
+        ),
+        (
+            "twice the same: not terminating wins",
+            &["1 s t", "1 r"],
+            None,
+            &[1],
+            &[],
+        ),
     ];
     for (what, specs, zone, cluster, local) in rows {
         let (c, l, any) = selected(specs, *zone);

@@ -7,12 +7,24 @@
 
 use crate::model::{Frontend, ObjectName, Service, ServicePort};
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
 
 /// One Service's wish for a frontend. Ordered by precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     created: i64,
     service: ObjectName,
+    origin: Option<Arc<str>>,
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Service {}", self.service)?;
+        self.origin
+            .as_ref()
+            .map_or(Ok(()), |origin| write!(f, " ({origin})"))
+    }
 }
 
 /// The claims on one frontend, nearly always a single one.
@@ -81,6 +93,7 @@ impl Claims {
         let claim = Claim {
             created: service.created,
             service: service.name.clone(),
+            origin: service.origin.clone(),
         };
         let Some(claimants) = self.by_frontend.get_mut(&frontend) else {
             self.by_frontend.insert(frontend, Claimants::One(claim));
@@ -101,11 +114,11 @@ impl Claims {
             .touched
             .extend([owner.service.clone(), loser.service.clone()]);
         outcome.problems.push(format!(
-            "Service {}: {} is served by the older Service {} already; this one is left out there",
-            loser.service,
+            "{loser}: {} is served by {owner} already, which is older or comes first by name; \
+             it is left out here",
             describe(&frontend),
-            owner.service
         ));
+        outcome.touched.extend([owner.service, loser.service]);
         *claimants = Claimants::Many(claims);
     }
 

@@ -25,6 +25,7 @@ fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
 fn service(name: &str) -> Service {
     Service {
         name: ObjectName::new("ns", name),
+        origin: None,
         created: 0,
         cluster_ips: vec![[10, 96, 0, 1].into()],
         external_ips: Vec::new(),
@@ -67,7 +68,11 @@ fn triggers_are_kept_once_per_change() {
     state.apply(Event::Slice(slice("a", "10.0.0.1", 1)));
     state.apply(Event::Slice(slice("a", "10.0.0.2", 1)));
     state.apply(Event::Slice(slice("a", "10.0.0.3", 2)));
-    let at: Vec<i64> = state.take_triggers().iter().map(|trigger| trigger.at).collect();
+    let at: Vec<i64> = state
+        .take_triggers()
+        .iter()
+        .map(|trigger| trigger.at)
+        .collect();
     assert_eq!(at, [1, 2]);
 }
 
@@ -85,7 +90,10 @@ fn a_new_zone_touches_every_service() {
     let mut state = State::new();
     state.apply(Event::Service(service("a")));
     state.take_dirty();
-    let node = Node { zone: Some("z".into()), ..Node::default() };
+    let node = Node {
+        zone: Some("z".into()),
+        ..Node::default()
+    };
     assert!(state.apply(Event::Node(node.clone())).changed);
     assert_eq!(state.dirty_count(), 1);
     state.take_dirty();
@@ -96,9 +104,18 @@ fn a_new_zone_touches_every_service() {
 #[test]
 fn service_ranges_are_a_union() {
     let mut state = State::new();
-    for (name, cidrs) in [("a", &["10.96.0.0/16", "fd00::/112"][..]), ("b", &["10.96.0.0/16"])] {
-        let cidrs = cidrs.iter().map(|cidr| cidr.parse().expect("a CIDR")).collect();
-        state.apply(Event::ServiceCidr(ServiceCidr { name: name.into(), cidrs }));
+    for (name, cidrs) in [
+        ("a", &["10.96.0.0/16", "fd00::/112"][..]),
+        ("b", &["10.96.0.0/16"]),
+    ] {
+        let cidrs = cidrs
+            .iter()
+            .map(|cidr| cidr.parse().expect("a CIDR"))
+            .collect();
+        state.apply(Event::ServiceCidr(ServiceCidr {
+            name: name.into(),
+            cidrs,
+        }));
     }
     state.apply(Event::ServiceCidrGone("b".into()));
     // Upstream loses the range here (reference: section 11).

@@ -5,9 +5,7 @@ use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort, TrafficPolicy,
 };
-use rules::{
-    Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State, print,
-};
+use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State, print};
 use std::net::IpAddr;
 
 const NODE_V4: &str = "192.0.2.1";
@@ -40,13 +38,23 @@ impl Cluster {
 
     pub fn with(config: Config) -> Self {
         let mut state = State::new();
-        state.apply(Event::Node(Node { name: "n1".into(), ..Node::default() }));
-        Self { state, planner: Planner::new(config), kernel: FakeKernel::new() }
+        state.apply(Event::Node(Node {
+            name: "n1".into(),
+            ..Node::default()
+        }));
+        Self {
+            state,
+            planner: Planner::new(config),
+            kernel: FakeKernel::new(),
+        }
     }
 
     pub fn service_cidr(&mut self, cidr: &str) {
         let cidrs = vec![cidr.parse().expect("a range")];
-        self.state.apply(Event::ServiceCidr(ServiceCidr { name: "kubernetes".into(), cidrs }));
+        self.state.apply(Event::ServiceCidr(ServiceCidr {
+            name: "kubernetes".into(),
+            cidrs,
+        }));
     }
 
     /// The whole table, as the first sync makes it.
@@ -66,10 +74,15 @@ impl Cluster {
 
     fn sync(&mut self) -> String {
         self.planner.mark(&self.state.take_dirty());
-        let Some(pending) = self.planner.prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)]) else {
+        let Some(pending) = self
+            .planner
+            .prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)])
+        else {
             return String::new();
         };
-        self.kernel.apply(&pending.transaction).expect("the fake kernel takes it");
+        self.kernel
+            .apply(&pending.transaction)
+            .expect("the fake kernel takes it");
         let text = print::transaction(&pending.transaction);
         self.planner.commit(pending);
         text
@@ -80,6 +93,7 @@ impl Cluster {
 pub fn service(name: &str) -> Service {
     Service {
         name: ObjectName::new("default", name),
+        origin: None,
         created: 0,
         cluster_ips: vec![ip("10.96.0.1"), ip("fd00:10:96::1")],
         external_ips: Vec::new(),
@@ -93,13 +107,21 @@ pub fn service(name: &str) -> Service {
 }
 
 fn port(name: &str, protocol: Protocol, port: u16) -> ServicePort {
-    ServicePort { name: name.into(), protocol, port, node_port: None }
+    ServicePort {
+        name: name.into(),
+        protocol,
+        port,
+        node_port: None,
+    }
 }
 
 /// A slice of each family with one ready endpoint on each of `nodes`.
 pub fn endpoints(service: &str, nodes: &[&str]) -> Vec<EndpointSlice> {
     let ports = [("http", Protocol::Tcp, 8080)];
-    Family::ALL.iter().map(|family| slice(service, *family, &ports, nodes)).collect()
+    Family::ALL
+        .iter()
+        .map(|family| slice(service, *family, &ports, nodes))
+        .collect()
 }
 
 /// A Service with a port of every protocol, one of them without a name.
@@ -109,13 +131,19 @@ pub fn dns() -> Service {
         port("dns-tcp", Protocol::Tcp, 53),
         port("", Protocol::Sctp, 5060),
     ];
-    Service { ports, ..service("dns") }
+    Service {
+        ports,
+        ..service("dns")
+    }
 }
 
 /// Endpoints for [`dns`].
 pub fn dns_endpoints(nodes: &[&str]) -> Vec<EndpointSlice> {
-    let ports =
-        [("dns", Protocol::Udp, 5353), ("dns-tcp", Protocol::Tcp, 5353), ("", Protocol::Sctp, 5060)];
+    let ports = [
+        ("dns", Protocol::Udp, 5353),
+        ("dns-tcp", Protocol::Tcp, 5353),
+        ("", Protocol::Sctp, 5060),
+    ];
     vec![slice("dns", Family::V4, &ports, nodes)]
 }
 

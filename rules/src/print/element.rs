@@ -1,0 +1,60 @@
+//! Elements.
+
+use crate::model::{Backend, Frontend};
+use crate::print::comment;
+use crate::ruleset::{Element, Key, Value, Verdict};
+
+/// An element as it stands in a set, for example `10.96.0.10 . udp . 53
+/// comment "kube-system/kube-dns:dns" : goto cluster-2`.
+pub fn element(element: &Element) -> String {
+    let mut text = key(&element.key);
+    if let Some(own) = &element.comment {
+        text.push_str(&format!(" comment \"{}\"", comment(own)));
+    }
+    if let Some(own) = &element.value {
+        text.push_str(" : ");
+        text.push_str(&value(own));
+    }
+    text
+}
+
+/// A key, its fields joined by dots.
+pub fn key(key: &Key) -> String {
+    match key {
+        Key::Address(address) => address.to_string(),
+        Key::Frontend(own) => frontend(own),
+        Key::Indexed(own, index) => format!("{} . {index}", frontend(own)),
+        Key::Hairpin(Backend { address, port }, protocol) => {
+            format!("{address} . {address} . {protocol} . {port}")
+        }
+    }
+}
+
+/// A value.
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Verdict(own) => verdict(own),
+        Value::Backend(Backend { address, port }) => format!("{address} . {port}"),
+    }
+}
+
+/// A verdict.
+pub(super) fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Drop => "drop".to_owned(),
+        Verdict::Goto(chain) => format!("goto {chain}"),
+        Verdict::Jump(chain) => format!("jump {chain}"),
+    }
+}
+
+fn frontend(own: &Frontend) -> String {
+    let Frontend {
+        address,
+        protocol,
+        port,
+    } = own;
+    match address {
+        Some(address) => format!("{address} . {protocol} . {port}"),
+        None => format!("{protocol} . {port}"),
+    }
+}

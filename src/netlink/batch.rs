@@ -1,0 +1,147 @@
+//! A transaction as one run of netlink messages.
+
+use super::elements::{self, Chunk};
+use super::objects;
+use rules::model::Family;
+use rules::ruleset::{Chain, Element, Op, SetId, Transaction};
+use std::ops::Range;
+
+/// Messages between a begin and an end mark.
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    next_sequence: u32,
+    /// What each message is about, by sequence number from `FIRST`.
+    subjects: Vec<(usize, Range<usize>)>,
+}
+
+/// The begin mark has the number before.
+const FIRST: u32 = 1;
+
+impl Batch {
+    /// Encodes a transaction; its last message asks for an acknowledgement, so
+    /// that silence is no success.
+    pub(super) fn new(transaction: &Transaction) -> Self {
+        let mut batch = Self {
+            bytes: Vec::new(),
+            next_sequence: FIRST,
+            subjects: Vec::new(),
+        };
+        objects::begin(&mut batch.bytes, FIRST - 1);
+        let mut last_message = 0;
+        for (at, op) in transaction.ops.iter().enumerate() {
+            last_message = batch.add(transaction.family, at, op);
+        }
+        acknowledge(&mut batch.bytes, last_message);
+        objects::end(&mut batch.bytes, batch.next_sequence);
+        batch
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The number of the last message before the end mark.
+    pub(super) fn last_sequence(&self) -> u32 {
+        self.next_sequence - 1
+    }
+
+    /// The step, and the range of its elements, that a message is about.
+    pub(super) fn find(&self, sequence: u32) -> Option<(usize, Range<usize>)> {
+        let at = sequence.checked_sub(FIRST)? as usize;
+        self.subjects.get(at).cloned()
+    }
+
+    /// Adds one step's messages; returns where the last one starts.
+    fn add(&mut self, family: Family, at: usize, op: &Op) -> usize {
+        match op {
+            Op::ReplaceTable => {
+                self.message(at, |out, seq| objects::add_table(out, seq, family));
+                self.message(at, |out, seq| objects::delete_table(out, seq, family));
+                self.message(at, |out, seq| objects::add_table(out, seq, family))
+            }
+            Op::AddSet(set) => {
+                self.message(at, |out, seq| objects::add_set(out, seq, family, *set))
+            }
+            Op::AddChain(chain) => {
+                let start =
+                    self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
+                self.add_rules(family, at, chain).unwrap_or(start)
+            }
+            Op::RefillChain(chain) => {
+                let start = self.message(at, |out, seq| {
+                    objects::delete_rules(out, seq, family, chain.id)
+                });
+                self.add_rules(family, at, chain).unwrap_or(start)
+            }
+            Op::DeleteChain(chain) => self.message(at, |out, seq| {
+                objects::delete_chain(out, seq, family, *chain)
+            }),
+            Op::AddElements(set, all) => self.elements(at, family, *set, true, all),
+            Op::DeleteElements(set, all) => self.elements(at, family, *set, false, all),
+        }
+    }
+
+    fn add_rules(&mut self, family: Family, at: usize, chain: &Chain) -> Option<usize> {
+        let mut last = None;
+        for rule in &chain.rules {
+            last = Some(self.message(at, |out, seq| {
+                objects::add_rule(out, seq, family, chain.id, rule);
+            }));
+        }
+        last
+    }
+
+    /// As many messages as the elements need.
+    fn elements(
+        &mut self,
+        at: usize,
+        family: Family,
+        set: SetId,
+        add: bool,
+        all: &[Element],
+    ) -> usize {
+        let (mut done, mut last) = (0, self.bytes.len());
+        while done < all.len() {
+            let start = done;
+            last = self.message(at, |out, sequence| {
+                let chunk = Chunk {
+                    family,
+                    set,
+                    add,
+                    sequence,
+                };
+                done += elements::encode(out, &chunk, &all[start..]);
+            });
+            if let Some((_, range)) = self.subjects.last_mut() {
+                *range = start..done;
+            }
+        }
+        last
+    }
+
+    /// Adds one message about a step; returns where it starts.
+    fn message(&mut self, at: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) -> usize {
+        let start = self.bytes.len();
+        encode(&mut self.bytes, self.next_sequence);
+        self.subjects.push((at, 0..0));
+        self.next_sequence += 1;
+        start
+    }
+}
+
+/// Sets the acknowledgement flag of the message at an offset.
+fn acknowledge(bytes: &mut [u8], at: usize) {
+    const FLAGS: usize = 6;
+    if let Some(flags) = bytes.get_mut(at + FLAGS..at + FLAGS + 2) {
+        let old = u16::from_ne_bytes([flags[0], flags[1]]);
+        flags.copy_from_slice(&(old | libc::NLM_F_ACK as u16).to_ne_bytes());
+    }
+}
+
+/// A request that changes nothing and needs the same rights.
+pub(super) fn probe() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    objects::ask_generation(&mut bytes, FIRST);
+    acknowledge(&mut bytes, 0);
+    bytes
+}

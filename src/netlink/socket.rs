@@ -1,0 +1,177 @@
+//! The netlink socket: one `send` for a batch, then all that the kernel says.
+
+use nix::sys::socket::{setsockopt, sockopt};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Room for the answers of a transaction; each takes some hundred bytes, and
+/// only what failed is answered.
+const RECEIVE_BUFFER: usize = 4 << 20;
+const REPLY_BUFFER: usize = 64 << 10;
+
+/// An acknowledgement.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Of the message that is answered.
+    pub(super) sequence: u32,
+    /// 0 for success.
+    pub(super) errno: i32,
+    /// What the kernel has to say, if anything.
+    pub(super) message: Option<String>,
+    /// Where in the message the attribute is that it refuses.
+    pub(super) offset: Option<usize>,
+}
+
+/// A netlink socket of the netfilter subsystem.
+pub(super) struct Socket {
+    inner: mnl::Socket,
+    send_buffer: usize,
+}
+
+impl Socket {
+    pub(super) fn open() -> io::Result<Self> {
+        let inner = mnl::Socket::new(mnl::Bus::Netfilter)?;
+        let socket = Self {
+            inner,
+            send_buffer: 0,
+        };
+        // Answers without a copy of the message, with details instead.
+        socket.enable(libc::NETLINK_CAP_ACK)?;
+        socket.enable(libc::NETLINK_EXT_ACK)?;
+        // Not allowed without NET_ADMIN, which the first request will tell.
+        let _ = setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER);
+        Ok(socket)
+    }
+
+    /// Sends a batch, which has to fit the socket's buffer as a whole.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // The kernel counts its own book-keeping against the buffer too.
+        let needed = bytes.len() + (64 << 10);
+        if needed > self.send_buffer {
+            setsockopt(&self.fd(), sockopt::SndBufForce, &needed)?;
+            self.send_buffer = needed;
+        }
+        self.inner.send(bytes).map(drop)
+    }
+
+    /// All answers. The kernel has worked through the batch when `send`
+    /// returns, so what it has to say is there.
+    pub(super) fn replies(&self) -> io::Result<Vec<Reply>> {
+        let mut buffer = vec![0; REPLY_BUFFER];
+        let mut replies = Vec::new();
+        loop {
+            // SAFETY: the pointer and the length are those of a live buffer
+            // that nothing else uses; the descriptor is open while self lives.
+            let length = unsafe {
+                libc::recv(
+                    self.fd().as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            match usize::try_from(length) {
+                Ok(length) => parse(&buffer[..length], &mut replies),
+                Err(_) => {
+                    let error = io::Error::last_os_error();
+                    return match error.kind() {
+                        io::ErrorKind::WouldBlock => Ok(replies),
+                        io::ErrorKind::Interrupted => continue,
+                        _ => Err(error),
+                    };
+                }
+            }
+        }
+    }
+
+    fn enable(&self, option: libc::c_int) -> io::Result<()> {
+        let on: libc::c_int = 1;
+        // SAFETY: the value is a live c_int and its size is the one given.
+        let result = unsafe {
+            libc::setsockopt(
+                self.fd().as_raw_fd(),
+                libc::SOL_NETLINK,
+                option,
+                std::ptr::from_ref(&on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: libmnl keeps the descriptor open until the socket is
+        // dropped, and the borrow cannot outlive self.
+        unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) }
+    }
+}
+
+/// Reads acknowledgements (`struct nlmsgerr` with attributes).
+fn parse(mut bytes: &[u8], replies: &mut Vec<Reply>) {
+    const HEADER: usize = 16;
+    const ACK_TLVS: u16 = 0x200;
+    while let (Some(length), Some(kind), Some(flags)) =
+        (u32_at(bytes, 0), u16_at(bytes, 4), u16_at(bytes, 6))
+    {
+        let Some(message) = bytes
+            .get(..length as usize)
+            .filter(|own| own.len() >= HEADER)
+        else {
+            return;
+        };
+        if i32::from(kind) == libc::NLMSG_ERROR
+            && let (Some(code), Some(sequence)) =
+                (u32_at(message, HEADER), u32_at(message, HEADER + 12))
+        {
+            let mut reply = Reply {
+                sequence,
+                errno: code.cast_signed().wrapping_neg(),
+                message: None,
+                offset: None,
+            };
+            if flags & ACK_TLVS != 0 {
+                details(&message[HEADER + 4 + HEADER..], &mut reply);
+            }
+            replies.push(reply);
+        }
+        let next = (length as usize).next_multiple_of(4);
+        let Some(rest) = bytes.get(next..) else {
+            return;
+        };
+        bytes = rest;
+    }
+}
+
+/// Attributes of an acknowledgement: 1 is the text, 2 the offset.
+fn details(mut bytes: &[u8], reply: &mut Reply) {
+    while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
+        let length = usize::from(length);
+        let Some(value) = bytes.get(4..length) else {
+            return;
+        };
+        match kind {
+            1 => {
+                let text = value.strip_suffix(&[0]).unwrap_or(value);
+                reply.message = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            2 => reply.offset = u32_at(value, 0).map(|offset| offset as usize),
+            _ => {}
+        }
+        let Some(rest) = bytes.get(length.next_multiple_of(4)..) else {
+            return;
+        };
+        bytes = rest;
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}

@@ -1,0 +1,134 @@
+//! EndpointSlices.
+
+use super::{Converted, address, has_label, object_name, port, protocol};
+use crate::source::intern::Interner;
+use k8s_openapi::api::discovery::v1 as api;
+use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, ObjectName};
+use std::sync::Arc;
+
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const HEADLESS: &str = "service.kubernetes.io/headless";
+const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// Converts an EndpointSlice (reference: section 5.10). Those of headless
+/// Services, of no Service, and with host names get no rules.
+pub fn endpoint_slice(
+    slice: &api::EndpointSlice,
+    intern: &mut Interner,
+) -> Converted<EndpointSlice> {
+    let labels = slice.metadata.labels.as_ref();
+    let service = labels
+        .and_then(|labels| labels.get(SERVICE_NAME))
+        .filter(|name| !name.is_empty());
+    let (Some(service), false) = (service, has_label(&slice.metadata, HEADLESS)) else {
+        return Converted::nothing();
+    };
+    let family = match slice.address_type.as_str() {
+        "IPv4" => Family::V4,
+        "IPv6" => Family::V6,
+        "FQDN" => return Converted::nothing(),
+        other => {
+            let problems = vec![format!(
+                "addressType: {other:?} is none of IPv4, IPv6, FQDN"
+            )];
+            return Converted {
+                object: None,
+                problems,
+            };
+        }
+    };
+    let mut problems = Vec::new();
+    let name = object_name(&slice.metadata);
+    let object = EndpointSlice {
+        service: ObjectName::new(name.namespace.clone(), service.as_str()),
+        name,
+        family,
+        ports: ports(slice, intern, &mut problems),
+        endpoints: endpoints(slice, family, intern, &mut problems),
+        last_change_trigger: trigger_time(slice, &mut problems),
+    };
+    Converted {
+        object: Some(object),
+        problems,
+    }
+}
+
+/// Ports without a name or number are no error: they mean "none in particular".
+fn ports(
+    slice: &api::EndpointSlice,
+    intern: &mut Interner,
+    problems: &mut Vec<String>,
+) -> Vec<EndpointPort> {
+    let ports = slice.ports.iter().flatten().enumerate();
+    ports
+        .filter_map(|(at, own)| {
+            let (name, number) = (own.name.as_ref()?, own.port?);
+            let field = format!("ports[{at}]");
+            let protocol = protocol(
+                &format!("{field}.protocol"),
+                own.protocol.as_ref(),
+                problems,
+            );
+            let port = port(&format!("{field}.port"), number, problems);
+            Some(EndpointPort {
+                name: intern.get(name),
+                protocol: protocol?,
+                port: port?,
+            })
+        })
+        .collect()
+}
+
+fn endpoints(
+    slice: &api::EndpointSlice,
+    family: Family,
+    intern: &mut Interner,
+    problems: &mut Vec<String>,
+) -> Vec<Endpoint> {
+    let list = slice.endpoints.iter().flatten().enumerate();
+    list.filter_map(|(at, own)| {
+        let Some(text) = own.addresses.first() else {
+            problems.push(format!("endpoints[{at}].addresses: is empty"));
+            return None;
+        };
+        let Some(address) = address(text).filter(|ip| Family::of(*ip) == family) else {
+            problems.push(format!(
+                "endpoints[{at}].addresses[0]: {text:?} is not an {family} address"
+            ));
+            return None;
+        };
+        let conditions = own.conditions.as_ref();
+        let condition =
+            |get: fn(&api::EndpointConditions) -> Option<bool>| conditions.and_then(get);
+        let hints = own.hints.as_ref();
+        let zones = hints.and_then(|hints| hints.for_zones.as_ref());
+        let nodes = hints.and_then(|hints| hints.for_nodes.as_ref());
+        Some(Endpoint {
+            address,
+            node: own.node_name.as_ref().map(|node| intern.get(node)),
+            ready: condition(|own| own.ready).unwrap_or(true),
+            serving: condition(|own| own.serving).unwrap_or(true),
+            terminating: condition(|own| own.terminating).unwrap_or(false),
+            zone_hints: names(zones.into_iter().flatten().map(|zone| &zone.name), intern),
+            node_hints: names(nodes.into_iter().flatten().map(|node| &node.name), intern),
+        })
+    })
+    .collect()
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>, intern: &mut Interner) -> Box<[Arc<str>]> {
+    names.map(|name| intern.get(name)).collect()
+}
+
+fn trigger_time(slice: &api::EndpointSlice, problems: &mut Vec<String>) -> Option<i64> {
+    let text = slice.metadata.annotations.as_ref()?.get(TRIGGER_TIME)?;
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Some(time.as_millisecond()),
+        Err(_) => {
+            problems.push(format!(
+                "annotation {TRIGGER_TIME}: {text:?} is not an RFC 3339 time"
+            ));
+            None
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Services.
+
+use super::{Converted, address, addresses, has_label, object_name, port, protocol};
+use k8s_openapi::api::core::v1 as api;
+use rules::model::{Service, ServicePort, TrafficPolicy};
+use std::net::IpAddr;
+
+/// Services with this label belong to another proxy.
+const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
+
+/// Converts a Service (reference: section 5.10). Headless and ExternalName
+/// Services, and those of another proxy, get no rules.
+pub fn service(service: &api::Service) -> Converted<Service> {
+    let Some(spec) = &service.spec else {
+        let problems = vec!["spec: is missing".to_owned()];
+        return Converted {
+            object: None,
+            problems,
+        };
+    };
+    let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
+    if kind == "ExternalName" || is_headless(spec) || has_label(&service.metadata, OTHER_PROXY) {
+        return Converted::nothing();
+    }
+    let mut problems = Vec::new();
+    let cluster_ips = cluster_ips(spec, &mut problems);
+    let ports = ports(spec, &mut problems);
+    if ports.is_empty() {
+        problems.push("spec.ports: there is no usable port".to_owned());
+    }
+    if cluster_ips.is_empty() || ports.is_empty() {
+        return Converted {
+            object: None,
+            problems,
+        };
+    }
+    let external_policy = policy(
+        "externalTrafficPolicy",
+        spec.external_traffic_policy.as_ref(),
+        &mut problems,
+    );
+    let internal_policy = policy(
+        "internalTrafficPolicy",
+        spec.internal_traffic_policy.as_ref(),
+        &mut problems,
+    );
+    let external_ips = addresses(
+        "spec.externalIPs",
+        spec.external_ips.iter().flatten(),
+        &mut problems,
+    );
+    let health_check_node_port = spec
+        .health_check_node_port
+        .filter(|number| *number != 0)
+        .filter(|_| kind == "LoadBalancer" && external_policy == TrafficPolicy::Local)
+        .and_then(|number| port("spec.healthCheckNodePort", number, &mut problems));
+    let created = service.metadata.creation_timestamp.as_ref();
+    let object = Service {
+        name: object_name(&service.metadata),
+        origin: None,
+        created: created.map_or(0, |time| time.0.as_second()),
+        cluster_ips,
+        external_ips,
+        load_balancer_ips: load_balancer_ips(service, &mut problems),
+        ports,
+        internal_policy,
+        external_policy,
+        health_check_node_port,
+        external_type: kind == "NodePort" || kind == "LoadBalancer",
+    };
+    Converted {
+        object: Some(object),
+        problems,
+    }
+}
+
+fn is_headless(spec: &api::ServiceSpec) -> bool {
+    matches!(spec.cluster_ip.as_deref(), None | Some("" | "None"))
+        && spec
+            .cluster_ips
+            .iter()
+            .flatten()
+            .all(|ip| ip.is_empty() || ip == "None")
+}
+
+/// `spec.clusterIPs`, or `spec.clusterIP` where that is all there is; the first
+/// of each family.
+fn cluster_ips(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAddr> {
+    let listed = spec.cluster_ips.as_ref().filter(|list| !list.is_empty());
+    let mut found = match listed {
+        Some(list) => addresses("spec.clusterIPs", list, problems),
+        None => addresses("spec.clusterIP", &spec.cluster_ip, problems),
+    };
+    let mut families = Vec::new();
+    found.retain(|ip| {
+        let new = !families.contains(&ip.is_ipv4());
+        families.push(ip.is_ipv4());
+        new
+    });
+    found
+}
+
+fn ports(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<ServicePort> {
+    let ports = spec.ports.iter().flatten().enumerate();
+    ports
+        .filter_map(|(at, own)| {
+            let field = format!("spec.ports[{at}]");
+            let protocol = protocol(
+                &format!("{field}.protocol"),
+                own.protocol.as_ref(),
+                problems,
+            );
+            let number = port(&format!("{field}.port"), own.port, problems);
+            let node_port = own.node_port.filter(|number| *number != 0);
+            let node_port =
+                node_port.and_then(|number| port(&format!("{field}.nodePort"), number, problems));
+            Some(ServicePort {
+                name: own.name.as_deref().unwrap_or_default().into(),
+                protocol: protocol?,
+                port: number?,
+                node_port,
+            })
+        })
+        .collect()
+}
+
+fn policy(name: &str, value: Option<&String>, problems: &mut Vec<String>) -> TrafficPolicy {
+    match value.map(String::as_str) {
+        None | Some("" | "Cluster") => TrafficPolicy::Cluster,
+        Some("Local") => TrafficPolicy::Local,
+        Some(other) => {
+            problems.push(format!(
+                "spec.{name}: {other:?} is neither Cluster nor Local"
+            ));
+            TrafficPolicy::Cluster
+        }
+    }
+}
+
+/// Ingress addresses that packets really carry; mode Proxy means that they
+/// arrive with another destination.
+fn load_balancer_ips(service: &api::Service, problems: &mut Vec<String>) -> Vec<IpAddr> {
+    let balancer = service
+        .status
+        .as_ref()
+        .and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
+    let mut found = Vec::new();
+    for (at, own) in ingress.into_iter().flatten().enumerate() {
+        let (Some(text), None | Some("VIP")) = (&own.ip, own.ip_mode.as_deref()) else {
+            continue;
+        };
+        match address(text) {
+            Some(ip) if !found.contains(&ip) => found.push(ip),
+            Some(_) => {}
+            None if text.is_empty() => {}
+            None => problems.push(format!(
+                "status.loadBalancer.ingress[{at}].ip: {text:?} is not an IP address"
+            )),
+        }
+    }
+    found
+}

@@ -1,0 +1,241 @@
+//! Objects from the YAML and JSON files of a directory.
+//!
+//! A file is read again when its size or time changes. What it no longer holds
+//! is gone, unless part of the file cannot be read: then what was there before
+//! stays until it can, as an edit half done must not take Services down.
+
+mod follow;
+mod parse;
+
+use crate::source::intern::Interner;
+use parse::{Found, Parsed};
+use rules::{Event, ObjectKind};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Something wrong with a file or an object in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, and the place in it where there are several objects.
+    pub place: String,
+    /// The object, as far as it is known, and what is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// Kind, namespace and name.
+type ObjectKey = (ObjectKind, Arc<str>, Arc<str>);
+
+/// A directory and what was found in it.
+pub struct Manifests {
+    dir: PathBuf,
+    node_name: Arc<str>,
+    files: BTreeMap<PathBuf, FileState>,
+    /// Which file defines an object; the first one by name.
+    owners: HashMap<ObjectKey, PathBuf>,
+    interner: Interner,
+}
+
+#[derive(Default)]
+struct FileState {
+    signature: Option<Signature>,
+    objects: BTreeSet<ObjectKey>,
+    /// It defines objects again that another file defines.
+    overruled: bool,
+}
+
+/// What tells that a file was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Signature {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl Manifests {
+    /// Nothing is read yet. Of the Nodes, only the one with this name counts.
+    pub fn new(dir: &Path, node_name: &str) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            node_name: node_name.into(),
+            files: BTreeMap::new(),
+            owners: HashMap::new(),
+            interner: Interner::default(),
+        }
+    }
+
+    /// Reads what is new or changed since the last call and hands out what
+    /// that means; returns what is wrong with those files.
+    ///
+    /// # Errors
+    /// The directory cannot be listed. A file that cannot be read is a problem.
+    pub fn load(&mut self, sink: &mut dyn FnMut(Event)) -> io::Result<Vec<Problem>> {
+        let mut problems = Vec::new();
+        let present = self.list()?;
+        let missing: Vec<PathBuf> = self
+            .files
+            .keys()
+            .filter(|path| !present.contains_key(*path))
+            .cloned()
+            .collect();
+        let mut lost = false;
+        for path in missing {
+            if let Some(file) = self.files.remove(&path) {
+                lost |= !file.objects.is_empty();
+                file.objects
+                    .into_iter()
+                    .for_each(|key| self.remove(key, sink));
+            }
+        }
+        for (path, signature) in &present {
+            let known = self.files.get(path).and_then(|file| file.signature);
+            if known != Some(*signature) {
+                lost |= self.read(path, *signature, &mut problems, sink);
+            }
+        }
+        if lost {
+            // Another file may define again what has just gone.
+            let overruled: Vec<PathBuf> = self
+                .files
+                .iter()
+                .filter(|(_, file)| file.overruled)
+                .map(|(path, _)| path.clone())
+                .collect();
+            for path in overruled {
+                if let Some(signature) = present.get(&path) {
+                    let mut said_before = Vec::new();
+                    self.read(&path, *signature, &mut said_before, sink);
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    fn list(&self) -> io::Result<BTreeMap<PathBuf, Signature>> {
+        use std::os::unix::fs::MetadataExt;
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let extension = path.extension().and_then(|own| own.to_str());
+            let hidden = path
+                .file_name()
+                .is_none_or(|name| name.as_encoded_bytes()[0] == b'.');
+            if hidden || !matches!(extension, Some("yaml" | "yml" | "json")) {
+                continue;
+            }
+            // Through symbolic links, as mounted ConfigMaps are made of them.
+            let Ok(metadata) = std::fs::metadata(&path) else {
+                continue;
+            };
+            if metadata.is_file() {
+                let signature = Signature {
+                    modified: metadata.modified().ok(),
+                    length: metadata.len(),
+                    inode: metadata.ino(),
+                };
+                found.insert(path, signature);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads one file; true if objects went from it.
+    fn read(
+        &mut self,
+        path: &Path,
+        signature: Signature,
+        problems: &mut Vec<Problem>,
+        sink: &mut dyn FnMut(Event),
+    ) -> bool {
+        let mut file = self.files.remove(path).unwrap_or_default();
+        file.signature = Some(signature);
+        file.overruled = false;
+        let before = std::mem::take(&mut file.objects);
+        let origin: Arc<str> = path.to_string_lossy().into();
+        let mut whole = true;
+        let result = parse::file(path, &mut |place: String, parsed: Parsed| match parsed {
+            Parsed::Object(object) => {
+                let found = parse::convert(&object, &self.node_name, &origin, &mut self.interner);
+                let own = |message: String| Problem {
+                    place: place.clone(),
+                    message: format!("{}: {message}", object.label()),
+                };
+                let Found {
+                    key,
+                    event,
+                    problems: bad,
+                } = found;
+                problems.extend(bad.into_iter().map(own));
+                let Some(key) = key else { return };
+                let owner = self
+                    .owners
+                    .entry(key.clone())
+                    .or_insert_with(|| path.to_owned());
+                if owner != path {
+                    file.overruled = true;
+                    let message =
+                        format!("is in {} already; this one is left out", owner.display());
+                    problems.push(own(message));
+                } else if !file.objects.insert(key.clone()) {
+                    problems.push(own("is in this file twice; the last one counts".to_owned()));
+                    sink(event.unwrap_or_else(|| gone(&key)));
+                } else {
+                    sink(event.unwrap_or_else(|| gone(&key)));
+                }
+            }
+            Parsed::Bad(message) => {
+                whole = false;
+                problems.push(Problem { place, message });
+            }
+            Parsed::Unknown(message) => problems.push(Problem { place, message }),
+        });
+        if let Err(error) = result {
+            whole = false;
+            problems.push(Problem {
+                place: origin.to_string(),
+                message: error.to_string(),
+            });
+        }
+        let mut lost = false;
+        for key in before {
+            if file.objects.contains(&key) {
+                continue;
+            }
+            if whole {
+                lost = true;
+                self.remove(key, sink);
+            } else {
+                file.objects.insert(key);
+            }
+        }
+        self.files.insert(path.to_owned(), file);
+        lost
+    }
+
+    fn remove(&mut self, key: ObjectKey, sink: &mut dyn FnMut(Event)) {
+        sink(gone(&key));
+        self.owners.remove(&key);
+    }
+}
+
+fn gone((kind, namespace, name): &ObjectKey) -> Event {
+    let full = || rules::model::ObjectName::new(namespace.clone(), name.clone());
+    match kind {
+        ObjectKind::Service => Event::ServiceGone(full()),
+        ObjectKind::EndpointSlice => Event::SliceGone(full()),
+        ObjectKind::Node => Event::NodeGone,
+        ObjectKind::ServiceCidr => Event::ServiceCidrGone(name.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! One file: its documents, the items of its lists, and the objects they are.
+
+use super::ObjectKey;
+use crate::source::convert::{self, Converted, object_name};
+use crate::source::intern::Interner;
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rules::{Event, ObjectKind};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An object of a kind that counts.
+pub(super) enum Object {
+    Service(Service),
+    EndpointSlice(EndpointSlice),
+    Node(Node),
+    ServiceCidr(ServiceCIDR),
+}
+
+/// What stands at one place of a file.
+pub(super) enum Parsed {
+    Object(Box<Object>),
+    /// It cannot be read, so it may be anything.
+    Bad(String),
+    /// It can be read, and is nothing of ours.
+    Unknown(String),
+}
+
+/// What an object means.
+pub(super) struct Found {
+    /// `None` if it has no name, or is another node.
+    pub(super) key: Option<ObjectKey>,
+    /// `None` if it gets no rules.
+    pub(super) event: Option<Event>,
+    pub(super) problems: Vec<String>,
+}
+
+impl Object {
+    fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Service(object) => &object.metadata,
+            Self::EndpointSlice(object) => &object.metadata,
+            Self::Node(object) => &object.metadata,
+            Self::ServiceCidr(object) => &object.metadata,
+        }
+    }
+
+    /// Kind and name, for messages.
+    pub(super) fn label(&self) -> String {
+        let name = object_name(self.metadata());
+        match self {
+            Self::Service(_) => format!("Service {name}"),
+            Self::EndpointSlice(_) => format!("EndpointSlice {name}"),
+            Self::Node(_) => format!("Node {}", name.name),
+            Self::ServiceCidr(_) => format!("ServiceCIDR {}", name.name),
+        }
+    }
+}
+
+/// Converts an object found in the file `origin`.
+pub(super) fn convert(
+    object: &Object,
+    node_name: &str,
+    origin: &Arc<str>,
+    interner: &mut Interner,
+) -> Found {
+    let name = object_name(object.metadata());
+    if name.name.is_empty() {
+        let problems = vec!["metadata.name: is missing".to_owned()];
+        return Found {
+            key: None,
+            event: None,
+            problems,
+        };
+    }
+    let namespaced = |kind| (kind, name.namespace.clone(), name.name.clone());
+    let global = |kind| (kind, Arc::from(""), name.name.clone());
+    let found = |key, event, problems| Found {
+        key: Some(key),
+        event,
+        problems,
+    };
+    match object {
+        Object::Service(service) => {
+            let Converted { object, problems } = convert::service(service);
+            let event = object.map(|mut service| {
+                service.origin = Some(origin.clone());
+                Event::Service(service)
+            });
+            found(namespaced(ObjectKind::Service), event, problems)
+        }
+        Object::EndpointSlice(slice) => {
+            let Converted { object, problems } = convert::endpoint_slice(slice, interner);
+            found(
+                namespaced(ObjectKind::EndpointSlice),
+                object.map(Event::Slice),
+                problems,
+            )
+        }
+        Object::Node(node) if *name.name == *node_name => {
+            let Converted { object, problems } = convert::node(node);
+            found(global(ObjectKind::Node), object.map(Event::Node), problems)
+        }
+        Object::Node(_) => Found {
+            key: None,
+            event: None,
+            problems: Vec::new(),
+        },
+        Object::ServiceCidr(cidr) => {
+            let Converted { object, problems } = convert::service_cidr(cidr);
+            found(
+                global(ObjectKind::ServiceCidr),
+                object.map(Event::ServiceCidr),
+                problems,
+            )
+        }
+    }
+}
+
+/// Hands out everything in a file, with the place where it stands.
+pub(super) fn file(path: &Path, sink: &mut dyn FnMut(String, Parsed)) -> io::Result<()> {
+    let text = std::fs::read_to_string(path)?;
+    let name = path.display();
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        json(&text, &name.to_string(), sink);
+        return Ok(());
+    }
+    let documents = split(&text);
+    let several = documents.len() > 1;
+    for (line, document) in documents {
+        let place = if several {
+            format!("{name} from line {line}")
+        } else {
+            name.to_string()
+        };
+        match serde_saphyr::from_str::<serde_json::Value>(document) {
+            Ok(serde_json::Value::Null) => {}
+            // From here on YAML and JSON are the same.
+            Ok(value) => json(&value.to_string(), &place, sink),
+            Err(error) => {
+                let reason = error.to_string();
+                let first = reason.lines().next().unwrap_or_default();
+                sink(place, Parsed::Bad(format!("is no valid YAML: {first}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The documents of a YAML file, each with its first line's number.
+fn split(text: &str) -> Vec<(usize, &str)> {
+    let mut documents = Vec::new();
+    let (mut start, mut first_line, mut at) = (0, 1, 0);
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let next = at + line.len();
+        if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
+            documents.push((first_line, &text[start..at]));
+            (start, first_line) = (next, number + 2);
+        }
+        at = next;
+    }
+    documents.push((first_line, &text[start..]));
+    let has_content = |text: &str| {
+        text.lines()
+            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+    };
+    documents.retain(|(_, document)| has_content(document));
+    documents
+}
+
+/// What every object begins with. Items stay text until their turn, so a list
+/// of any length costs one object's memory at a time.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(default, rename = "apiVersion")]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+fn json(text: &str, place: &str, sink: &mut dyn FnMut(String, Parsed)) {
+    let head: Head<'_> = match serde_json::from_str(text) {
+        Ok(head) => head,
+        Err(error) => {
+            sink(
+                place.to_owned(),
+                Parsed::Bad(format!("is no valid object: {error}")),
+            );
+            return;
+        }
+    };
+    let Some(item_kind) = head.kind.strip_suffix("List") else {
+        sink(
+            place.to_owned(),
+            object(&head.api_version, &head.kind, text),
+        );
+        return;
+    };
+    for (at, item) in head.items.into_iter().flatten().enumerate() {
+        let place = format!("{place} items[{at}]");
+        let parsed = match serde_json::from_str::<Head<'_>>(item.get()) {
+            Err(error) => Parsed::Bad(format!("is no valid object: {error}")),
+            // The items of a ServiceList need not say that they are Services.
+            Ok(own) if own.kind.is_empty() => object(&head.api_version, item_kind, item.get()),
+            Ok(own) => object(&own.api_version, &own.kind, item.get()),
+        };
+        sink(place, parsed);
+    }
+}
+
+fn object(api_version: &str, kind: &str, text: &str) -> Parsed {
+    fn read<T: for<'a> Deserialize<'a>>(kind: &str, text: &str, make: fn(T) -> Object) -> Parsed {
+        match serde_json::from_str(text) {
+            Ok(object) => Parsed::Object(Box::new(make(object))),
+            Err(error) => Parsed::Bad(format!("{kind} {}: {error}", name_in(text))),
+        }
+    }
+    match (api_version, kind) {
+        ("v1", "Service") => read(kind, text, Object::Service),
+        ("discovery.k8s.io/v1", "EndpointSlice") => read(kind, text, Object::EndpointSlice),
+        ("v1", "Node") => read(kind, text, Object::Node),
+        ("networking.k8s.io/v1", "ServiceCIDR") => read(kind, text, Object::ServiceCidr),
+        ("", "") => Parsed::Unknown("has neither apiVersion nor kind; left out".to_owned()),
+        _ => Parsed::Unknown(format!(
+            "{kind} {} of {api_version}: not a kind that is used (v1 Service and Node, \
+             discovery.k8s.io/v1 EndpointSlice, networking.k8s.io/v1 ServiceCIDR); left out",
+            name_in(text)
+        )),
+    }
+}
+
+/// The object's name, where at least that can be read.
+fn name_in(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: Option<Metadata>,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        namespace: Option<String>,
+        name: Option<String>,
+    }
+    let named = serde_json::from_str::<Named>(text)
+        .ok()
+        .and_then(|named| named.metadata);
+    match named {
+        Some(Metadata {
+            namespace: Some(namespace),
+            name: Some(name),
+        }) => {
+            format!("{namespace}/{name}")
+        }
+        Some(Metadata {
+            name: Some(name), ..
+        }) => name,
+        _ => "without a name".to_owned(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Real packets through the real kernel: every kind of frontend under every
+//! policy, from a pod, the node, another node and outside, in both families.
+//!
+//! The rules are those of the planner, sent by the product's own netlink
+//! module into node-1's namespace; what comes out is compared with the
+//! reference's decision table (section 5.6) and packet paths (section 5.7).
+
+#[path = "packets/rig.rs"]
+mod rig;
+
+use rig::{Expect, Rig, Source, echo};
+use rules::model::{Family, Protocol, Service, TrafficPolicy};
+use std::net::IpAddr;
+
+use Expect::{Dropped, Local, Masqueraded, Preserved, Refused};
+use Source::{Node, OtherNode, Outside, Pod};
+
+/// What each source meets at one kind of frontend.
+struct Row {
+    what: &'static str,
+    service: fn(&mut Service),
+    /// Nodes of the endpoints: 1 is the one under test.
+    endpoints: &'static [u8],
+    frontend: Frontend,
+    expect: [(Source, Expect); 4],
+}
+
+#[derive(Clone, Copy)]
+enum Frontend {
+    ClusterIp,
+    External,
+    NodePort,
+}
+
+fn plain(_: &mut Service) {}
+
+fn external_local(service: &mut Service) {
+    service.external_policy = TrafficPolicy::Local;
+}
+
+fn internal_local(service: &mut Service) {
+    service.internal_policy = TrafficPolicy::Local;
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        what: "cluster IP",
+        service: plain,
+        endpoints: &[1, 2],
+        frontend: Frontend::ClusterIp,
+        expect: [
+            (Pod, Preserved),
+            (Node, Masqueraded),
+            (OtherNode, Masqueraded),
+            (Outside, Masqueraded),
+        ],
+    },
+    Row {
+        what: "cluster IP, internal policy Local",
+        service: internal_local,
+        endpoints: &[1, 2],
+        frontend: Frontend::ClusterIp,
+        expect: [
+            (Pod, Local(true)),
+            (Node, Local(false)),
+            (OtherNode, Local(false)),
+            (Outside, Local(false)),
+        ],
+    },
+    Row {
+        what: "cluster IP, internal policy Local, none here",
+        service: internal_local,
+        endpoints: &[2],
+        frontend: Frontend::ClusterIp,
+        expect: [
+            (Pod, Dropped),
+            (Node, Dropped),
+            (OtherNode, Dropped),
+            (Outside, Dropped),
+        ],
+    },
+    Row {
+        what: "cluster IP without endpoints",
+        service: plain,
+        endpoints: &[],
+        frontend: Frontend::ClusterIp,
+        expect: [
+            (Pod, Refused),
+            (Node, Refused),
+            (OtherNode, Refused),
+            (Outside, Refused),
+        ],
+    },
+    Row {
+        what: "external IP",
+        service: plain,
+        endpoints: &[1, 2],
+        frontend: Frontend::External,
+        expect: [
+            (Pod, Masqueraded),
+            (Node, Masqueraded),
+            (OtherNode, Masqueraded),
+            (Outside, Masqueraded),
+        ],
+    },
+    Row {
+        what: "external IP, policy Local",
+        service: external_local,
+        endpoints: &[1, 2],
+        frontend: Frontend::External,
+        expect: [
+            (Pod, Preserved),
+            (Node, Masqueraded),
+            (OtherNode, Local(true)),
+            (Outside, Local(true)),
+        ],
+    },
+    Row {
+        what: "external IP, policy Local, none here",
+        service: external_local,
+        endpoints: &[2],
+        frontend: Frontend::External,
+        expect: [
+            (Pod, Preserved),
+            (Node, Masqueraded),
+            (OtherNode, Dropped),
+            (Outside, Dropped),
+        ],
+    },
+    Row {
+        what: "external IP without endpoints",
+        service: plain,
+        endpoints: &[],
+        frontend: Frontend::External,
+        expect: [
+            (Pod, Refused),
+            (Node, Refused),
+            (OtherNode, Refused),
+            (Outside, Refused),
+        ],
+    },
+    Row {
+        what: "node port",
+        service: plain,
+        endpoints: &[1, 2],
+        frontend: Frontend::NodePort,
+        expect: [
+            (Pod, Masqueraded),
+            (Node, Masqueraded),
+            (OtherNode, Masqueraded),
+            (Outside, Masqueraded),
+        ],
+    },
+    Row {
+        what: "node port, policy Local",
+        service: external_local,
+        endpoints: &[1, 2],
+        frontend: Frontend::NodePort,
+        expect: [
+            (Pod, Preserved),
+            (Node, Masqueraded),
+            (OtherNode, Local(true)),
+            (Outside, Local(true)),
+        ],
+    },
+    Row {
+        what: "node port, policy Local, none here",
+        service: external_local,
+        endpoints: &[2],
+        frontend: Frontend::NodePort,
+        expect: [
+            (Pod, Preserved),
+            (Node, Masqueraded),
+            (OtherNode, Dropped),
+            (Outside, Dropped),
+        ],
+    },
+    Row {
+        what: "node port without endpoints",
+        service: plain,
+        endpoints: &[],
+        frontend: Frontend::NodePort,
+        expect: [
+            (Pod, Refused),
+            (Node, Refused),
+            (OtherNode, Refused),
+            (Outside, Refused),
+        ],
+    },
+];
+
+fn every_row(family: Family) {
+    let mut rig = Rig::new(family);
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let mut service = rig.service();
+        (row.service)(&mut service);
+        rig.program(service, row.endpoints);
+        let (address, port) = match row.frontend {
+            Frontend::ClusterIp => (rig.cluster_ip(), 80),
+            Frontend::External => (rig.external_ip(), 80),
+            Frontend::NodePort => (rig.node_ip(), 30080),
+        };
+        for (source, expect) in row.expect {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                if let Err(problem) = rig.check(source, (address, port), protocol, expect) {
+                    wrong.push(format!(
+                        "{}, {protocol}, from {source:?}: {problem}",
+                        row.what
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{family}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn ipv4_frontends_meet_the_decision_table() {
+    every_row(Family::V4);
+}
+
+#[test]
+fn ipv6_frontends_meet_the_decision_table() {
+    every_row(Family::V6);
+}
+
+#[test]
+fn a_pod_reaches_itself_through_its_service() {
+    for family in Family::ALL {
+        let mut rig = Rig::new(family);
+        let service = rig.service();
+        rig.program(service, &[1]);
+        let answer = rig.dial_from_endpoint(1, (rig.cluster_ip(), 80));
+        let (pod, client) = answer.unwrap_or_else(|| panic!("{family}: no answer to a hairpin"));
+        assert_eq!(pod, echo(1));
+        assert_ne!(
+            client,
+            rig.endpoint_ip(1),
+            "{family}: the pod saw its own address"
+        );
+    }
+}
+
+#[test]
+fn unknown_ports_are_refused_and_unallocated_addresses_dropped() {
+    for family in Family::ALL {
+        let mut rig = Rig::new(family);
+        let service = rig.service();
+        rig.program(service, &[1, 2]);
+        let unallocated: IpAddr = rig.unallocated_ip();
+        for source in [Pod, Node, Outside] {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                rig.check(source, (rig.cluster_ip(), 81), protocol, Refused)
+                    .unwrap_or_else(|problem| panic!("{family} {protocol} {source:?}: {problem}"));
+                rig.check(source, (unallocated, 80), protocol, Dropped)
+                    .unwrap_or_else(|problem| panic!("{family} {protocol} {source:?}: {problem}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Two nodes, an outside client, and node-1 programmed by the planner.
+
+use e2e::address::{CLIENT, ECHO_PORT, Pair, cluster_ip, node, virtual_ip};
+use e2e::client::{Outcome, dial, dial_udp};
+use e2e::{Bed, Namespace, Pod as BedPod, ip};
+use kube_proxy::netlink::Nftables;
+use rules::model::{
+    Endpoint, EndpointPort, EndpointSlice, Family, ObjectName, Protocol, Service, ServiceCidr,
+    ServicePort, TrafficPolicy,
+};
+use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Connections until both of two endpoints have surely answered: missing one
+/// has a chance of 2^-24.
+const TRIES: usize = 24;
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Where a packet comes from; node-1 is the node under test.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// A pod of node-1.
+    Pod,
+    /// Node-1 itself.
+    Node,
+    /// Node-2, by way of node-1.
+    OtherNode,
+    /// The client outside.
+    Outside,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    /// Every endpoint answers; each sees the client's own address.
+    Preserved,
+    /// Every endpoint answers; each sees an address of node-1.
+    Masqueraded,
+    /// Only endpoints on node-1 answer; they see the client's address if true.
+    Local(bool),
+    /// Port unreachable, or a reset.
+    Refused,
+    /// Nothing.
+    Dropped,
+}
+
+/// The name of the endpoint on a node.
+pub fn echo(node: u8) -> String {
+    format!("echo-{node}")
+}
+
+/// The bed, one family's planner, and the netlink socket inside node-1.
+pub struct Rig {
+    bed: Bed,
+    family: Family,
+    endpoints: Vec<BedPod>,
+    client_pod: BedPod,
+    state: State,
+    planner: Planner,
+    kernel: Nftables,
+    wanted: BTreeSet<String>,
+}
+
+impl Rig {
+    pub fn new(family: Family) -> Self {
+        let bed = Bed::build(2).expect("a bed of two nodes");
+        let pod = |at: usize, name: &str| bed.nodes()[at].pod(name).expect("a pod");
+        let endpoints = vec![pod(0, &echo(1)), pod(1, &echo(2))];
+        let client_pod = pod(0, "client-pod");
+        route_services_to_node_1(&bed);
+        let (cluster_cidr, service_cidr) = match family {
+            Family::V4 => ("10.244.0.0/16", "10.96.0.0/16"),
+            Family::V6 => ("fd00:10:244::/48", "fd00:10:96::/112"),
+        };
+        let node_ip = of(family, node(1));
+        let config = Config {
+            local_detector: LocalDetector::Source(cluster_cidr.parse().expect("a range")),
+            nodeport_addresses: NodeportAddresses::Within(vec![node_ip.into()]),
+            ..Config::new(family, "node-1")
+        };
+        let mut state = State::new();
+        let cidrs = vec![service_cidr.parse().expect("a range")];
+        state.apply(Event::ServiceCidr(ServiceCidr {
+            name: "kubernetes".into(),
+            cidrs,
+        }));
+        let kernel = bed.nodes()[0].namespace().run(Nftables::open);
+        let kernel = kernel.expect("node-1's namespace").expect("nf_tables");
+        Self {
+            bed,
+            family,
+            endpoints,
+            client_pod,
+            state,
+            planner: Planner::new(config),
+            kernel,
+            wanted: BTreeSet::new(),
+        }
+    }
+
+    /// A Service with every kind of frontend, TCP and UDP.
+    pub fn service(&self) -> Service {
+        let port = |name: &str, protocol| ServicePort {
+            name: name.into(),
+            protocol,
+            port: 80,
+            node_port: Some(30080),
+        };
+        Service {
+            name: ObjectName::new("default", "echo"),
+            origin: None,
+            created: 0,
+            cluster_ips: vec![self.cluster_ip()],
+            external_ips: vec![self.external_ip()],
+            load_balancer_ips: Vec::new(),
+            ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
+            internal_policy: TrafficPolicy::Cluster,
+            external_policy: TrafficPolicy::Cluster,
+            health_check_node_port: None,
+            external_type: true,
+        }
+    }
+
+    pub fn cluster_ip(&self) -> IpAddr {
+        of(self.family, cluster_ip(10))
+    }
+
+    pub fn unallocated_ip(&self) -> IpAddr {
+        of(self.family, cluster_ip(99))
+    }
+
+    pub fn external_ip(&self) -> IpAddr {
+        of(self.family, virtual_ip(10))
+    }
+
+    pub fn node_ip(&self) -> IpAddr {
+        of(self.family, node(1))
+    }
+
+    pub fn endpoint_ip(&self, number: usize) -> IpAddr {
+        of(self.family, self.endpoints[number - 1].addresses())
+    }
+
+    /// Brings node-1's table to this Service with endpoints on these nodes.
+    pub fn program(&mut self, service: Service, nodes: &[u8]) {
+        self.wanted = nodes.iter().map(|node| echo(*node)).collect();
+        let port = |name: &str, protocol| EndpointPort {
+            name: name.into(),
+            protocol,
+            port: ECHO_PORT,
+        };
+        let endpoint = |node: &u8| Endpoint {
+            address: self.endpoint_ip(usize::from(*node)),
+            node: Some(format!("node-{node}").into()),
+            ready: true,
+            serving: true,
+            terminating: false,
+            zone_hints: Box::default(),
+            node_hints: Box::default(),
+        };
+        let slice = EndpointSlice {
+            name: ObjectName::new("default", "echo-1"),
+            service: service.name.clone(),
+            family: self.family,
+            ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
+            endpoints: nodes.iter().map(endpoint).collect(),
+            last_change_trigger: None,
+        };
+        self.state.apply(Event::Service(service));
+        self.state.apply(Event::Slice(slice));
+        self.planner.mark(&self.state.take_dirty());
+        let local = [self.node_ip()];
+        if let Some(pending) = self.planner.prepare(&self.state, &local) {
+            self.kernel
+                .apply(&pending.transaction)
+                .expect("the kernel takes the rules");
+            self.planner.commit(pending);
+        }
+    }
+
+    /// Sends packets and compares what became of them.
+    pub fn check(
+        &self,
+        source: Source,
+        (address, port): (IpAddr, u16),
+        protocol: Protocol,
+        expect: Expect,
+    ) -> Result<(), String> {
+        let target = SocketAddr::new(address, port);
+        let (namespace, own) = self.source(source);
+        let tries = match expect {
+            Expect::Refused | Expect::Dropped => 1,
+            _ => TRIES,
+        };
+        let outcomes = namespace.run(|| {
+            let dial = if protocol == Protocol::Udp {
+                dial_udp
+            } else {
+                dial
+            };
+            (0..tries)
+                .map(|_| dial(target, PATIENCE))
+                .collect::<Vec<_>>()
+        });
+        let outcomes = outcomes.map_err(|error| error.to_string())?;
+        let (pods, seen) = match expect {
+            Expect::Refused => return same(&outcomes[0], &Outcome::Refused),
+            Expect::Dropped => return same(&outcomes[0], &Outcome::Dropped),
+            Expect::Preserved => (self.wanted.clone(), own),
+            Expect::Masqueraded => (self.wanted.clone(), self.node_ip()),
+            Expect::Local(true) => (BTreeSet::from([echo(1)]), own),
+            Expect::Local(false) => (BTreeSet::from([echo(1)]), self.node_ip()),
+        };
+        let mut answered = BTreeSet::new();
+        for outcome in &outcomes {
+            let Outcome::Answered(answer) = outcome else {
+                return Err(outcome.to_string());
+            };
+            // The node's way to its own pod needs no other address than its own.
+            if answer.client != seen {
+                return Err(format!("{outcome}, not {seen}"));
+            }
+            answered.insert(answer.pod.clone());
+        }
+        if answered == pods {
+            Ok(())
+        } else {
+            Err(format!("{answered:?} answered, not {pods:?}"))
+        }
+    }
+
+    /// One connection from the endpoint on a node: the pod that answered and
+    /// the client's address that it saw.
+    pub fn dial_from_endpoint(
+        &self,
+        number: usize,
+        (address, port): (IpAddr, u16),
+    ) -> Option<(String, IpAddr)> {
+        let target = SocketAddr::new(address, port);
+        match self.endpoints[number - 1]
+            .namespace()
+            .dial(target)
+            .expect("the pod's namespace")
+        {
+            Outcome::Answered(answer) => Some((answer.pod, answer.client)),
+            _ => None,
+        }
+    }
+
+    fn source(&self, source: Source) -> (&Namespace, IpAddr) {
+        let nodes = self.bed.nodes();
+        let (namespace, addresses) = match source {
+            Source::Pod => (self.client_pod.namespace(), self.client_pod.addresses()),
+            Source::Node => (nodes[0].namespace(), node(1)),
+            Source::OtherNode => (nodes[1].namespace(), node(2)),
+            Source::Outside => (self.bed.client(), CLIENT),
+        };
+        (namespace, of(self.family, addresses))
+    }
+}
+
+fn same(outcome: &Outcome, wanted: &Outcome) -> Result<(), String> {
+    if outcome == wanted {
+        Ok(())
+    } else {
+        Err(format!("{outcome}, not {wanted}"))
+    }
+}
+
+fn of(family: Family, pair: Pair) -> IpAddr {
+    match family {
+        Family::V4 => pair.v4.into(),
+        Family::V6 => pair.v6.into(),
+    }
+}
+
+/// Cluster and load-balancer addresses reach the node under test from
+/// everywhere, as if it announced them.
+fn route_services_to_node_1(bed: &Bed) {
+    let Pair { v4, v6 } = node(1);
+    let routes = format!(
+        "route add 10.96.0.0/16 via {v4}\nroute add 198.51.100.0/24 via {v4}\n\
+         -6 route add fd00:10:96::/112 via {v6}\n-6 route add 2001:db8:100::/64 via {v6}"
+    );
+    for namespace in [bed.balancer().namespace(), bed.nodes()[1].namespace()] {
+        ip(namespace, &routes).expect("routes to the Services");
+    }
+}
