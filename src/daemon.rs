@@ -62,7 +62,7 @@ async fn serve(
         metrics,
     };
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let objects = objects(&options, &node_name, events);
+    let objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
     // Files tell at once what they tell; only an API server may be late.
     let wait_for_node = if options.manifests.is_some() {
         Duration::ZERO
@@ -80,11 +80,14 @@ async fn serve(
         service_health,
     );
     let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let servers = http::serve(&options, reports);
+    let servers = tokio::spawn(http::serve(options, reports));
+    // Each in a task of its own: one that blocks for a moment, as a sync or
+    // the reading of a large file does, must not hold up the others.
+    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, wait_for_node));
     tokio::select! {
-        result = objects => result,
-        result = servers => result,
-        () = sync_loop(syncer, schedule, received, wait_for_node) => Ok(()),
+        result = objects => result.context("the source of objects")?,
+        result = servers => result.context("the HTTP servers")?,
+        result = syncs => result.context("the sync loop"),
         name = stop_signal() => {
             tracing::info!("{}: stopping; the rules stay in place", name?);
             Ok(())
@@ -94,15 +97,15 @@ async fn serve(
 
 /// Sends the cluster's objects and all that happens to them.
 async fn objects(
-    options: &DaemonOptions,
-    node_name: &str,
+    options: DaemonOptions,
+    node_name: Arc<str>,
     events: mpsc::Sender<Event>,
 ) -> anyhow::Result<()> {
     if let Some(dir) = &options.manifests {
-        return Manifests::new(dir, node_name).follow(events).await;
+        return Manifests::new(dir, &node_name).follow(events).await;
     }
     let client = source::client(options.kubeconfig.as_deref(), options.master.as_deref()).await?;
-    source::watch(client, node_name, events).await
+    source::watch(client, &node_name, events).await
 }
 
 /// Takes in events and syncs when due, until the source ends.

@@ -23,7 +23,7 @@ const BIND_RETRY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// An address cannot be bound and `--bind-address-hard-fail` is set.
-pub async fn serve(options: &DaemonOptions, reports: Reports) -> anyhow::Result<()> {
+pub async fn serve(options: DaemonOptions, reports: Reports) -> anyhow::Result<()> {
     let hard_fail = options.bind_address_hard_fail;
     let health = {
         let reports = reports.clone();

@@ -28,6 +28,10 @@ pub(super) struct Socket {
     send_buffer: usize,
 }
 
+// SAFETY: libmnl's socket is a descriptor and its address on the heap, which
+// no other thread knows of; nothing in it belongs to a thread.
+unsafe impl Send for Socket {}
+
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
         let inner = mnl::Socket::new(mnl::Bus::Netfilter)?;
