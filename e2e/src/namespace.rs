@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
@@ -10,21 +11,26 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::cleanup::{PREFIX, delete_namespace, left};
 
+/// The number of the next namespace of this process.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
 /// A named network namespace, deleted with the value.
 ///
-/// Its name holds the process id, so that runs beside one another don't meet.
+/// Its name holds the process id and a number, so that neither runs nor tests
+/// beside one another meet.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
 }
 
 impl Namespace {
-    /// Makes `kpr-<pid>-<role>`, with its loopback up and forwarding on.
+    /// Makes `kpr-<pid>-<number>-<role>`, with its loopback up and forwarding on.
     ///
     /// # Errors
     /// If `ip netns add` refuses, most of all for want of root.
     pub fn create(role: &str) -> Result<Self> {
-        let name = format!("{PREFIX}-{}-{role}", std::process::id());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}-{}-{number}-{role}", std::process::id());
         left().namespaces.insert(name.clone());
         let output = Command::new("ip")
             .args(["netns", "add", &name])

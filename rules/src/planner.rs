@@ -140,6 +140,8 @@ impl Planner {
 
     /// The transaction is in the kernel.
     pub fn commit(&mut self, pending: Pending) {
+        // It may be large, and room is needed now.
+        drop(pending.transaction);
         if pending.full {
             self.applied.clear();
             self.ledger = Ledger::default();

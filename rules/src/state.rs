@@ -177,8 +177,12 @@ impl State {
         self.forget_if_empty(name);
     }
 
-    fn set_slice(&mut self, slice: EndpointSlice) -> bool {
+    fn set_slice(&mut self, mut slice: EndpointSlice) -> bool {
         self.lists.unseen_slices.remove(&slice.name);
+        // One copy of the Service's name serves all that mention it.
+        if let Some((name, _)) = self.services.get_key_value(&slice.service) {
+            slice.service = name.clone();
+        }
         let moved = self
             .slice_owner
             .get(&slice.name)
@@ -207,6 +211,8 @@ impl State {
             }
             Err(at) => {
                 self.slice_owner.insert(slice.name.clone(), service.clone());
+                // Nearly every Service has one slice of each family for ever.
+                entry.slices.reserve_exact(1);
                 entry.slices.insert(at, slice);
                 self.triggers.extend(trigger);
             }

@@ -41,7 +41,7 @@ pub struct Manifests {
     node_name: Arc<str>,
     files: BTreeMap<PathBuf, FileState>,
     /// Which file defines an object; the first one by name.
-    owners: HashMap<ObjectKey, PathBuf>,
+    owners: HashMap<ObjectKey, Arc<Path>>,
     interner: Interner,
 }
 
@@ -161,6 +161,7 @@ impl Manifests {
         file.overruled = false;
         let before = std::mem::take(&mut file.objects);
         let origin: Arc<str> = path.to_string_lossy().into();
+        let shared_path: Arc<Path> = path.into();
         let mut whole = true;
         let result = parse::file(path, &mut |place: String, parsed: Parsed| match parsed {
             Parsed::Object(object) => {
@@ -179,8 +180,8 @@ impl Manifests {
                 let owner = self
                     .owners
                     .entry(key.clone())
-                    .or_insert_with(|| path.to_owned());
-                if owner != path {
+                    .or_insert_with(|| shared_path.clone());
+                if **owner != *path {
                     file.overruled = true;
                     let message =
                         format!("is in {} already; this one is left out", owner.display());

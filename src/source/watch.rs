@@ -74,7 +74,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             services,
             &events,
             ObjectKind::Service,
-            { |service: &Service| upsert(convert::service(service), Event::Service) }
+            |service: &Service| upsert(convert::service(service), Event::Service)
         ),
         follow(
             Api::<EndpointSlice>::all(client.clone()),
@@ -90,7 +90,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             own_node,
             &events,
             ObjectKind::Node,
-            { |node: &Node| upsert(convert::node(node), Event::Node) }
+            |node: &Node| upsert(convert::node(node), Event::Node)
         ),
         follow(
             Api::<ServiceCIDR>::all(client),

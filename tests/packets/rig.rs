@@ -1,7 +1,7 @@
 //! Two nodes, an outside client, and node-1 programmed by the planner.
 
 use e2e::address::{CLIENT, ECHO_PORT, Pair, cluster_ip, node, virtual_ip};
-use e2e::client::{Outcome, dial, dial_udp};
+use e2e::client::{Outcome, PATIENCE, dial, dial_udp};
 use e2e::{Bed, Namespace, Pod as BedPod, ip};
 use kube_proxy::netlink::Nftables;
 use rules::model::{
@@ -16,7 +16,8 @@ use std::time::Duration;
 /// Connections until both of two endpoints have surely answered: missing one
 /// has a chance of 2^-24.
 const TRIES: usize = 24;
-const PATIENCE: Duration = Duration::from_millis(300);
+/// What is dropped stays so; nothing here answers later than this.
+const SILENCE: Duration = Duration::from_millis(300);
 
 /// Where a packet comes from; node-1 is the node under test.
 #[derive(Clone, Copy, Debug)]
@@ -190,9 +191,11 @@ impl Rig {
     ) -> Result<(), String> {
         let target = SocketAddr::new(address, port);
         let (namespace, own) = self.source(source);
-        let tries = match expect {
-            Expect::Refused | Expect::Dropped => 1,
-            _ => TRIES,
+        let (tries, patience) = match expect {
+            Expect::Dropped => (1, SILENCE),
+            // A reject may be heeded at the second SYN only: see PATIENCE.
+            Expect::Refused => (1, PATIENCE),
+            _ => (TRIES, PATIENCE),
         };
         let outcomes = namespace.run(|| {
             let dial = if protocol == Protocol::Udp {
@@ -201,7 +204,7 @@ impl Rig {
                 dial
             };
             (0..tries)
-                .map(|_| dial(target, PATIENCE))
+                .map(|_| dial(target, patience))
                 .collect::<Vec<_>>()
         });
         let outcomes = outcomes.map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rules::model::ObjectName;
 use rules::{Event, ObjectKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -78,7 +79,11 @@ pub(super) fn convert(
             problems,
         };
     }
-    let namespaced = |kind| (kind, name.namespace.clone(), name.name.clone());
+    // The object's own copy of its name, where there is an object.
+    let namespaced = |kind, own: Option<&ObjectName>| {
+        let own = own.unwrap_or(&name);
+        (kind, own.namespace.clone(), own.name.clone())
+    };
     let global = |kind| (kind, Arc::from(""), name.name.clone());
     let found = |key, event, problems| Found {
         key: Some(key),
@@ -88,19 +93,20 @@ pub(super) fn convert(
     match object {
         Object::Service(service) => {
             let Converted { object, problems } = convert::service(service);
+            let key = namespaced(ObjectKind::Service, object.as_ref().map(|own| &own.name));
             let event = object.map(|mut service| {
                 service.origin = Some(origin.clone());
                 Event::Service(service)
             });
-            found(namespaced(ObjectKind::Service), event, problems)
+            found(key, event, problems)
         }
         Object::EndpointSlice(slice) => {
             let Converted { object, problems } = convert::endpoint_slice(slice, interner);
-            found(
-                namespaced(ObjectKind::EndpointSlice),
-                object.map(Event::Slice),
-                problems,
-            )
+            let key = namespaced(
+                ObjectKind::EndpointSlice,
+                object.as_ref().map(|own| &own.name),
+            );
+            found(key, object.map(Event::Slice), problems)
         }
         Object::Node(node) if *name.name == *node_name => {
             let Converted { object, problems } = convert::node(node);
