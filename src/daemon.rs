@@ -3,7 +3,7 @@
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::Nftables;
-use crate::options::DaemonOptions;
+use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
 use crate::source::{self, Manifests};
 use crate::sync::{Reports, Syncer};
@@ -220,7 +220,9 @@ fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
             options.proxy_mode
         );
     }
-    if options.rules.cluster_cidr.is_empty() {
+    if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
+        && options.rules.cluster_cidr.is_empty()
+    {
         tracing::warn!(
             "--cluster-cidr is not set: pods cannot be told from other clients, so sources \
              outside the cluster are not masqueraded on their way to cluster IPs"

@@ -137,6 +137,8 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
     match &transaction.ops[op] {
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
         Op::AddSet(set) => format!("add set {set}"),
+        Op::AddAffinitySet(set) => format!("add set {set}"),
+        Op::DeleteAffinitySet(set) => format!("delete set {set}"),
         Op::AddChain(chain) => format!("add chain {}", chain.id),
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
         Op::DeleteChain(chain) => format!("delete chain {chain}"),
@@ -167,7 +169,9 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
 fn is_of(family: Family, key: &Key) -> bool {
     let address = match key {
         Key::Address(address) => Some(*address),
-        Key::Frontend(frontend) | Key::Indexed(frontend, _) => frontend.address,
+        Key::Frontend(frontend) | Key::Indexed(frontend, _) | Key::Source(frontend, _) => {
+            frontend.address
+        }
         Key::Hairpin(backend, _) => Some(backend.address),
     };
     address.is_none_or(|address| Family::of(address) == family)

@@ -177,11 +177,11 @@ impl<K: Kernel> Syncer<K> {
     /// Node object and the interfaces.
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
-        let primary = addresses::primary(self.state.node(), self.options.bind_address, family);
-        let addresses =
-            addresses::nodeport_addresses(&self.options.nodeport_addresses, primary, family);
-        self.service_health.listen_on(family, &addresses, local);
-        self.planners[at].set_nodeport_addresses(addresses);
+        let node_name = &self.planners[at].config().node_name.clone();
+        let config = settings::config(&self.options, node_name, self.state.node(), family);
+        self.service_health
+            .listen_on(family, &config.nodeport_addresses, local);
+        self.planners[at].configure(config);
     }
 
     fn sync_health_checks(&mut self) {

@@ -11,6 +11,7 @@ pub mod model;
 pub mod print;
 pub mod ruleset;
 
+mod affinity;
 mod base;
 mod config;
 mod event;
@@ -18,6 +19,7 @@ mod kernel;
 mod plan;
 mod planner;
 mod select;
+mod sources;
 mod state;
 
 pub use config::{Config, LocalDetector, NodeportAddresses};

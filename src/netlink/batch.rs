@@ -62,6 +62,12 @@ impl Batch {
             Op::AddSet(set) => {
                 self.message(at, |out, seq| objects::add_set(out, seq, family, *set))
             }
+            Op::AddAffinitySet(set) => self.message(at, |out, seq| {
+                objects::add_affinity_set(out, seq, family, set);
+            }),
+            Op::DeleteAffinitySet(set) => self.message(at, |out, seq| {
+                objects::delete_affinity_set(out, seq, family, set);
+            }),
             Op::AddChain(chain) => {
                 let start =
                     self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
@@ -69,12 +75,12 @@ impl Batch {
             }
             Op::RefillChain(chain) => {
                 let start = self.message(at, |out, seq| {
-                    objects::delete_rules(out, seq, family, chain.id)
+                    objects::delete_rules(out, seq, family, &chain.id)
                 });
                 self.add_rules(family, at, chain).unwrap_or(start)
             }
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
-                objects::delete_chain(out, seq, family, *chain)
+                objects::delete_chain(out, seq, family, chain)
             }),
             Op::AddElements(set, all) => self.elements(at, family, *set, true, all),
             Op::DeleteElements(set, all) => self.elements(at, family, *set, false, all),
@@ -85,7 +91,7 @@ impl Batch {
         let mut last = None;
         for rule in &chain.rules {
             last = Some(self.message(at, |out, seq| {
-                objects::add_rule(out, seq, family, chain.id, rule);
+                objects::add_rule(out, seq, family, &chain.id, rule);
             }));
         }
         last
