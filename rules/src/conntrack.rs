@@ -47,11 +47,12 @@ pub struct Deleted {
 
 /// Something that holds flows: the kernel, or a fake one in tests.
 pub trait FlowTable {
-    /// Deletes every flow of the suspects' family that is stale.
+    /// Deletes every flow of the suspects' family that is stale, and counts.
     ///
     /// # Errors
-    /// It could not see or delete all of them; what it has deleted is gone.
-    fn delete_stale(&mut self, suspects: &Suspects<'_>) -> std::io::Result<Deleted>;
+    /// It could not see or delete all of them; what was counted is gone.
+    fn delete_stale(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted)
+    -> std::io::Result<()>;
 }
 
 /// Who serves a frontend; the list is sorted.
