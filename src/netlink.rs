@@ -1,6 +1,6 @@
 //! nftables over netlink: typed transactions become one batch of messages that
 //! the kernel takes whole or refuses whole. And conntrack, whose flows outlive
-//! the rules that they came by.
+//! the rules that they came by, and the addresses of the node's interfaces.
 //!
 //! Tables, sets, chains and rules are encoded by libnftnl. Elements, of which
 //! there may be hundreds of thousands, are written here: libnftnl would
@@ -9,10 +9,11 @@
 //! This is the only module with `unsafe`: it calls C and reads C's structs.
 #![allow(unsafe_code)]
 
-pub(crate) mod attributes;
+mod attributes;
 mod batch;
 mod conntrack;
 mod elements;
+pub mod interfaces;
 mod objects;
 mod socket;
 mod statements;

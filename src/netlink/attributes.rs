@@ -2,7 +2,7 @@
 //! (`linux/netlink.h`). Whatever does not fit its length ends the reading.
 
 /// Length of `struct nlmsghdr`.
-pub(crate) const MESSAGE_HEADER: usize = 16;
+const MESSAGE_HEADER: usize = 16;
 const ATTRIBUTE_HEADER: usize = 4;
 /// The upper bits of an attribute's type are flags.
 const TYPE_MASK: u16 = 0x3fff;
@@ -10,19 +10,19 @@ const NESTED: u16 = 0x8000;
 
 /// One message of a datagram.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Message<'a> {
+pub(super) struct Message<'a> {
     /// `nlmsg_type`.
-    pub(crate) kind: u16,
+    pub(super) kind: u16,
     /// `nlmsg_flags`.
-    pub(crate) flags: u16,
+    pub(super) flags: u16,
     /// `nlmsg_seq`, of the request that it answers.
-    pub(crate) sequence: u32,
+    pub(super) sequence: u32,
     /// What follows the header.
-    pub(crate) payload: &'a [u8],
+    pub(super) payload: &'a [u8],
 }
 
 /// The messages of a datagram.
-pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let message = Message {
@@ -37,7 +37,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// The attributes in a message or in another attribute: type and contents.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
         let kind = u16_at(bytes, 2)? & TYPE_MASK;
@@ -48,7 +48,7 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
 }
 
 /// Writes a message; its length covers what `write` adds.
-pub(crate) fn message(
+pub(super) fn message(
     out: &mut Vec<u8>,
     kind: u16,
     flags: u16,
@@ -68,12 +68,12 @@ pub(crate) fn message(
 }
 
 /// Writes an attribute, filled up to 32 bits.
-pub(crate) fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
+pub(super) fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     write_attribute(out, kind, |out| out.extend_from_slice(value));
 }
 
 /// Writes an attribute that holds those that `write` adds.
-pub(crate) fn nested(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn nested(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
     write_attribute(out, kind | NESTED, write);
 }
 
@@ -88,12 +88,12 @@ fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>
 }
 
 /// A number in host byte order.
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// A number in host byte order.
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 

@@ -271,8 +271,15 @@ fn address_of(bytes: &[u8]) -> Option<IpAddr> {
 
 /// Asks for the family's UDP flows, and only for those to the one port and the
 /// one address if there are such. A kernel before 5.8 lists the whole family.
+///
+/// Not by an IPv6 address: up to 6.18 at least, the kernel has that comparison
+/// the wrong way round and leaves out the very flows that were asked for.
 fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
-    let (port, address) = (suspects.port(), suspects.address());
+    let port = suspects.port();
+    let address = match suspects.address() {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        Some(IpAddr::V6(_)) | None => None,
+    };
     let mut compare = kernel::COMPARE_PROTO_NUM;
     if port.is_some() {
         compare |= kernel::COMPARE_PROTO_DST_PORT;
@@ -284,14 +291,10 @@ fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
     message(out, kind(kernel::CT_GET), flags, sequence, |out| {
         header(out, suspects.family());
         nested(out, kernel::TUPLE_ORIG, |out| {
-            match address {
-                Some(IpAddr::V4(ip)) => nested(out, kernel::TUPLE_IP, |out| {
+            if let Some(ip) = address {
+                nested(out, kernel::TUPLE_IP, |out| {
                     attribute(out, kernel::IP_V4_DST, &ip.octets());
-                }),
-                Some(IpAddr::V6(ip)) => nested(out, kernel::TUPLE_IP, |out| {
-                    attribute(out, kernel::IP_V6_DST, &ip.octets());
-                }),
-                None => {}
+                });
             }
             nested(out, kernel::TUPLE_PROTO, |out| {
                 attribute(out, kernel::PROTO_NUM, &[Protocol::Udp.number()]);
