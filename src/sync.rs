@@ -282,3 +282,6 @@ impl<K: Kernel> Syncer<K> {
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests;
