@@ -1,5 +1,6 @@
 //! nftables over netlink: typed transactions become one batch of messages that
-//! the kernel takes whole or refuses whole.
+//! the kernel takes whole or refuses whole. And conntrack, whose flows outlive
+//! the rules that they came by, and the addresses of the node's interfaces.
 //!
 //! Tables, sets, chains and rules are encoded by libnftnl. Elements, of which
 //! there may be hundreds of thousands, are written here: libnftnl would
@@ -8,14 +9,18 @@
 //! This is the only module with `unsafe`: it calls C and reads C's structs.
 #![allow(unsafe_code)]
 
+mod attributes;
 mod batch;
+mod conntrack;
 mod elements;
+pub mod interfaces;
 mod objects;
 mod socket;
 mod statements;
 mod userdata;
 
 use batch::Batch;
+pub use conntrack::Conntrack;
 use rules::model::Family;
 use rules::ruleset::{Key, Op, Transaction};
 use rules::{Kernel, Refusal, print};

@@ -136,7 +136,7 @@ impl Batch {
 }
 
 /// Sets the acknowledgement flag of the message at an offset.
-fn acknowledge(bytes: &mut [u8], at: usize) {
+pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
     const FLAGS: usize = 6;
     if let Some(flags) = bytes.get_mut(at + FLAGS..at + FLAGS + 2) {
         let old = u16::from_ne_bytes([flags[0], flags[1]]);

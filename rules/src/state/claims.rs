@@ -67,6 +67,11 @@ impl Claims {
         owner.is_some_and(|claim| claim.service == *service)
     }
 
+    /// Whether any Service asks for `frontend`.
+    pub(crate) fn is_claimed(&self, frontend: &Frontend) -> bool {
+        self.by_frontend.contains_key(frontend)
+    }
+
     /// Replaces the claims of one Service.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
         let mut outcome = Outcome::default();
