@@ -25,8 +25,9 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
+	@target/release/bench_flows
 
 lint: deps
 	cargo fmt --all --check
