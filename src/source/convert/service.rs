@@ -25,8 +25,8 @@ pub fn service(service: &api::Service) -> Converted<Service> {
     let mut problems = Vec::new();
     let cluster_ips = cluster_ips(spec, &mut problems);
     let ports = ports(spec, &mut problems);
-    if ports.is_empty() {
-        problems.push("spec.ports: there is no usable port".to_owned());
+    if spec.ports.iter().flatten().next().is_none() {
+        problems.push("spec.ports: is empty".to_owned());
     }
     if cluster_ips.is_empty() || ports.is_empty() {
         return Converted {
