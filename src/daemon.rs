@@ -35,6 +35,8 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
     let kernel = Nftables::open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // What `nft monitor` calls whoever changed the rules.
+        .thread_name("kube-proxy")
         .enable_all()
         .build()
         .context("starting the runtime")?;
