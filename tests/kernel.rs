@@ -19,3 +19,5 @@ mod refusals;
 mod small;
 #[path = "kernel/table.rs"]
 mod table;
+#[path = "kernel/text.rs"]
+mod text;

@@ -1,7 +1,8 @@
 //! What netlink made of each golden feature, as `nft` lists it.
 
 use super::build;
-use super::table::{Both, list, parts};
+use super::table::Both;
+use super::text::{list, parts};
 use e2e::Namespace;
 use rules::model::{EndpointSlice, Family, Service, ServiceCidr, TrafficPolicy};
 use rules::{Config, Event, LocalDetector, NodeportAddresses, Planner, State};
