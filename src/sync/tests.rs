@@ -62,6 +62,7 @@ fn service(protocol: Protocol, port: u16) -> Event {
         external_policy: Default::default(),
         health_check_node_port: None,
         external_type: false,
+        ..Service::default()
     })
 }
 
