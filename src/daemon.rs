@@ -36,6 +36,8 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
     let kernel = Nftables::open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // What `nft monitor` calls whoever changed the rules.
+        .thread_name("kube-proxy")
         .enable_all()
         .build()
         .context("starting the runtime")?;
@@ -63,7 +65,7 @@ async fn serve(
         metrics,
     };
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
+    let mut objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
     // Files tell at once what they tell; only an API server may be late.
     let wait_for_node = if options.manifests.is_some() {
         Duration::ZERO
@@ -91,9 +93,13 @@ async fn serve(
     // the reading of a large file does, must not hold up the others.
     let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
     tokio::select! {
-        result = objects => result.context("the source of objects")?,
+        result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
-        result = syncs => result.context("the sync loop"),
+        result = syncs => {
+            result.context("the sync loop")?;
+            // It ends when there are no more events; why, only their source knows.
+            objects.await.context("the source of objects")?
+        }
         name = stop_signal() => {
             tracing::info!("{}: stopping; the rules stay in place", name?);
             Ok(())

@@ -12,6 +12,7 @@ use answer::answer_all;
 use anyhow::Context;
 use hyper::{Request, StatusCode, body::Incoming};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -119,24 +120,48 @@ fn health_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
 
 /// Reference: section 4.2.
 fn metrics_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
-    let verbose = request.uri().query().is_some_and(|query| {
-        query
-            .split('&')
-            .any(|pair| pair.split('=').next() == Some("verbose"))
-    });
     match request.uri().path() {
         "/metrics" => match reports.metrics.text() {
             Ok(text) => Answer::metrics(text),
             Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
-        "/healthz" if verbose => Answer::text(
+        "/healthz" => Answer::text(
             StatusCode::OK,
-            "[+]ping ok\nhealthz check passed\n".to_owned(),
+            ping(request.uri().query().unwrap_or_default()),
         ),
-        "/healthz" | "/healthz/ping" => Answer::text(StatusCode::OK, "ok".to_owned()),
+        "/healthz/ping" => Answer::text(StatusCode::OK, "ok".to_owned()),
         "/proxyMode" => Answer::text(StatusCode::OK, "nftables".to_owned()),
         _ => Answer::not_found(),
     }
+}
+
+/// What the metrics server's own `/healthz` says: there is a single check, ping,
+/// and it always succeeds.
+fn ping(query: &str) -> String {
+    let pairs = || {
+        let pairs = query.split('&');
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    };
+    if !pairs().any(|(name, _)| name == "verbose") {
+        return "ok".to_owned();
+    }
+    let mut excluded: BTreeSet<&str> = pairs()
+        .filter(|(name, _)| *name == "exclude")
+        .map(|(_, check)| check)
+        .collect();
+    let ping = if excluded.remove("ping") {
+        "[+]ping excluded: ok\n"
+    } else {
+        "[+]ping ok\n"
+    };
+    let quoted: Vec<String> = excluded.iter().map(|own| format!("{own:?}")).collect();
+    let unknown = if quoted.is_empty() {
+        String::new()
+    } else {
+        let names = quoted.join(", ");
+        format!("warn: some health checks cannot be excluded: no matches for {names}\n")
+    };
+    format!("{ping}{unknown}healthz check passed\n")
 }
 
 #[cfg(test)]

@@ -56,7 +56,11 @@ impl Nftables {
     pub fn open() -> Result<Self, OpenError> {
         let mut socket = Socket::open().map_err(OpenError::Socket)?;
         let probe = batch::probe();
-        socket.send(&probe).map_err(OpenError::Socket)?;
+        socket.send(&probe).map_err(|error| match error.kind() {
+            // Already the buffer's size is a matter of that capability.
+            io::ErrorKind::PermissionDenied => OpenError::NotPermitted,
+            _ => OpenError::Socket(error),
+        })?;
         for reply in socket.replies().map_err(OpenError::Socket)? {
             match reply.errno {
                 0 => {}

@@ -1,7 +1,6 @@
 //! One sync: plan what is dirty, send it to the kernel, and let health servers
 //! and metrics follow from what was applied.
 
-use crate::addresses;
 use crate::flows::FlowCleanup;
 use crate::health::Health;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
@@ -161,6 +160,19 @@ impl<K: Kernel> Syncer<K> {
     }
 
     fn sync_family(&mut self, at: usize, local: &[IpAddr]) -> Result<(), Refusal> {
+        match self.attempt(at, local) {
+            // The table is not what this process left there. To replace it is
+            // another thing than what was refused, so there is no need to wait.
+            Err((refusal, false)) => {
+                tracing::warn!("{refusal}: someone else changed the table; replacing it");
+                self.attempt(at, local).map_err(|(refusal, _)| refusal)
+            }
+            result => result.map_err(|(refusal, _)| refusal),
+        }
+    }
+
+    /// One transaction; a refusal comes with whether it was to replace the table.
+    fn attempt(&mut self, at: usize, local: &[IpAddr]) -> Result<(), (Refusal, bool)> {
         let start = Instant::now();
         let planner = &mut self.planners[at];
         let family = planner.config().family;
@@ -191,7 +203,7 @@ impl<K: Kernel> Syncer<K> {
                 if full { ", the whole table" } else { "" }
             );
         }
-        result
+        result.map_err(|refusal| (refusal, full))
     }
 
     fn succeeded(&mut self, at: usize, family: Family) {

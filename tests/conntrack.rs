@@ -99,6 +99,7 @@ impl Table {
             source_ranges: Box::default(),
             health_check_node_port: None,
             external_type: false,
+            ..Service::default()
         };
         self.tell(Event::Service(service));
     }

@@ -19,6 +19,8 @@ pub struct FakeKernel {
     pub chains: BTreeMap<ChainId, Chain>,
     /// How many transactions it took.
     pub applied: usize,
+    /// Whether there is a table.
+    table: bool,
 }
 
 impl FakeKernel {
@@ -35,11 +37,16 @@ impl FakeKernel {
         };
         match op {
             Op::ReplaceTable => {
+                self.table = true;
                 self.sets.clear();
                 self.affinity_sets.clear();
                 self.chains.clear();
             }
             Op::AddSet(set) => {
+                if !self.table {
+                    let attempted = format!("add set {set}");
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
                 self.sets.entry(*set).or_default();
             }
             Op::AddAffinitySet(set) => {
@@ -61,12 +68,12 @@ impl FakeKernel {
                 let refill = matches!(op, Op::RefillChain(_));
                 let verb = if refill { "refill" } else { "add" };
                 let attempted = format!("{verb} chain {}", chain.id);
-                match (refill, self.chains.contains_key(&chain.id)) {
-                    (true, false) => {
-                        return Err(refuse(attempted, "No such file or directory (ENOENT)"));
-                    }
-                    (false, true) => return Err(refuse(attempted, "File exists (EEXIST)")),
-                    _ => {}
+                let known = self.chains.contains_key(&chain.id);
+                if !self.table || (refill && !known) {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                if known && !refill {
+                    return Err(refuse(attempted, "File exists (EEXIST)"));
                 }
                 if !self.knows_all_of(chain) {
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
@@ -87,14 +94,14 @@ impl FakeKernel {
                     let known = self.sets.get_mut(set);
                     if known.and_then(|own| own.remove(&element.key)).is_none() {
                         let text = print::element(element);
-                        let attempted = format!("delete element {text} from {set}");
+                        let attempted = format!("delete element {text} in {set}");
                         return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                     }
                 }
             }
             Op::AddElements(set, elements) => {
                 for element in elements {
-                    let attempted = || format!("add element {} to {set}", print::element(element));
+                    let attempted = || format!("add element {} in {set}", print::element(element));
                     if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
                         && !self.chains.contains_key(chain)
                     {

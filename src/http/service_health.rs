@@ -88,7 +88,9 @@ impl ServiceHealth {
             }
         }
         // Closing comes first: a port may go from one Service to another.
-        self.open.retain(|key, _| wanted.contains_key(key));
+        let closing = self.open.extract_if(.., |key, _| !wanted.contains_key(key));
+        let closing: Vec<Server> = closing.map(|(_, server)| server).collect();
+        self.close(closing);
         for ((service, address), local_endpoints) in wanted {
             if let Some(server) = self.open.get(&(service.clone(), address)) {
                 server
@@ -105,6 +107,20 @@ impl ServiceHealth {
                 ),
             }
         }
+    }
+
+    /// Closes servers and waits until their ports are free.
+    fn close(&self, mut servers: Vec<Server>) {
+        if servers.is_empty() {
+            return;
+        }
+        servers.iter().for_each(|server| server.task.abort());
+        self.runtime.block_on(async {
+            for server in &mut servers {
+                // That it was aborted is no news.
+                let _ = (&mut server.task).await;
+            }
+        });
     }
 
     fn start(

@@ -1,1 +1,94 @@
+//! What the servers answer, byte for byte (reference: sections 4.1 to 4.3), by
+//! real requests in network namespaces of their own.
 
+mod health;
+mod metrics;
+mod service_health;
+
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::options::{Cli, DaemonOptions};
+use crate::sync::Reports;
+use clap::Parser;
+use e2e::Namespace;
+use e2e::http::Response;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// A runtime whose threads, and so whose sockets, are in a namespace.
+struct Site {
+    runtime: Option<Runtime>,
+    namespace: Namespace,
+    reports: Reports,
+}
+
+impl Site {
+    fn new() -> Self {
+        let namespace = Namespace::create("http").expect("a namespace, which needs root");
+        let runtime = namespace.run(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
+                .build()
+        });
+        let health = Arc::new(Health::new(Duration::from_secs(60)));
+        let metrics = Metrics::new().expect("metrics");
+        Self {
+            runtime: Some(runtime.expect("the namespace").expect("a runtime")),
+            namespace,
+            reports: Reports { metrics, health },
+        }
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it runs until the end")
+    }
+
+    /// The health and the metrics server with these flags.
+    fn serve(&self, flags: &[&str]) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+        let options = options(flags);
+        let servers = super::serve(options, self.reports.clone());
+        self.runtime().spawn(servers)
+    }
+
+    /// Answers to a GET, once there is a server.
+    fn get(&self, server: &str, path: &str) -> Response {
+        let server: SocketAddr = server.parse().expect("an address");
+        let mut response = None;
+        e2e::wait::until("an answer", Duration::from_secs(30), || {
+            response = Some(self.namespace.get(server, path)?);
+            Ok(())
+        })
+        .expect("a server");
+        response.expect("an answer")
+    }
+
+    fn refuses(&self, server: &str) -> bool {
+        let server: SocketAddr = server.parse().expect("an address");
+        self.namespace.get(server, "/").is_err()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // Its sockets would keep the namespace alive.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+fn options(flags: &[&str]) -> DaemonOptions {
+    let args = ["kube-proxy"].iter().chain(flags);
+    Cli::try_parse_from(args).expect("flags").daemon
+}
+
+/// The answer as it came, but for its date.
+fn raw(response: &Response) -> String {
+    let head = response.head.lines();
+    let kept = head.filter(|line| !line.to_lowercase().starts_with("date: "));
+    let head: Vec<&str> = kept.collect();
+    format!("{}\n\n{}", head.join("\n"), response.body)
+}

@@ -12,6 +12,8 @@ pub(super) struct Batch {
     next_sequence: u32,
     /// What each message is about, by sequence number from `FIRST`.
     subjects: Vec<(usize, Range<usize>)>,
+    /// Where the last message starts.
+    last_start: usize,
 }
 
 /// The begin mark has the number before.
@@ -25,13 +27,13 @@ impl Batch {
             bytes: Vec::new(),
             next_sequence: FIRST,
             subjects: Vec::new(),
+            last_start: 0,
         };
         objects::begin(&mut batch.bytes, FIRST - 1);
-        let mut last_message = 0;
         for (at, op) in transaction.ops.iter().enumerate() {
-            last_message = batch.add(transaction.family, at, op);
+            batch.add(transaction.family, at, op);
         }
-        acknowledge(&mut batch.bytes, last_message);
+        acknowledge(&mut batch.bytes, batch.last_start);
         objects::end(&mut batch.bytes, batch.next_sequence);
         batch
     }
@@ -51,16 +53,16 @@ impl Batch {
         self.subjects.get(at).cloned()
     }
 
-    /// Adds one step's messages; returns where the last one starts.
-    fn add(&mut self, family: Family, at: usize, op: &Op) -> usize {
+    /// Adds one step's messages.
+    fn add(&mut self, family: Family, at: usize, op: &Op) {
         match op {
             Op::ReplaceTable => {
                 self.message(at, |out, seq| objects::add_table(out, seq, family));
                 self.message(at, |out, seq| objects::delete_table(out, seq, family));
-                self.message(at, |out, seq| objects::add_table(out, seq, family))
+                self.message(at, |out, seq| objects::add_table(out, seq, family));
             }
             Op::AddSet(set) => {
-                self.message(at, |out, seq| objects::add_set(out, seq, family, *set))
+                self.message(at, |out, seq| objects::add_set(out, seq, family, *set));
             }
             Op::AddAffinitySet(set) => self.message(at, |out, seq| {
                 objects::add_affinity_set(out, seq, family, set);
@@ -69,47 +71,37 @@ impl Batch {
                 objects::delete_affinity_set(out, seq, family, set);
             }),
             Op::AddChain(chain) => {
-                let start =
-                    self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
-                self.add_rules(family, at, chain).unwrap_or(start)
+                self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
+                self.add_rules(family, at, chain);
             }
             Op::RefillChain(chain) => {
-                let start = self.message(at, |out, seq| {
-                    objects::delete_rules(out, seq, family, &chain.id)
+                self.message(at, |out, seq| {
+                    objects::delete_rules(out, seq, family, &chain.id);
                 });
-                self.add_rules(family, at, chain).unwrap_or(start)
+                self.add_rules(family, at, chain);
             }
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
-                objects::delete_chain(out, seq, family, chain)
+                objects::delete_chain(out, seq, family, chain);
             }),
             Op::AddElements(set, all) => self.elements(at, family, *set, true, all),
             Op::DeleteElements(set, all) => self.elements(at, family, *set, false, all),
         }
     }
 
-    fn add_rules(&mut self, family: Family, at: usize, chain: &Chain) -> Option<usize> {
-        let mut last = None;
+    fn add_rules(&mut self, family: Family, at: usize, chain: &Chain) {
         for rule in &chain.rules {
-            last = Some(self.message(at, |out, seq| {
+            self.message(at, |out, seq| {
                 objects::add_rule(out, seq, family, &chain.id, rule);
-            }));
+            });
         }
-        last
     }
 
-    /// As many messages as the elements need.
-    fn elements(
-        &mut self,
-        at: usize,
-        family: Family,
-        set: SetId,
-        add: bool,
-        all: &[Element],
-    ) -> usize {
-        let (mut done, mut last) = (0, self.bytes.len());
+    /// As many messages as the elements need, none for none.
+    fn elements(&mut self, at: usize, family: Family, set: SetId, add: bool, all: &[Element]) {
+        let mut done = 0;
         while done < all.len() {
             let start = done;
-            last = self.message(at, |out, sequence| {
+            self.message(at, |out, sequence| {
                 let chunk = Chunk {
                     family,
                     set,
@@ -122,16 +114,14 @@ impl Batch {
                 *range = start..done;
             }
         }
-        last
     }
 
-    /// Adds one message about a step; returns where it starts.
-    fn message(&mut self, at: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) -> usize {
-        let start = self.bytes.len();
+    /// Adds one message about a step.
+    fn message(&mut self, at: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) {
+        self.last_start = self.bytes.len();
         encode(&mut self.bytes, self.next_sequence);
         self.subjects.push((at, 0..0));
         self.next_sequence += 1;
-        start
     }
 }
 

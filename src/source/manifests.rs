@@ -51,6 +51,7 @@ struct FileState {
     objects: BTreeSet<ObjectKey>,
     /// It defines objects again that another file defines.
     overruled: bool,
+    problems: Vec<Problem>,
 }
 
 /// What tells that a file was written.
@@ -74,35 +75,43 @@ impl Manifests {
     }
 
     /// Reads what is new or changed since the last call and hands out what
-    /// that means; returns what is wrong with those files.
+    /// that means: first what is gone, so that what takes its place meets no
+    /// conflict, then what is there. Returns what is wrong with the files, also
+    /// with those that did not change.
     ///
     /// # Errors
     /// The directory cannot be listed. A file that cannot be read is a problem.
     pub fn load(&mut self, sink: &mut dyn FnMut(Event)) -> io::Result<Vec<Problem>> {
-        let mut problems = Vec::new();
         let present = self.list()?;
+        // At first there is nothing that could be gone, and very much to hold.
+        let first = self.files.is_empty();
+        let mut held = Vec::new();
+        let mut lost = Vec::new();
+        let mut there = |event| {
+            if first {
+                sink(event);
+            } else {
+                held.push(event);
+            }
+        };
         let missing: Vec<PathBuf> = self
             .files
             .keys()
             .filter(|path| !present.contains_key(*path))
             .cloned()
             .collect();
-        let mut lost = false;
         for path in missing {
-            if let Some(file) = self.files.remove(&path) {
-                lost |= !file.objects.is_empty();
-                file.objects
-                    .into_iter()
-                    .for_each(|key| self.remove(key, sink));
-            }
+            let objects = self.files.remove(&path).unwrap_or_default().objects;
+            objects.iter().for_each(|key| drop(self.owners.remove(key)));
+            lost.extend(objects);
         }
         for (path, signature) in &present {
             let known = self.files.get(path).and_then(|file| file.signature);
             if known != Some(*signature) {
-                lost |= self.read(path, *signature, &mut problems, sink);
+                self.read(path, *signature, &mut lost, &mut there);
             }
         }
-        if lost {
+        if !lost.is_empty() {
             // Another file may define again what has just gone.
             let overruled: Vec<PathBuf> = self
                 .files
@@ -112,12 +121,15 @@ impl Manifests {
                 .collect();
             for path in overruled {
                 if let Some(signature) = present.get(&path) {
-                    let mut said_before = Vec::new();
-                    self.read(&path, *signature, &mut said_before, sink);
+                    self.read(&path, *signature, &mut lost, &mut there);
                 }
             }
         }
-        Ok(problems)
+        // Moved to another file, it was never gone.
+        lost.retain(|key| !self.owners.contains_key(key));
+        lost.iter().map(gone).chain(held).for_each(sink);
+        let problems = self.files.values().flat_map(|file| &file.problems);
+        Ok(problems.cloned().collect())
     }
 
     fn list(&self) -> io::Result<BTreeMap<PathBuf, Signature>> {
@@ -148,18 +160,19 @@ impl Manifests {
         Ok(found)
     }
 
-    /// Reads one file; true if objects went from it.
+    /// Reads one file; adds to `lost` what it no longer holds.
     fn read(
         &mut self,
         path: &Path,
         signature: Signature,
-        problems: &mut Vec<Problem>,
-        sink: &mut dyn FnMut(Event),
-    ) -> bool {
-        let mut file = self.files.remove(path).unwrap_or_default();
-        file.signature = Some(signature);
-        file.overruled = false;
-        let before = std::mem::take(&mut file.objects);
+        lost: &mut Vec<ObjectKey>,
+        there: &mut dyn FnMut(Event),
+    ) {
+        let before = self.files.remove(path).unwrap_or_default().objects;
+        let mut file = FileState {
+            signature: Some(signature),
+            ..FileState::default()
+        };
         let origin: Arc<str> = path.to_string_lossy().into();
         let shared_path: Arc<Path> = path.into();
         let mut whole = true;
@@ -175,56 +188,59 @@ impl Manifests {
                     event,
                     problems: bad,
                 } = found;
-                problems.extend(bad.into_iter().map(own));
+                file.problems.extend(bad.into_iter().map(own));
                 let Some(key) = key else { return };
                 let owner = self
                     .owners
                     .entry(key.clone())
                     .or_insert_with(|| shared_path.clone());
-                if **owner != *path {
+                if **owner < *path {
                     file.overruled = true;
                     let message =
                         format!("is in {} already; this one is left out", owner.display());
-                    problems.push(own(message));
-                } else if !file.objects.insert(key.clone()) {
-                    problems.push(own("is in this file twice; the last one counts".to_owned()));
-                    sink(event.unwrap_or_else(|| gone(&key)));
-                } else {
-                    sink(event.unwrap_or_else(|| gone(&key)));
+                    file.problems.push(own(message));
+                    return;
                 }
+                if **owner != *path {
+                    // The first file by name wins, whenever it came. The other
+                    // one's turn is still to come, and it will be told then.
+                    let loser = std::mem::replace(owner, shared_path.clone());
+                    if let Some(loser) = self.files.get_mut(&*loser) {
+                        loser.objects.remove(&key);
+                        loser.signature = None;
+                    }
+                }
+                if !file.objects.insert(key.clone()) {
+                    let message = "is in this file twice; the last one counts".to_owned();
+                    file.problems.push(own(message));
+                }
+                there(event.unwrap_or_else(|| gone(&key)));
             }
             Parsed::Bad(message) => {
                 whole = false;
-                problems.push(Problem { place, message });
+                file.problems.push(Problem { place, message });
             }
-            Parsed::Unknown(message) => problems.push(Problem { place, message }),
+            Parsed::Unknown(message) => file.problems.push(Problem { place, message }),
         });
         if let Err(error) = result {
             whole = false;
-            problems.push(Problem {
+            file.problems.push(Problem {
                 place: origin.to_string(),
                 message: error.to_string(),
             });
         }
-        let mut lost = false;
         for key in before {
             if file.objects.contains(&key) {
                 continue;
             }
             if whole {
-                lost = true;
-                self.remove(key, sink);
+                self.owners.remove(&key);
+                lost.push(key);
             } else {
                 file.objects.insert(key);
             }
         }
         self.files.insert(path.to_owned(), file);
-        lost
-    }
-
-    fn remove(&mut self, key: ObjectKey, sink: &mut dyn FnMut(Event)) {
-        sink(gone(&key));
-        self.owners.remove(&key);
     }
 }
 

@@ -64,6 +64,7 @@ fn service(protocol: Protocol, port: u16) -> Event {
         source_ranges: Box::default(),
         health_check_node_port: None,
         external_type: false,
+        ..Service::default()
     })
 }
 

@@ -43,6 +43,7 @@ fn service(name: &str, vip: &str, node_port: Option<u16>) -> Service {
         source_ranges: Box::default(),
         health_check_node_port: None,
         external_type: true,
+        ..Service::default()
     }
 }
 

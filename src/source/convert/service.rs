@@ -26,8 +26,8 @@ pub fn service(service: &api::Service) -> Converted<Service> {
     let mut problems = Vec::new();
     let cluster_ips = cluster_ips(spec, &mut problems);
     let ports = ports(spec, &mut problems);
-    if ports.is_empty() {
-        problems.push("spec.ports: there is no usable port".to_owned());
+    if spec.ports.iter().flatten().next().is_none() {
+        problems.push("spec.ports: is empty".to_owned());
     }
     if cluster_ips.is_empty() || ports.is_empty() {
         return Converted {
@@ -50,11 +50,10 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         spec.external_ips.iter().flatten(),
         &mut problems,
     );
-    let health_check_node_port = spec
-        .health_check_node_port
-        .filter(|number| *number != 0)
-        .filter(|_| kind == "LoadBalancer" && external_policy == TrafficPolicy::Local)
-        .and_then(|number| port("spec.healthCheckNodePort", number, &mut problems));
+    let health_check_node_port = (kind == "LoadBalancer"
+        && external_policy == TrafficPolicy::Local)
+        .then(|| health_check_node_port(spec, &mut problems))
+        .flatten();
     let created = service.metadata.creation_timestamp.as_ref();
     let object = Service {
         name: object_name(&service.metadata),
@@ -92,7 +91,17 @@ fn cluster_ips(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAdd
     let listed = spec.cluster_ips.as_ref().filter(|list| !list.is_empty());
     let mut found = match listed {
         Some(list) => addresses("spec.clusterIPs", list, problems),
-        None => addresses("spec.clusterIP", &spec.cluster_ip, problems),
+        None => spec
+            .cluster_ip
+            .iter()
+            .filter_map(|text| {
+                let found = address(text);
+                if found.is_none() {
+                    problems.push(format!("spec.clusterIP: {text:?} is not an IP address"));
+                }
+                found
+            })
+            .collect(),
     };
     let mut families = Vec::new();
     found.retain(|ip| {
@@ -125,6 +134,21 @@ fn ports(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<ServicePort
             })
         })
         .collect()
+}
+
+/// The API server gives one to each Service that has to have it.
+fn health_check_node_port(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Option<u16> {
+    match spec.health_check_node_port {
+        None | Some(0) => {
+            problems.push(
+                "spec.healthCheckNodePort: is missing; load balancers cannot ask for local \
+                 endpoints"
+                    .to_owned(),
+            );
+            None
+        }
+        Some(number) => port("spec.healthCheckNodePort", number, problems),
+    }
 }
 
 fn policy(name: &str, value: Option<&String>, problems: &mut Vec<String>) -> TrafficPolicy {

@@ -20,6 +20,8 @@ impl Manifests {
     /// receiver is gone.
     pub async fn follow(mut self, events: Sender<Event>) -> anyhow::Result<()> {
         let context = || format!("--manifests {}", self.dir.display());
+        // The watcher would say less clearly what is wrong with it.
+        std::fs::read_dir(&self.dir).with_context(context)?;
         let (wake, mut woken) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<_>| {
             // Reading the files is an event too, but none that matters.

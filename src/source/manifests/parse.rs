@@ -147,7 +147,7 @@ pub(super) fn file(path: &Path, sink: &mut dyn FnMut(String, Parsed)) -> io::Res
         } else {
             name.to_string()
         };
-        match serde_saphyr::from_str::<serde_json::Value>(document) {
+        match yaml(document) {
             Ok(serde_json::Value::Null) => {}
             // From here on YAML and JSON are the same.
             Ok(value) => json(&value.to_string(), &place, sink),
@@ -161,6 +161,19 @@ pub(super) fn file(path: &Path, sink: &mut dyn FnMut(String, Parsed)) -> io::Res
     Ok(())
 }
 
+/// Reads a YAML document. How many objects a file holds is its owner's matter;
+/// the limits against aliases that multiply remain.
+fn yaml(document: &str) -> Result<serde_json::Value, serde_saphyr::Error> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+    };
+    serde_saphyr::from_str_with_options(document, options)
+}
+
 /// The documents of a YAML file, each with its first line's number.
 fn split(text: &str) -> Vec<(usize, &str)> {
     let mut documents = Vec::new();
@@ -169,7 +182,14 @@ fn split(text: &str) -> Vec<(usize, &str)> {
         let next = at + line.len();
         if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
             documents.push((first_line, &text[start..at]));
-            (start, first_line) = (next, number + 2);
+            // A document may begin on the line that separates it.
+            let rest = line[3..].trim_start();
+            let begins = !rest.is_empty() && !rest.starts_with('#');
+            (start, first_line) = if begins {
+                (at + 3, number + 1)
+            } else {
+                (next, number + 2)
+            };
         }
         at = next;
     }
@@ -194,16 +214,18 @@ struct Head<'a> {
     items: Option<Vec<&'a RawValue>>,
 }
 
+fn head(text: &str) -> Result<Head<'_>, String> {
+    // A sequence would be taken for the fields in their order.
+    if matches!(text.trim_start().as_bytes().first(), Some(first) if *first != b'{') {
+        return Err("is no valid object: it has no fields".to_owned());
+    }
+    serde_json::from_str(text).map_err(|error| format!("is no valid object: {error}"))
+}
+
 fn json(text: &str, place: &str, sink: &mut dyn FnMut(String, Parsed)) {
-    let head: Head<'_> = match serde_json::from_str(text) {
+    let head = match head(text) {
         Ok(head) => head,
-        Err(error) => {
-            sink(
-                place.to_owned(),
-                Parsed::Bad(format!("is no valid object: {error}")),
-            );
-            return;
-        }
+        Err(message) => return sink(place.to_owned(), Parsed::Bad(message)),
     };
     let Some(item_kind) = head.kind.strip_suffix("List") else {
         sink(
@@ -214,8 +236,8 @@ fn json(text: &str, place: &str, sink: &mut dyn FnMut(String, Parsed)) {
     };
     for (at, item) in head.items.into_iter().flatten().enumerate() {
         let place = format!("{place} items[{at}]");
-        let parsed = match serde_json::from_str::<Head<'_>>(item.get()) {
-            Err(error) => Parsed::Bad(format!("is no valid object: {error}")),
+        let parsed = match self::head(item.get()) {
+            Err(message) => Parsed::Bad(message),
             // The items of a ServiceList need not say that they are Services.
             Ok(own) if own.kind.is_empty() => object(&head.api_version, item_kind, item.get()),
             Ok(own) => object(&own.api_version, &own.kind, item.get()),

@@ -1,0 +1,305 @@
+//! Services.
+
+mod bad;
+
+use super::{object, with};
+use crate::source::convert::{Converted, service};
+use rules::model::{ObjectName, Protocol, Service, ServicePort, TrafficPolicy};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+fn base() -> Value {
+    json!({
+        "metadata": {"namespace": "shop", "name": "web",
+                     "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {
+            "type": "LoadBalancer",
+            "clusterIP": "10.96.0.10",
+            "clusterIPs": ["10.96.0.10", "fd00:10:96::a"],
+            "ports": [{"name": "http", "protocol": "TCP", "port": 80, "nodePort": 30080}],
+            "externalIPs": ["203.0.113.5"],
+            "externalTrafficPolicy": "Local",
+            "internalTrafficPolicy": "Cluster",
+            "healthCheckNodePort": 32000,
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1", "ipMode": "VIP"}]}},
+    })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|text| ip(text)).collect()
+}
+
+fn expected() -> Service {
+    Service {
+        name: ObjectName::new("shop", "web"),
+        origin: None,
+        created: 1_767_225_600,
+        cluster_ips: ips(&["10.96.0.10", "fd00:10:96::a"]),
+        external_ips: ips(&["203.0.113.5"]),
+        load_balancer_ips: ips(&["198.51.100.1"]),
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: Some(30080),
+        }],
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Local,
+        health_check_node_port: Some(32000),
+        external_type: true,
+        ..Service::default()
+    }
+}
+
+fn convert(value: Value) -> Converted<Service> {
+    service(&object(value))
+}
+
+#[test]
+fn everything_that_rules_need_is_read() {
+    let found = convert(base());
+    assert_eq!(found.problems, Vec::<String>::new());
+    assert_eq!(found.object, Some(expected()));
+}
+
+/// A change of the base object and what it makes of the expected one.
+type Row = (&'static str, &'static str, Value, fn(&mut Service));
+
+#[test]
+fn fields_mean_what_the_reference_says() {
+    let rows: &[Row] = &[
+        (
+            "no namespace means default",
+            "/metadata/namespace",
+            Value::Null,
+            |own| {
+                own.name = ObjectName::new("default", "web");
+            },
+        ),
+        (
+            "no creation time",
+            "/metadata/creationTimestamp",
+            Value::Null,
+            |own| own.created = 0,
+        ),
+        ("clusterIP alone", "/spec/clusterIPs", Value::Null, |own| {
+            own.cluster_ips = ips(&["10.96.0.10"]);
+        }),
+        ("the list says all", "/spec/clusterIP", Value::Null, |_| {}),
+        (
+            "one address of each family",
+            "/spec/clusterIPs",
+            json!(["fd00::1", "10.96.0.11", "10.96.0.12", "fd00::2"]),
+            |own| {
+                own.cluster_ips = ips(&["fd00::1", "10.96.0.11"]);
+            },
+        ),
+        (
+            "lenient cluster IPs",
+            "/spec/clusterIPs",
+            json!(["010.096.0.010"]),
+            |own| {
+                own.cluster_ips = ips(&["10.96.0.10"]);
+            },
+        ),
+        ("type ClusterIP", "/spec/type", json!("ClusterIP"), |own| {
+            own.external_type = false;
+            own.health_check_node_port = None;
+        }),
+        ("no type is ClusterIP", "/spec/type", Value::Null, |own| {
+            own.external_type = false;
+            own.health_check_node_port = None;
+        }),
+        ("type NodePort", "/spec/type", json!("NodePort"), |own| {
+            own.health_check_node_port = None;
+        }),
+        (
+            "policy Cluster",
+            "/spec/externalTrafficPolicy",
+            json!("Cluster"),
+            |own| {
+                own.external_policy = TrafficPolicy::Cluster;
+                own.health_check_node_port = None;
+            },
+        ),
+        (
+            "no external policy",
+            "/spec/externalTrafficPolicy",
+            Value::Null,
+            |own| {
+                own.external_policy = TrafficPolicy::Cluster;
+                own.health_check_node_port = None;
+            },
+        ),
+        (
+            "internal policy Local",
+            "/spec/internalTrafficPolicy",
+            json!("Local"),
+            |own| {
+                own.internal_policy = TrafficPolicy::Local;
+            },
+        ),
+        (
+            "no internal policy",
+            "/spec/internalTrafficPolicy",
+            Value::Null,
+            |_| {},
+        ),
+        ("no external IPs", "/spec/externalIPs", Value::Null, |own| {
+            own.external_ips.clear()
+        }),
+        (
+            "external IPs of both families, each once",
+            "/spec/externalIPs",
+            json!(["2001:db8::5", "203.0.113.5", "203.0.113.005"]),
+            |own| {
+                own.external_ips = ips(&["2001:db8::5", "203.0.113.5"]);
+            },
+        ),
+        ("no status", "/status", Value::Null, |own| {
+            own.load_balancer_ips.clear()
+        }),
+        (
+            "no load balancer",
+            "/status/loadBalancer",
+            Value::Null,
+            |own| {
+                own.load_balancer_ips.clear();
+            },
+        ),
+        (
+            "no ipMode means VIP",
+            "/status/loadBalancer/ingress",
+            json!([{"ip": "198.51.100.2"}]),
+            |own| own.load_balancer_ips = ips(&["198.51.100.2"]),
+        ),
+        (
+            "ipMode Proxy is not ours",
+            "/status/loadBalancer/ingress",
+            json!([{"ip": "198.51.100.2", "ipMode": "Proxy"}, {"ip": "198.51.100.3"}]),
+            |own| own.load_balancer_ips = ips(&["198.51.100.3"]),
+        ),
+        (
+            "host names and empty addresses",
+            "/status/loadBalancer/ingress",
+            json!([{"hostname": "lb.example"}, {"ip": ""}, {"ip": "198.51.100.3"}]),
+            |own| own.load_balancer_ips = ips(&["198.51.100.3"]),
+        ),
+        (
+            "load-balancer IPs of both families, each once",
+            "/status/loadBalancer/ingress",
+            json!([{"ip": "2001:db8::3"}, {"ip": "198.51.100.3"}, {"ip": "198.51.100.003"}]),
+            |own| own.load_balancer_ips = ips(&["2001:db8::3", "198.51.100.3"]),
+        ),
+        ("no port name", "/spec/ports/0/name", Value::Null, |own| {
+            own.ports[0].name = "".into()
+        }),
+        (
+            "no protocol means TCP",
+            "/spec/ports/0/protocol",
+            Value::Null,
+            |_| {},
+        ),
+        ("UDP", "/spec/ports/0/protocol", json!("UDP"), |own| {
+            own.ports[0].protocol = Protocol::Udp;
+        }),
+        ("SCTP", "/spec/ports/0/protocol", json!("SCTP"), |own| {
+            own.ports[0].protocol = Protocol::Sctp;
+        }),
+        (
+            "no node port",
+            "/spec/ports/0/nodePort",
+            Value::Null,
+            |own| {
+                own.ports[0].node_port = None;
+            },
+        ),
+        ("node port 0", "/spec/ports/0/nodePort", json!(0), |own| {
+            own.ports[0].node_port = None
+        }),
+        (
+            "not ready addresses are the controller's matter",
+            "/spec/publishNotReadyAddresses",
+            json!(true),
+            |_| {},
+        ),
+        (
+            "traffic distribution acts by hints",
+            "/spec/trafficDistribution",
+            json!("PreferSameZone"),
+            |_| {},
+        ),
+    ];
+    for (what, pointer, value, change) in rows {
+        let found = convert(with(base(), pointer, value.clone()));
+        let mut wanted = expected();
+        change(&mut wanted);
+        assert_eq!(found.problems, Vec::<String>::new(), "{what}");
+        assert_eq!(found.object, Some(wanted), "{what}");
+    }
+}
+
+#[test]
+fn some_services_get_no_rules_and_no_message() {
+    let headless = json!({"clusterIP": "None", "clusterIPs": ["None"],
+                          "ports": [{"port": 80}]});
+    let rows = [
+        ("headless", with(base(), "/spec", headless)),
+        (
+            "headless, without the list",
+            with(base(), "/spec", json!({"clusterIP": "None"})),
+        ),
+        (
+            "no cluster IP",
+            with(
+                base(),
+                "/spec",
+                json!({"clusterIP": "", "ports": [{"port": 80}]}),
+            ),
+        ),
+        (
+            "no address field at all",
+            with(base(), "/spec", json!({"ports": [{"port": 80}]})),
+        ),
+        (
+            "an external name",
+            with(
+                base(),
+                "/spec",
+                json!({"type": "ExternalName", "externalName": "db.example"}),
+            ),
+        ),
+        (
+            "an external name that once had an address",
+            with(base(), "/spec/type", json!("ExternalName")),
+        ),
+        (
+            "another proxy's",
+            with(
+                base(),
+                "/metadata/labels",
+                json!({"service.kubernetes.io/service-proxy-name": "other"}),
+            ),
+        ),
+        (
+            "another proxy's, by the label's mere presence",
+            with(
+                base(),
+                "/metadata/labels",
+                json!({"service.kubernetes.io/service-proxy-name": ""}),
+            ),
+        ),
+    ];
+    for (what, value) in rows {
+        let nothing = Converted {
+            object: None,
+            problems: Vec::new(),
+        };
+        assert_eq!(convert(value), nothing, "{what}");
+    }
+}

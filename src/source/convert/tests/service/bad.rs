@@ -1,0 +1,126 @@
+//! Parts of Services that cannot be used.
+
+use super::super::with;
+use super::{base, convert, expected, ips};
+use rules::model::{Protocol, Service, ServicePort, TrafficPolicy};
+use serde_json::{Value, json};
+
+#[test]
+fn a_bad_part_is_named_and_the_rest_is_used() {
+    let two_ports = |bad: Value| json!([bad, {"name": "https", "port": 443}]);
+    let https = || ServicePort {
+        name: "https".into(),
+        protocol: Protocol::Tcp,
+        port: 443,
+        node_port: None,
+    };
+    let rows: Vec<(&str, Value, &str, Box<dyn Fn(&mut Service)>)> = vec![
+        (
+            "/spec/clusterIPs",
+            json!(["10.96.0.x", "fd00::1"]),
+            r#"spec.clusterIPs[0]: "10.96.0.x" is not an IP address"#,
+            Box::new(|own| own.cluster_ips = ips(&["fd00::1"])),
+        ),
+        (
+            "/spec/externalIPs",
+            json!(["example.org", "203.0.113.5"]),
+            r#"spec.externalIPs[0]: "example.org" is not an IP address"#,
+            Box::new(|_| {}),
+        ),
+        (
+            "/status/loadBalancer/ingress",
+            json!([{"ip": "198.51.100.1"}, {"ip": "198.51.100"}]),
+            r#"status.loadBalancer.ingress[1].ip: "198.51.100" is not an IP address"#,
+            Box::new(|_| {}),
+        ),
+        (
+            "/spec/ports",
+            two_ports(json!({"port": 0})),
+            "spec.ports[0].port: 0 is not a port (1 to 65535)",
+            Box::new(move |own| own.ports = vec![https()]),
+        ),
+        (
+            "/spec/ports",
+            two_ports(json!({"port": 70000})),
+            "spec.ports[0].port: 70000 is not a port (1 to 65535)",
+            Box::new(move |own| own.ports = vec![https()]),
+        ),
+        (
+            "/spec/ports",
+            two_ports(json!({"port": 80, "protocol": "tcp"})),
+            r#"spec.ports[0].protocol: "tcp" is none of TCP, UDP, SCTP"#,
+            Box::new(move |own| own.ports = vec![https()]),
+        ),
+        (
+            "/spec/ports/0/nodePort",
+            json!(-1),
+            "spec.ports[0].nodePort: -1 is not a port (1 to 65535)",
+            Box::new(|own| own.ports[0].node_port = None),
+        ),
+        (
+            "/spec/healthCheckNodePort",
+            json!(65536),
+            "spec.healthCheckNodePort: 65536 is not a port (1 to 65535)",
+            Box::new(|own| own.health_check_node_port = None),
+        ),
+        (
+            "/spec/healthCheckNodePort",
+            Value::Null,
+            "spec.healthCheckNodePort: is missing; load balancers cannot ask for local endpoints",
+            Box::new(|own| own.health_check_node_port = None),
+        ),
+        (
+            "/spec/internalTrafficPolicy",
+            json!("Nearby"),
+            r#"spec.internalTrafficPolicy: "Nearby" is neither Cluster nor Local"#,
+            Box::new(|_| {}),
+        ),
+        (
+            "/spec/externalTrafficPolicy",
+            json!("Global"),
+            r#"spec.externalTrafficPolicy: "Global" is neither Cluster nor Local"#,
+            Box::new(|own| {
+                own.external_policy = TrafficPolicy::Cluster;
+                own.health_check_node_port = None;
+            }),
+        ),
+    ];
+    for (pointer, value, message, change) in rows {
+        let found = convert(with(base(), pointer, value));
+        let mut wanted = expected();
+        change(&mut wanted);
+        assert_eq!(found.problems, [message]);
+        assert_eq!(found.object, Some(wanted), "{message}");
+    }
+}
+
+#[test]
+fn nothing_usable_is_named_and_gets_no_rules() {
+    let rows = [
+        ("/spec", Value::Null, vec!["spec: is missing"]),
+        ("/spec/ports", json!([]), vec!["spec.ports: is empty"]),
+        ("/spec/ports", Value::Null, vec!["spec.ports: is empty"]),
+        (
+            "/spec/ports",
+            json!([{"port": 0}]),
+            vec!["spec.ports[0].port: 0 is not a port (1 to 65535)"],
+        ),
+        (
+            "/spec/clusterIPs",
+            json!(["10.96.0.300"]),
+            vec![r#"spec.clusterIPs[0]: "10.96.0.300" is not an IP address"#],
+        ),
+    ];
+    for (pointer, value, messages) in rows {
+        let found = convert(with(base(), pointer, value));
+        assert_eq!(found.problems, messages);
+        assert_eq!(found.object, None, "{messages:?}");
+    }
+    let lone = with(base(), "/spec/clusterIPs", Value::Null);
+    let found = convert(with(lone, "/spec/clusterIP", json!("ten")));
+    assert_eq!(
+        found.problems,
+        [r#"spec.clusterIP: "ten" is not an IP address"#]
+    );
+    assert_eq!(found.object, None);
+}

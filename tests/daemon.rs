@@ -1,0 +1,17 @@
+//! The daemon itself, as a process: bad input, changes, interference, its end,
+//! and taking over from another proxy.
+//!
+//! Each test has network namespaces of its own, and fails where it cannot.
+
+#[path = "daemon/input.rs"]
+mod input;
+#[path = "daemon/life.rs"]
+mod life;
+#[path = "daemon/recovery.rs"]
+mod recovery;
+#[path = "daemon/rig.rs"]
+mod rig;
+#[path = "daemon/takeover.rs"]
+mod takeover;
+#[path = "kernel/text.rs"]
+mod text;

@@ -1,0 +1,23 @@
+//! The product's netlink module against the kernel: what it makes is what the
+//! printer shows, and what the kernel refuses the fake kernel refuses too.
+//!
+//! Each test has a network namespace of its own, and fails where it cannot.
+
+#[path = "../rules/tests/build/mod.rs"]
+#[expect(
+    dead_code,
+    reason = "only the objects are of use here, not the golden cluster"
+)]
+mod build;
+#[path = "kernel/histories.rs"]
+mod histories;
+#[path = "kernel/listing.rs"]
+mod listing;
+#[path = "kernel/refusals.rs"]
+mod refusals;
+#[path = "kernel/small.rs"]
+mod small;
+#[path = "kernel/table.rs"]
+mod table;
+#[path = "kernel/text.rs"]
+mod text;

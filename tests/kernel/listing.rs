@@ -1,0 +1,232 @@
+//! What netlink made of each golden feature, as `nft` lists it.
+
+use super::build;
+use super::table::Both;
+use super::text::{list, parts};
+use e2e::Namespace;
+use rules::model::{EndpointSlice, Family, Service, ServiceCidr, TrafficPolicy};
+use rules::{Config, Event, LocalDetector, NodeportAddresses, Planner, State};
+use std::net::IpAddr;
+
+/// A planner whose transactions go to both kernels.
+struct Node {
+    both: Both,
+    state: State,
+    planner: Planner,
+}
+
+impl Node {
+    fn new(family: Family) -> Self {
+        let (pods, node) = match family {
+            Family::V4 => ("10.244.0.0/16", "192.0.2.1/32"),
+            Family::V6 => ("fd00:10:244::/48", "2001:db8::1/128"),
+        };
+        let within = vec![node.parse().expect("a range")];
+        Self::with(Config {
+            local_detector: LocalDetector::Source(pods.parse().expect("a range")),
+            nodeport_addresses: NodeportAddresses::Within(within),
+            ..Config::new(family, "n1")
+        })
+    }
+
+    fn with(config: Config) -> Self {
+        Self {
+            both: Both::new(config.family),
+            state: State::new(),
+            planner: Planner::new(config),
+        }
+    }
+
+    fn cidr(&mut self, cidr: &str) {
+        let cidrs = vec![cidr.parse().expect("a range")];
+        let name = "kubernetes".into();
+        self.state
+            .apply(Event::ServiceCidr(ServiceCidr { name, cidrs }));
+        self.sync();
+    }
+
+    fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) {
+        self.sync();
+        self.state.apply(Event::Service(service));
+        for slice in slices {
+            self.state.apply(Event::Slice(slice));
+        }
+        self.sync();
+    }
+
+    fn sync(&mut self) {
+        let local: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1", "127.0.0.1"]
+            .iter()
+            .map(|text| text.parse().expect("an address"))
+            .collect();
+        self.planner.mark(&self.state.take_dirty());
+        let Some(pending) = self.planner.prepare(&self.state, &local) else {
+            return;
+        };
+        let [real, fake] = self.both.apply(pending.transaction.ops.clone());
+        real.expect("the kernel takes it");
+        fake.expect("the fake kernel takes it");
+        self.planner.commit(pending);
+    }
+}
+
+type Feature = (&'static str, Family, fn(&mut Node));
+
+fn with_frontends(change: fn(&mut Service)) -> Service {
+    let mut web = build::service("web");
+    web.load_balancer_ips = vec![[198, 51, 100, 1].into()];
+    web.ports[0].node_port = Some(30080);
+    change(&mut web);
+    web
+}
+
+/// The features that have a golden ruleset.
+const FEATURES: &[Feature] = &[
+    ("the empty table", Family::V4, |_| {}),
+    (
+        "the empty table of IPv6 with Service ranges",
+        Family::V6,
+        |node| {
+            node.cidr("fd00:10:96::/112");
+        },
+    ),
+    ("Service ranges that change", Family::V4, |node| {
+        node.cidr("10.96.0.0/16");
+        node.cidr("10.96.0.0/20");
+    }),
+    ("a cluster IP", Family::V4, |node| {
+        node.add(
+            build::service("web"),
+            build::endpoints("web", &["n1", "n2", "n2"]),
+        );
+    }),
+    ("a cluster IP of IPv6", Family::V6, |node| {
+        node.add(
+            build::service("web"),
+            build::endpoints("web", &["n1", "n2"]),
+        );
+    }),
+    ("a node port", Family::V4, |node| {
+        node.add(
+            with_frontends(|_| {}),
+            build::endpoints("web", &["n2", "n3"]),
+        );
+    }),
+    ("external and load-balancer IPs", Family::V6, |node| {
+        let web = with_frontends(|own| {
+            own.external_ips = vec!["2001:db8::5".parse().expect("an address")];
+        });
+        node.add(web, build::endpoints("web", &["n2", "n3"]));
+    }),
+    ("external policy Local", Family::V4, |node| {
+        let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+        node.add(web, build::endpoints("web", &["n1", "n2", "n2"]));
+    }),
+    (
+        "external policy Local without local endpoints",
+        Family::V4,
+        |node| {
+            let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+            node.add(web, build::endpoints("web", &["n2", "n3"]));
+        },
+    ),
+    ("internal policy Local", Family::V6, |node| {
+        let web = with_frontends(|own| own.internal_policy = TrafficPolicy::Local);
+        node.add(web, build::endpoints("web", &["n1", "n2", "n3"]));
+    }),
+    (
+        "internal policy Local without local endpoints",
+        Family::V4,
+        |node| {
+            let web = with_frontends(|own| own.internal_policy = TrafficPolicy::Local);
+            node.add(web, build::endpoints("web", &["n2"]));
+        },
+    ),
+    ("no endpoints", Family::V6, |node| {
+        node.add(with_frontends(|_| {}), build::endpoints("web", &[]));
+    }),
+    ("UDP and SCTP beside TCP", Family::V4, |node| {
+        node.add(build::dns(), build::dns_endpoints(&["n2"]));
+    }),
+    ("one endpoint more and one less", Family::V4, |node| {
+        node.add(
+            build::service("web"),
+            build::endpoints("web", &["n2", "n2"]),
+        );
+        node.add(
+            build::service("web"),
+            build::endpoints("web", &["n2", "n2", "n3"]),
+        );
+        node.add(build::service("web"), build::endpoints("web", &["n2"]));
+    }),
+    ("a long name, cut in its comments", Family::V4, |node| {
+        let mut web = build::service(&"w".repeat(200));
+        web.ports[0].name = "http".into();
+        node.add(web, build::endpoints(&"w".repeat(200), &["n2"]));
+    }),
+    ("a Service that goes", Family::V4, |node| {
+        node.add(
+            with_frontends(|_| {}),
+            build::endpoints("web", &["n1", "n2"]),
+        );
+        let name = build::service("web").name;
+        node.state.apply(Event::ServiceGone(name));
+        node.sync();
+    }),
+];
+
+#[test]
+fn nft_lists_each_feature_as_the_printer_shows_it() {
+    for (what, family, feature) in FEATURES {
+        let mut node = Node::new(*family);
+        node.sync();
+        feature(&mut node);
+        node.both.compare(what);
+    }
+}
+
+#[test]
+fn other_settings_are_listed_as_they_are_printed() {
+    for family in Family::ALL {
+        for masquerade_all in [true, false] {
+            let mut node = Node::with(Config {
+                masquerade_all,
+                // But for bit 31, whose mask nft takes for a prefix and lists
+                // as such.
+                masquerade_mark: 1 << 30,
+                ..Config::new(family, "n1")
+            });
+            let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+            node.add(web, build::endpoints("web", &["n1", "n2"]));
+            node.both.compare("all local addresses, no local detector");
+        }
+    }
+}
+
+#[test]
+fn a_listing_and_a_print_load_again_and_are_the_same() {
+    for family in Family::ALL {
+        let mut node = Node::new(family);
+        node.cidr(if family == Family::V4 {
+            "10.96.0.0/16"
+        } else {
+            "fd00:10:96::/112"
+        });
+        let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+        node.add(web, build::endpoints("web", &["n1", "n2", "n2"]));
+        node.add(build::dns(), build::dns_endpoints(&["n2"]));
+        node.add(build::service("nobody"), Vec::new());
+        let listed = node.both.listed();
+        for (what, text) in [
+            ("the listing", &listed),
+            ("the print", &node.both.printed()),
+        ] {
+            let other = Namespace::create("other").expect("a namespace");
+            other
+                .nft(text)
+                .unwrap_or_else(|error| panic!("{family}: {what}: {error:#}\n{text}"));
+            let again = list(&other, family);
+            assert_eq!(parts(&again), parts(&listed), "{family}: {what}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A small table and what it is made of.
+
+use super::table::chain;
+use rules::model::{Backend, Family, Frontend, Protocol};
+use rules::ruleset::{
+    Chain, ChainId, Element, Header, Key, Op, Rule, SetId, Side, Statement, Value, Verdict,
+};
+use std::net::IpAddr;
+
+pub const REJECT: ChainId = ChainId::Fixed("reject-no-endpoints");
+pub const KEY: &[Header] = &[
+    Header::Address(Side::Destination),
+    Header::Protocol,
+    Header::Port,
+];
+
+pub fn pick(endpoints: u32) -> ChainId {
+    ChainId::Cluster {
+        endpoints,
+        masquerade: false,
+        nodeport: false,
+    }
+}
+
+pub fn with_rule(id: ChainId, statement: Statement) -> Chain {
+    let rules = vec![Rule {
+        statements: vec![statement],
+    }];
+    Chain { rules, ..chain(id) }
+}
+
+pub fn goto(id: ChainId) -> Statement {
+    Statement::Verdict(Verdict::Goto(id))
+}
+
+pub fn address(family: Family, number: u8) -> IpAddr {
+    match family {
+        Family::V4 => [10, 96, 0, number].into(),
+        Family::V6 => [0xfd00, 0x10, 0x96, 0, 0, 0, 0, u16::from(number)].into(),
+    }
+}
+
+/// A frontend that goes to a chain.
+pub fn service(family: Family, number: u8, value: Verdict) -> Element {
+    let frontend = Frontend {
+        address: Some(address(family, number)),
+        protocol: Protocol::Tcp,
+        port: 80,
+    };
+    Element {
+        key: Key::Frontend(frontend),
+        value: Some(Value::Verdict(value)),
+        comment: Some("shop/web:http".into()),
+    }
+}
+
+pub fn endpoint(family: Family, number: u8, backend: u8) -> Element {
+    let Key::Frontend(frontend) = service(family, number, Verdict::Drop).key else {
+        unreachable!("a frontend")
+    };
+    let backend = Backend {
+        address: address(family, backend),
+        port: 8080,
+    };
+    Element {
+        key: Key::Indexed(frontend, 0),
+        value: Some(Value::Backend(backend)),
+        comment: None,
+    }
+}
+
+pub fn cluster_ip(family: Family, number: u8) -> Element {
+    Element {
+        key: Key::Address(address(family, number)),
+        value: None,
+        comment: None,
+    }
+}
+
+/// A small table: one frontend, its endpoint, and the chains on the way.
+pub fn base(family: Family) -> Vec<Op> {
+    vec![
+        Op::ReplaceTable,
+        Op::AddSet(SetId::Services),
+        Op::AddSet(SetId::Endpoints),
+        Op::AddSet(SetId::ClusterIps),
+        Op::AddChain(with_rule(REJECT, Statement::Reject)),
+        Op::AddChain(chain(pick(1))),
+        Op::AddChain(chain(pick(2))),
+        Op::AddChain(with_rule(ChainId::Fixed("services"), goto(pick(2)))),
+        Op::AddElements(
+            SetId::Services,
+            vec![service(family, 1, Verdict::Goto(pick(1)))],
+        ),
+        Op::AddElements(SetId::Endpoints, vec![endpoint(family, 1, 1)]),
+        Op::AddElements(SetId::ClusterIps, vec![cluster_ip(family, 1)]),
+    ]
+}

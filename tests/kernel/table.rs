@@ -1,0 +1,80 @@
+//! One table in a namespace, beside what the fake kernel makes of the same
+//! transactions.
+
+use super::text::{list, parts};
+use e2e::Namespace;
+use kube_proxy::netlink::Nftables;
+use rules::fake::FakeKernel;
+use rules::model::Family;
+use rules::ruleset::{Chain, Op, SetId, Transaction};
+use rules::{Kernel, Refusal, print};
+use std::collections::BTreeMap;
+
+/// A namespace with the real thing, and the fake.
+pub struct Both {
+    pub namespace: Namespace,
+    pub family: Family,
+    real: Nftables,
+    pub fake: FakeKernel,
+}
+
+impl Both {
+    pub fn new(family: Family) -> Self {
+        let namespace = Namespace::create("kernel").expect("a namespace, which needs root");
+        let real = namespace.run(Nftables::open).expect("the namespace");
+        Self {
+            real: real.expect("nf_tables"),
+            namespace,
+            family,
+            fake: FakeKernel::new(),
+        }
+    }
+
+    /// Sends a transaction to both: what the real kernel says, then the fake.
+    pub fn apply(&mut self, ops: Vec<Op>) -> [Result<(), Refusal>; 2] {
+        let family = self.family;
+        let transaction = Transaction { family, ops };
+        [self.real.apply(&transaction), self.fake.apply(&transaction)]
+    }
+
+    /// The table as `nft` lists it.
+    pub fn listed(&self) -> String {
+        list(&self.namespace, self.family)
+    }
+
+    /// The table as the product prints what the fake holds.
+    pub fn printed(&self) -> String {
+        let mut ops = vec![Op::ReplaceTable];
+        let sets = SetId::ALL
+            .iter()
+            .filter(|set| self.fake.sets.contains_key(set));
+        ops.extend(sets.map(|set| Op::AddSet(*set)));
+        ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));
+        for (set, elements) in &self.fake.sets {
+            ops.push(Op::AddElements(*set, elements.values().cloned().collect()));
+        }
+        let family = self.family;
+        print::transaction(&Transaction { family, ops })
+    }
+
+    /// That listing and print are the same.
+    pub fn compare(&self, what: &str) {
+        let (listed, printed) = (parts(&self.listed()), parts(&self.printed()));
+        for (head, body) in &printed {
+            assert_eq!(listed.get(head), Some(body), "{what}: {head}");
+        }
+        let heads =
+            |parts: &BTreeMap<String, Vec<String>>| parts.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(heads(&listed), heads(&printed), "{what}");
+    }
+}
+
+/// A chain without rules.
+pub fn chain(id: rules::ruleset::ChainId) -> Chain {
+    Chain {
+        id,
+        hook: None,
+        comment: "",
+        rules: Vec::new(),
+    }
+}

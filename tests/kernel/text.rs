@@ -1,0 +1,54 @@
+//! Tables as text.
+
+use e2e::Namespace;
+use rules::model::Family;
+use std::collections::BTreeMap;
+
+/// A family's table in a namespace.
+pub fn list(namespace: &Namespace, family: Family) -> String {
+    let words = ["nft", "list", "table", family.nft(), "kube-proxy"];
+    namespace.exec(&words).expect("a listing")
+}
+
+/// Sets and chains by their first lines. Their order, and that of elements, is
+/// no part of what a table means, and nft has its own.
+pub fn parts(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut parts = BTreeMap::new();
+    let mut own: Option<(String, Vec<String>)> = None;
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with("table ") {
+            continue;
+        }
+        if let Some(head) = line.strip_suffix(" {") {
+            own = Some((head.to_owned(), Vec::new()));
+        } else if line == "}" {
+            parts.extend(own.take().map(|(head, lines)| (head, body(&lines))));
+        } else if let Some((_, lines)) = &mut own {
+            lines.push(line.to_owned());
+        }
+    }
+    parts
+}
+
+/// Lines of a set or chain; elements one a line and sorted.
+fn body(lines: &[String]) -> Vec<String> {
+    let text = lines.join("\n");
+    let Some((before, elements)) = text.split_once("elements = {") else {
+        return lines.to_vec();
+    };
+    let mut body: Vec<String> = before.lines().map(str::to_owned).collect();
+    let elements = elements.strip_suffix('}').expect("elements end the set");
+    // Comments may hold commas too, but no quotes.
+    let (mut list, mut quoted) = (vec![String::new()], false);
+    for c in elements.chars() {
+        quoted ^= c == '"';
+        match c {
+            ',' if !quoted => list.push(String::new()),
+            _ => list.last_mut().expect("never empty").push(c),
+        }
+    }
+    let mut list: Vec<String> = list.iter().map(|own| own.trim().to_owned()).collect();
+    list.sort();
+    body.extend(list);
+    body
+}
