@@ -95,8 +95,6 @@ impl Table {
             }],
             internal_policy: Default::default(),
             external_policy: Default::default(),
-            session_affinity: None,
-            source_ranges: Box::default(),
             health_check_node_port: None,
             external_type: false,
             ..Service::default()

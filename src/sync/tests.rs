@@ -60,8 +60,6 @@ fn service(protocol: Protocol, port: u16) -> Event {
         }],
         internal_policy: Default::default(),
         external_policy: Default::default(),
-        session_affinity: None,
-        source_ranges: Box::default(),
         health_check_node_port: None,
         external_type: false,
         ..Service::default()

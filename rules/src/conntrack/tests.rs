@@ -39,8 +39,6 @@ fn service(name: &str, vip: &str, node_port: Option<u16>) -> Service {
         ports: vec![port("dns", Protocol::Udp), port("tcp", Protocol::Tcp)],
         internal_policy: Default::default(),
         external_policy: Default::default(),
-        session_affinity: None,
-        source_ranges: Box::default(),
         health_check_node_port: None,
         external_type: true,
         ..Service::default()
