@@ -150,7 +150,7 @@ fn fields_mean_what_the_reference_says() {
             |_| {},
         ),
         ("no external IPs", "/spec/externalIPs", Value::Null, |own| {
-            own.external_ips.clear()
+            own.external_ips.clear();
         }),
         (
             "external IPs of both families, each once",
@@ -161,7 +161,7 @@ fn fields_mean_what_the_reference_says() {
             },
         ),
         ("no status", "/status", Value::Null, |own| {
-            own.load_balancer_ips.clear()
+            own.load_balancer_ips.clear();
         }),
         (
             "no load balancer",
@@ -196,7 +196,7 @@ fn fields_mean_what_the_reference_says() {
             |own| own.load_balancer_ips = ips(&["2001:db8::3", "198.51.100.3"]),
         ),
         ("no port name", "/spec/ports/0/name", Value::Null, |own| {
-            own.ports[0].name = "".into()
+            own.ports[0].name = "".into();
         }),
         (
             "no protocol means TCP",
@@ -219,7 +219,7 @@ fn fields_mean_what_the_reference_says() {
             },
         ),
         ("node port 0", "/spec/ports/0/nodePort", json!(0), |own| {
-            own.ports[0].node_port = None
+            own.ports[0].node_port = None;
         }),
         (
             "not ready addresses are the controller's matter",

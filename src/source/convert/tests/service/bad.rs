@@ -5,6 +5,9 @@ use super::{base, convert, expected, ips};
 use rules::model::{Protocol, Service, ServicePort, TrafficPolicy};
 use serde_json::{Value, json};
 
+/// Where a value is put, the message, and what is made of the expected object.
+type Row = (&'static str, Value, &'static str, Box<dyn Fn(&mut Service)>);
+
 #[test]
 fn a_bad_part_is_named_and_the_rest_is_used() {
     let two_ports = |bad: Value| json!([bad, {"name": "https", "port": 443}]);
@@ -14,7 +17,7 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
         port: 443,
         node_port: None,
     };
-    let rows: Vec<(&str, Value, &str, Box<dyn Fn(&mut Service)>)> = vec![
+    let rows: Vec<Row> = vec![
         (
             "/spec/clusterIPs",
             json!(["10.96.0.x", "fd00::1"]),
