@@ -3,19 +3,41 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin
 
 CONTROL_PLANE := target/controlplane
-CONTROL_PLANE_PROGRAMS := $(CONTROL_PLANE)/kube-apiserver $(CONTROL_PLANE)/kube-controller-manager
+CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
+CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
+CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo e2e deps deps-go
+.PHONY: demo test e2e bench lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin demo
 	@KEEP=$(KEEP) target/release/demo
 
+# Unit, golden and kernel tests: all that needs no control plane.
+test: deps
+	cargo test --quiet --workspace $(TESTS)
+
 # The daemon against a real control plane, proved by packets.
 e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin cluster
 	@target/debug/cluster $(SCENARIOS)
+
+# How fast the daemon programs, and how much memory that takes; some minutes.
+bench: deps
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench
+	@target/release/bench $(SIZES)
+
+lint: deps
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# Licences, sources and banned crates; advisories where their database can be fetched.
+deny: deps target/tools/bin/cargo-deny
+	target/tools/bin/cargo-deny --log-level error check bans licenses sources
+
+target/tools/bin/cargo-deny:
+	cargo install --quiet --locked --root target/tools cargo-deny --version $(CARGO_DENY_VERSION)
 
 deps:
 	@e2e/deps.sh
@@ -27,5 +49,5 @@ deps-go:
 $(CONTROL_PLANE_PROGRAMS) &: e2e/controlplane/go.mod e2e/controlplane/go.sum | deps-go
 	mkdir -p $(CONTROL_PLANE)
 	cd e2e/controlplane && go build -p 2 -trimpath -ldflags "-s -w" -o ../../$(CONTROL_PLANE)/ \
-		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
+		$(addprefix k8s.io/kubernetes/cmd/,$(CONTROL_PLANE_COMMANDS))
 	touch $(CONTROL_PLANE_PROGRAMS)

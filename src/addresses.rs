@@ -2,33 +2,10 @@
 
 use crate::options::NodeportAddress;
 use ipnet::IpNet;
-use nix::ifaddrs::getifaddrs;
 use rules::NodeportAddresses;
 use rules::model::{Family, Node};
 use std::net::IpAddr;
 use std::path::Path;
-
-/// Every address of every interface, loopback included.
-///
-/// # Errors
-/// The kernel refuses to list them.
-pub fn local() -> std::io::Result<Vec<IpAddr>> {
-    let addresses = getifaddrs()?.filter_map(|interface| {
-        let address = interface.address?;
-        let v4 = address
-            .as_sockaddr_in()
-            .map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| {
-            address
-                .as_sockaddr_in6()
-                .map(|address| IpAddr::V6(address.ip()))
-        })
-    });
-    let mut addresses: Vec<IpAddr> = addresses.collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
-}
 
 /// Whether the kernel has IPv6 switched on; upstream's test for dual-stack
 /// (reference: section 5.1).

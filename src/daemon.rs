@@ -1,9 +1,10 @@
 //! The daemon: objects come in, rules and health answers follow.
 
+use crate::flows::FlowCleanup;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
-use crate::netlink::Nftables;
-use crate::options::DaemonOptions;
+use crate::netlink::{Conntrack, Nftables, interfaces};
+use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
 use crate::source::{self, Manifests};
 use crate::sync::{Reports, Syncer};
@@ -73,6 +74,10 @@ async fn serve(
     };
     let service_health =
         ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
+    let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
+    let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
+    // Before addresses are listed first, so that no change falls in between.
+    let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let syncer = Syncer::new(
         options.rules.clone(),
         &node_name,
@@ -80,12 +85,13 @@ async fn serve(
         kernel,
         reports.clone(),
         service_health,
+        flows,
     );
     let schedule = Schedule::new(options.min_sync_period, options.sync_period);
     let servers = tokio::spawn(http::serve(options, reports));
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
-    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, wait_for_node));
+    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
     tokio::select! {
         result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
@@ -114,11 +120,13 @@ async fn objects(
     source::watch(client, &node_name, events).await
 }
 
-/// Takes in events and syncs when due, until the source ends.
+/// Takes in events and changed addresses and syncs when due, until the source
+/// of events ends.
 async fn sync_loop<K: Kernel>(
     mut syncer: Syncer<K>,
     mut schedule: Schedule,
     mut events: mpsc::Receiver<Event>,
+    mut interfaces: interfaces::Watch,
     wait_for_node: Duration,
 ) {
     let started = Instant::now();
@@ -148,7 +156,15 @@ async fn sync_loop<K: Kernel>(
             () = until_due, if due.is_some() => {
                 if gate.open {
                     let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
-                    schedule.ended(Instant::now(), succeeded);
+                    // Flows that could not be deleted wait for the next sync,
+                    // which has to come even if nothing else happens.
+                    let finished = succeeded && !syncer.has_stale_flows();
+                    schedule.ended(Instant::now(), finished);
+                }
+            }
+            () = interfaces.changed() => {
+                if syncer.addresses_may_differ() {
+                    schedule.request();
                 }
             }
             event = events.recv() => match event {
@@ -226,7 +242,9 @@ fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
             options.proxy_mode
         );
     }
-    if options.rules.cluster_cidr.is_empty() {
+    if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
+        && options.rules.cluster_cidr.is_empty()
+    {
         tracing::warn!(
             "--cluster-cidr is not set: pods cannot be told from other clients, so sources \
              outside the cluster are not masqueraded on their way to cluster IPs"

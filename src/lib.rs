@@ -12,6 +12,7 @@ pub mod render;
 pub mod source;
 
 mod addresses;
+mod flows;
 mod schedule;
 mod settings;
 mod sync;

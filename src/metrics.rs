@@ -31,6 +31,8 @@ struct Inner {
     services_total: IntCounter,
     no_local_endpoints: IntGaugeVec,
     failures: IntCounterVec,
+    cleanups: HistogramVec,
+    deleted_flows: IntCounterVec,
     healthz: IntCounterVec,
     livez: IntCounterVec,
 }
@@ -100,6 +102,16 @@ impl Metrics {
             failures: make.counters(
                 "sync_proxy_rules_nftables_sync_failures_total",
                 "Transactions that the kernel refused",
+                FAMILY,
+            )?,
+            cleanups: make.histogram(
+                "conntrack_reconciler_sync_duration_seconds",
+                "Time that one search for stale UDP flows took",
+                &syncs,
+            )?,
+            deleted_flows: make.counters(
+                "conntrack_reconciler_deleted_entries_total",
+                "UDP flows that were stale and are deleted",
                 FAMILY,
             )?,
             healthz: make.counters("proxy_healthz_total", "Answers of /healthz", "code")?,
@@ -192,6 +204,15 @@ impl Metrics {
         }
     }
 
+    /// A search for stale UDP flows ended.
+    pub fn flows_cleaned(&self, family: Family, took: Duration, deleted: u64) {
+        let label = &[family.label()];
+        let cleanups = self.0.cleanups.with_label_values(label);
+        cleanups.observe(took.as_secs_f64());
+        let flows = self.0.deleted_flows.with_label_values(label);
+        flows.inc_by(deleted);
+    }
+
     /// `/healthz` answered.
     pub fn healthz(&self, code: u16) {
         self.0.healthz.with_label_values(&[&code.to_string()]).inc();
@@ -274,6 +295,7 @@ mod tests {
         metrics.no_local_endpoints(Family::V4, 0, 2);
         metrics.endpoint_change();
         metrics.service_changes(2);
+        metrics.flows_cleaned(Family::V6, took, 7);
         metrics.healthz(503);
         let text = String::from_utf8(metrics.text().expect("text")).expect("UTF-8");
         for line in [
@@ -286,6 +308,8 @@ mod tests {
             "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"external\"} 2",
             "kubeproxy_sync_proxy_rules_endpoint_changes_pending 1",
             "kubeproxy_sync_proxy_rules_service_changes_total 2",
+            "kubeproxy_conntrack_reconciler_sync_duration_seconds_count{ip_family=\"IPv6\"} 1",
+            "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv6\"} 7",
             "kubeproxy_proxy_healthz_total{code=\"503\"} 1",
             "# TYPE kubeproxy_sync_proxy_rules_no_local_endpoints_total gauge",
         ] {

@@ -1,5 +1,6 @@
 //! nftables over netlink: typed transactions become one batch of messages that
-//! the kernel takes whole or refuses whole.
+//! the kernel takes whole or refuses whole. And conntrack, whose flows outlive
+//! the rules that they came by, and the addresses of the node's interfaces.
 //!
 //! Tables, sets, chains and rules are encoded by libnftnl. Elements, of which
 //! there may be hundreds of thousands, are written here: libnftnl would
@@ -8,14 +9,18 @@
 //! This is the only module with `unsafe`: it calls C and reads C's structs.
 #![allow(unsafe_code)]
 
+mod attributes;
 mod batch;
+mod conntrack;
 mod elements;
+pub mod interfaces;
 mod objects;
 mod socket;
 mod statements;
 mod userdata;
 
 use batch::Batch;
+pub use conntrack::Conntrack;
 use rules::model::Family;
 use rules::ruleset::{Key, Op, Transaction};
 use rules::{Kernel, Refusal, print};
@@ -141,6 +146,8 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
     match &transaction.ops[op] {
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
         Op::AddSet(set) => format!("add set {set}"),
+        Op::AddAffinitySet(set) => format!("add set {set}"),
+        Op::DeleteAffinitySet(set) => format!("delete set {set}"),
         Op::AddChain(chain) => format!("add chain {}", chain.id),
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
         Op::DeleteChain(chain) => format!("delete chain {chain}"),
@@ -171,7 +178,9 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
 fn is_of(family: Family, key: &Key) -> bool {
     let address = match key {
         Key::Address(address) => Some(*address),
-        Key::Frontend(frontend) | Key::Indexed(frontend, _) => frontend.address,
+        Key::Frontend(frontend) | Key::Indexed(frontend, _) | Key::Source(frontend, _) => {
+            frontend.address
+        }
         Key::Hairpin(backend, _) => Some(backend.address),
     };
     address.is_none_or(|address| Family::of(address) == family)

@@ -65,6 +65,16 @@ pub struct RuleOptions {
     /// and goes to a cluster IP is masqueraded.
     #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',')]
     pub cluster_cidr: Vec<IpNet>,
+    /// How packets from this node's pods are recognised.
+    #[arg(long, value_name = "MODE", default_value = "ClusterCIDR", value_parser = detect_local_mode,
+          hide_possible_values = true)]
+    pub detect_local_mode: DetectLocalMode,
+    /// The bridge that pods are on, for --detect-local-mode BridgeInterface.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub pod_bridge_interface: String,
+    /// What the names of pods' interfaces begin with, for --detect-local-mode InterfaceNamePrefix.
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub pod_interface_name_prefix: String,
     /// Masquerade everything that goes to a cluster IP.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -77,6 +87,31 @@ pub struct RuleOptions {
         default_value = "primary"
     )]
     pub nodeport_addresses: Vec<NodeportAddress>,
+}
+
+/// `--detect-local-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DetectLocalMode {
+    /// The source is in `--cluster-cidr`.
+    #[default]
+    ClusterCidr,
+    /// The source is in the Node's `spec.podCIDRs`.
+    NodeCidr,
+    /// The packet came in by `--pod-bridge-interface`.
+    BridgeInterface,
+    /// The packet came in by an interface whose name begins with
+    /// `--pod-interface-name-prefix`.
+    InterfaceNamePrefix,
+}
+
+fn detect_local_mode(text: &str) -> Result<DetectLocalMode, String> {
+    match text {
+        "" | "ClusterCIDR" => Ok(DetectLocalMode::ClusterCidr),
+        "NodeCIDR" => Ok(DetectLocalMode::NodeCidr),
+        "BridgeInterface" => Ok(DetectLocalMode::BridgeInterface),
+        "InterfaceNamePrefix" => Ok(DetectLocalMode::InterfaceNamePrefix),
+        _ => Err("allowed: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix".to_owned()),
+    }
 }
 
 /// One of `--nodeport-addresses`.

@@ -1,10 +1,11 @@
 //! One sync: plan what is dirty, send it to the kernel, and let health servers
 //! and metrics follow from what was applied.
 
-use crate::addresses;
+use crate::flows::FlowCleanup;
 use crate::health::Health;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
+use crate::netlink::interfaces;
 use crate::options::RuleOptions;
 use crate::settings;
 use jiff::Timestamp;
@@ -32,6 +33,11 @@ pub struct Syncer<K> {
     kernel: K,
     reports: Reports,
     service_health: ServiceHealth,
+    flows: FlowCleanup,
+    /// The interfaces' addresses as they were listed last.
+    local: Vec<IpAddr>,
+    /// They are still that, as far as anybody told.
+    local_is_known: bool,
     /// Endpoint changes that are not in the kernel yet.
     triggers: Vec<Trigger>,
     /// What was warned about last, to say it once.
@@ -47,6 +53,7 @@ impl<K: Kernel> Syncer<K> {
         kernel: K,
         reports: Reports,
         service_health: ServiceHealth,
+        flows: FlowCleanup,
     ) -> Self {
         let planners = families
             .iter()
@@ -59,6 +66,9 @@ impl<K: Kernel> Syncer<K> {
             kernel,
             reports,
             service_health,
+            flows,
+            local: Vec::new(),
+            local_is_known: false,
             triggers: Vec::new(),
             warned: BTreeSet::new(),
         }
@@ -89,13 +99,35 @@ impl<K: Kernel> Syncer<K> {
             .metrics
             .service_changes_pending(self.state.dirty_count());
         if applied.changed {
-            for planner in &self.planners {
-                let family = planner.config().family;
-                self.reports.health.queued(family, Timestamp::now());
-                self.reports.metrics.queued(family);
-            }
+            self.queued();
         }
         applied.changed
+    }
+
+    /// Looks whether the interfaces' addresses are others than before; true if
+    /// a sync is needed. To be called whenever they may be.
+    pub fn addresses_may_differ(&mut self) -> bool {
+        let before = self.local.clone();
+        self.local_is_known = false;
+        self.list_addresses();
+        if self.local_is_known && self.local == before {
+            return false;
+        }
+        self.queued();
+        true
+    }
+
+    /// Whether stale flows are left from the last sync, for the next one.
+    pub fn has_stale_flows(&self) -> bool {
+        self.flows.is_pending()
+    }
+
+    fn queued(&self) {
+        for planner in &self.planners {
+            let family = planner.config().family;
+            self.reports.health.queued(family, Timestamp::now());
+            self.reports.metrics.queued(family);
+        }
     }
 
     /// Brings the kernel in line with the state, each family on its own.
@@ -107,13 +139,16 @@ impl<K: Kernel> Syncer<K> {
         let dirty = self.state.take_dirty();
         self.triggers.extend(self.state.take_triggers());
         self.reports.metrics.changes_taken();
-        let local = self.local_addresses();
+        self.flows.note(&self.state, &dirty);
+        self.list_addresses();
+        let local = self.local.clone();
         let mut refusals = Vec::new();
         for at in 0..self.planners.len() {
             self.planners[at].mark(&dirty);
             self.follow_node(at, &local);
-            if let Err(refusal) = self.sync_family(at, &local) {
-                refusals.push(refusal);
+            match self.sync_family(at, &local) {
+                Ok(()) => self.clean_flows(at, &local),
+                Err(refusal) => refusals.push(refusal),
             }
         }
         self.sync_health_checks();
@@ -190,11 +225,11 @@ impl<K: Kernel> Syncer<K> {
     /// Node object and the interfaces.
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
-        let primary = addresses::primary(self.state.node(), self.options.bind_address, family);
-        let addresses =
-            addresses::nodeport_addresses(&self.options.nodeport_addresses, primary, family);
-        self.service_health.listen_on(family, &addresses, local);
-        self.planners[at].set_nodeport_addresses(addresses);
+        let node_name = &self.planners[at].config().node_name.clone();
+        let config = settings::config(&self.options, node_name, self.state.node(), family);
+        self.service_health
+            .listen_on(family, &config.nodeport_addresses, local);
+        self.planners[at].configure(config);
     }
 
     fn sync_health_checks(&mut self) {
@@ -214,14 +249,33 @@ impl<K: Kernel> Syncer<K> {
         self.service_health.sync(&checks);
     }
 
-    fn local_addresses(&mut self) -> Vec<IpAddr> {
-        addresses::local().unwrap_or_else(|error| {
-            let message = format!("listing the interfaces' addresses: {error}");
-            if self.warned.insert(message.clone()) {
-                tracing::warn!("{message}; no node port is answered until that works");
+    fn clean_flows(&mut self, at: usize, local: &[IpAddr]) {
+        let config = self.planners[at].config();
+        self.flows.clean(
+            config.family,
+            &self.state,
+            &config.nodeport_addresses,
+            local,
+        );
+    }
+
+    /// Lists the interfaces' addresses unless they are known.
+    fn list_addresses(&mut self) {
+        if self.local_is_known {
+            return;
+        }
+        match interfaces::local() {
+            Ok(addresses) => {
+                self.local = addresses;
+                self.local_is_known = true;
             }
-            Vec::new()
-        })
+            Err(error) => {
+                let message = format!("listing the interfaces' addresses: {error}");
+                if self.warned.insert(message.clone()) {
+                    tracing::warn!("{message}; going on with those that are known");
+                }
+            }
+        }
     }
 
     fn count(&self, event: &Event) {
@@ -240,3 +294,6 @@ impl<K: Kernel> Syncer<K> {
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod cleanup;
 pub mod client;
+pub mod flows;
 pub mod http;
 pub mod manifest;
 pub mod wait;

@@ -16,6 +16,12 @@ const FRONTEND: &[Header] = &[
     Header::Port,
 ];
 const NODEPORT: &[Header] = &[Header::Protocol, Header::Port];
+const FRONTEND_AND_SOURCE: &[Header] = &[
+    Header::Address(Side::Destination),
+    Header::Protocol,
+    Header::Port,
+    Header::Address(Side::Source),
+];
 const HAIRPIN: &[Header] = &[
     Header::Address(Side::Source),
     Header::Address(Side::Destination),
@@ -25,9 +31,14 @@ const HAIRPIN: &[Header] = &[
 
 const SERVICES: ChainId = ChainId::Fixed("services");
 const MASQUERADE: ChainId = ChainId::Fixed("masquerading");
+const CHECK_SOURCES: ChainId = ChainId::Fixed("check-sources");
 const CHECK_ENDPOINTS: ChainId = ChainId::Fixed("check-endpoints");
 const CHECK_NODEPORTS: ChainId = ChainId::Fixed("check-nodeport-endpoints");
 const CHECK_CLUSTER_IPS: ChainId = ChainId::Fixed("check-cluster-ips");
+
+/// The comment of chains that do what policy Local asks of external traffic.
+pub(crate) const EXTERNAL_LOCAL: &str =
+    "policy Local: pods and this node reach all endpoints, others only local ones";
 
 /// Where frontends without any endpoint send their packets.
 pub(crate) const REJECT: ChainId = ChainId::Fixed("reject-no-endpoints");
@@ -66,13 +77,23 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
                 ]),
                 rule([
                     Statement::CtStatusDnat,
-                    Statement::InSet {
-                        key: HAIRPIN,
-                        set: SetId::Hairpin,
-                    },
+                    is_in(HAIRPIN, SetId::Hairpin),
                     Statement::Masquerade,
                 ]),
             ],
+        ),
+        plain(
+            CHECK_SOURCES,
+            "loadBalancerSourceRanges: drop all other sources",
+            vec![rule([
+                is_in(FRONTEND, SetId::SourceChecked),
+                Statement::InSet {
+                    key: FRONTEND_AND_SOURCE,
+                    set: SetId::SourceAllowed,
+                    negated: true,
+                },
+                Statement::Verdict(Verdict::Drop),
+            ])],
         ),
         plain(
             CHECK_ENDPOINTS,
@@ -101,13 +122,7 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
 /// Rejects unknown ports of cluster IPs and drops what no Service was given.
 /// Changes with the ServiceCIDRs.
 pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
-    let known = rule([
-        Statement::InSet {
-            key: ADDRESS,
-            set: SetId::ClusterIps,
-        },
-        Statement::Reject,
-    ]);
+    let known = rule([is_in(ADDRESS, SetId::ClusterIps), Statement::Reject]);
     let unallocated = service_cidrs
         .iter()
         .map(|cidr| rule([to(*cidr, false), Statement::Verdict(Verdict::Drop)]));
@@ -119,9 +134,9 @@ pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
 }
 
 /// The rules of a pick chain or an external policy chain.
-pub(crate) fn shared_chain(config: &Config, id: ChainId) -> Option<Chain> {
-    let (comment, rules) = match id {
-        ChainId::Fixed(_) => return None,
+pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
+    let (comment, rules) = match *id {
+        ChainId::Fixed(_) | ChainId::Port(_) => return None,
         ChainId::Cluster {
             endpoints,
             masquerade,
@@ -139,16 +154,25 @@ pub(crate) fn shared_chain(config: &Config, id: ChainId) -> Option<Chain> {
             local,
             all,
             nodeport,
-        } => (
-            "policy Local: pods and this node reach all endpoints, others only local ones",
-            external_local(config, local, all, nodeport),
-        ),
+        } => {
+            let cluster = |masquerade| ChainId::Cluster {
+                endpoints: all,
+                masquerade,
+                nodeport,
+            };
+            let local = (local > 0).then_some(ChainId::Local {
+                endpoints: local,
+                nodeport,
+            });
+            let rules = external_local(config, cluster(false), cluster(true), local);
+            (EXTERNAL_LOCAL, rules)
+        }
     };
-    Some(plain(id, comment, rules))
+    Some(plain(id.clone(), comment, rules))
 }
 
 /// The chains that a chain goes on to.
-pub(crate) fn required(config: &Config, id: ChainId) -> Vec<ChainId> {
+pub(crate) fn required(config: &Config, id: &ChainId) -> Vec<ChainId> {
     let chain = shared_chain(config, id);
     let statements = chain
         .iter()
@@ -156,33 +180,26 @@ pub(crate) fn required(config: &Config, id: ChainId) -> Vec<ChainId> {
         .flat_map(|rule| &rule.statements);
     statements
         .filter_map(|statement| match statement {
-            Statement::Verdict(Verdict::Goto(next)) => Some(*next),
+            Statement::Verdict(Verdict::Goto(next)) => Some(next.clone()),
             _ => None,
         })
         .collect()
 }
 
 /// Reference: section 5.6, the external chain of policy Local.
-fn external_local(config: &Config, local: u32, all: u32, nodeport: bool) -> Vec<Rule> {
-    let cluster = |masquerade| {
-        Statement::Verdict(Verdict::Goto(ChainId::Cluster {
-            endpoints: all,
-            masquerade,
-            nodeport,
-        }))
-    };
+pub(crate) fn external_local(
+    config: &Config,
+    cluster: ChainId,
+    masquerade: ChainId,
+    local: Option<ChainId>,
+) -> Vec<Rule> {
+    let goto = |chain| Statement::Verdict(Verdict::Goto(chain));
     let mut rules = Vec::new();
     if let Some(from_pod) = from_local_pod(config, false) {
-        rules.push(rule([from_pod, cluster(false)]));
+        rules.push(rule([from_pod, goto(cluster)]));
     }
-    rules.push(rule([Statement::FibLocal(Side::Source), cluster(true)]));
-    if local > 0 {
-        let next = ChainId::Local {
-            endpoints: local,
-            nodeport,
-        };
-        rules.push(rule([Statement::Verdict(Verdict::Goto(next))]));
-    }
+    rules.push(rule([Statement::FibLocal(Side::Source), goto(masquerade)]));
+    rules.extend(local.map(|chain| rule([goto(chain)])));
     rules
 }
 
@@ -203,10 +220,7 @@ fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
 
 /// Reference: section 5.3, chain services.
 fn dispatch(config: &Config) -> Vec<Rule> {
-    let to_cluster_ip = Statement::InSet {
-        key: ADDRESS,
-        set: SetId::ClusterIps,
-    };
+    let to_cluster_ip = is_in(ADDRESS, SetId::ClusterIps);
     let mark = Statement::MarkOr(config.masquerade_mark);
     let mut rules = Vec::new();
     if config.masquerade_all {
@@ -228,11 +242,16 @@ fn dispatch(config: &Config) -> Vec<Rule> {
 }
 
 fn from_local_pod(config: &Config, negated: bool) -> Option<Statement> {
-    match config.local_detector {
+    match &config.local_detector {
         LocalDetector::None => None,
         LocalDetector::Source(prefix) => Some(Statement::Address {
             side: Side::Source,
-            prefix,
+            prefix: *prefix,
+            negated,
+        }),
+        LocalDetector::Interface { name, wildcard } => Some(Statement::InputInterface {
+            name: name.clone(),
+            wildcard: *wildcard,
             negated,
         }),
     }
@@ -247,10 +266,7 @@ fn nodeport_addresses(config: &Config) -> Vec<Statement> {
             ]
         }
         NodeportAddresses::Within(_) => {
-            vec![Statement::InSet {
-                key: ADDRESS,
-                set: SetId::NodeportIps,
-            }]
+            vec![is_in(ADDRESS, SetId::NodeportIps)]
         }
     }
 }
@@ -276,6 +292,8 @@ fn to(prefix: IpNet, negated: bool) -> Statement {
 fn hooks() -> Vec<Chain> {
     use HookKind::{Filter, Nat};
     use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
+    /// Sources are checked while the destination is still the frontend.
+    const BEFORE_DSTNAT: i32 = -110;
     let new = |chain| {
         rule([
             Statement::CtStateNew,
@@ -284,6 +302,20 @@ fn hooks() -> Vec<Chain> {
     };
     let all = |chain| rule([Statement::Verdict(Verdict::Jump(chain))]);
     vec![
+        hook(
+            "filter-prerouting",
+            Filter,
+            Prerouting,
+            BEFORE_DSTNAT,
+            vec![new(CHECK_SOURCES)],
+        ),
+        hook(
+            "filter-output-early",
+            Filter,
+            Output,
+            BEFORE_DSTNAT,
+            vec![new(CHECK_SOURCES)],
+        ),
         hook(
             "filter-input",
             Filter,
@@ -337,6 +369,14 @@ fn hook(
     }
 }
 
+fn is_in(key: &'static [Header], set: SetId) -> Statement {
+    Statement::InSet {
+        key,
+        set,
+        negated: false,
+    }
+}
+
 fn plain(id: ChainId, comment: &'static str, rules: Vec<Rule>) -> Chain {
     Chain {
         id,
@@ -346,7 +386,7 @@ fn plain(id: ChainId, comment: &'static str, rules: Vec<Rule>) -> Chain {
     }
 }
 
-fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule {
+pub(crate) fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule {
     Rule {
         statements: statements.into_iter().collect(),
     }

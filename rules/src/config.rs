@@ -15,6 +15,15 @@ pub enum LocalDetector {
     None,
     /// The source address is in this range (`ClusterCIDR`, `NodeCIDR`).
     Source(IpNet),
+    /// The packet came in by this interface (`BridgeInterface`), or by one
+    /// whose name begins so (`InterfaceNamePrefix`). What the node itself
+    /// sends came in by none.
+    Interface {
+        /// The name or its beginning, at most 15 bytes.
+        name: Arc<str>,
+        /// `name` is a beginning.
+        wildcard: bool,
+    },
 }
 
 /// Which local addresses answer node ports. `nodePortAddresses` of
@@ -77,6 +86,10 @@ pub struct Config {
     pub local_detector: LocalDetector,
     /// Which addresses answer node ports.
     pub nodeport_addresses: NodeportAddresses,
+    /// The node's primary address of the family. Source ranges that hold it
+    /// also let in connections that the node makes from the load-balancer IP
+    /// itself (reference: section 5.6).
+    pub node_ip: Option<IpAddr>,
 }
 
 impl Config {
@@ -92,6 +105,7 @@ impl Config {
             masquerade_all: false,
             local_detector: LocalDetector::None,
             nodeport_addresses: NodeportAddresses::All,
+            node_ip: None,
         }
     }
 }

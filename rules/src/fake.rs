@@ -4,15 +4,17 @@ use crate::kernel::{Kernel, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
-    Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
+    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One family's table as plain maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FakeKernel {
     /// Sets with their elements.
     pub sets: BTreeMap<SetId, BTreeMap<Key, Element>>,
+    /// Sets of clients; the rules that fill them do not run here.
+    pub affinity_sets: BTreeSet<AffinitySet>,
     /// Chains with their rules.
     pub chains: BTreeMap<ChainId, Chain>,
     /// How many transactions it took.
@@ -37,6 +39,7 @@ impl FakeKernel {
             Op::ReplaceTable => {
                 self.table = true;
                 self.sets.clear();
+                self.affinity_sets.clear();
                 self.chains.clear();
             }
             Op::AddSet(set) => {
@@ -46,25 +49,44 @@ impl FakeKernel {
                 }
                 self.sets.entry(*set).or_default();
             }
+            Op::AddAffinitySet(set) => {
+                if !self.table {
+                    let attempted = format!("add set {set}");
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                if !self.affinity_sets.insert(set.clone()) {
+                    let attempted = format!("add set {set}");
+                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                }
+            }
+            Op::DeleteAffinitySet(set) => {
+                let attempted = format!("delete set {set}");
+                if self.is_set_used(set) {
+                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                }
+                if !self.affinity_sets.remove(set) {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+            }
             Op::AddChain(chain) | Op::RefillChain(chain) => {
                 let refill = matches!(op, Op::RefillChain(_));
                 let verb = if refill { "refill" } else { "add" };
                 let attempted = format!("{verb} chain {}", chain.id);
-                let known = self.chains.contains_key(&chain.id);
-                if !self.table || (refill && !known) {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
-                }
-                if known && !refill {
-                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                match (refill, self.chains.contains_key(&chain.id)) {
+                    (_, false) if refill || !self.table => {
+                        return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    }
+                    (false, true) => return Err(refuse(attempted, "File exists (EEXIST)")),
+                    _ => {}
                 }
                 if !self.knows_all_of(chain) {
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                 }
-                self.chains.insert(chain.id, chain.clone());
+                self.chains.insert(chain.id.clone(), chain.clone());
             }
             Op::DeleteChain(chain) => {
                 let attempted = format!("delete chain {chain}");
-                if self.is_used(*chain) {
+                if self.is_used(chain) {
                     return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
                 }
                 if self.chains.remove(chain).is_none() {
@@ -84,8 +106,8 @@ impl FakeKernel {
             Op::AddElements(set, elements) => {
                 for element in elements {
                     let attempted = || format!("add element {} in {set}", print::element(element));
-                    if let Some(Value::Verdict(Verdict::Goto(chain))) = element.value
-                        && !self.chains.contains_key(&chain)
+                    if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
+                        && !self.chains.contains_key(chain)
                     {
                         return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
                     }
@@ -113,12 +135,23 @@ impl FakeKernel {
                 Statement::InSet { set, .. }
                 | Statement::VerdictMap { map: set, .. }
                 | Statement::Dnat { map: set, .. } => self.sets.contains_key(set),
+                Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
+                    self.affinity_sets.contains(set)
+                }
                 _ => true,
             })
     }
 
-    fn is_used(&self, chain: ChainId) -> bool {
-        let goes = |verdict: &Verdict| matches!(verdict, Verdict::Goto(next) | Verdict::Jump(next) if *next == chain);
+    fn is_set_used(&self, set: &AffinitySet) -> bool {
+        let rules = self.chains.values().flat_map(|chain| &chain.rules);
+        rules.flat_map(|rule| &rule.statements).any(|statement| {
+            matches!(statement,
+                Statement::InAffinity(own) | Statement::UpdateAffinity { set: own, .. } if own == set)
+        })
+    }
+
+    fn is_used(&self, chain: &ChainId) -> bool {
+        let goes = |verdict: &Verdict| matches!(verdict, Verdict::Goto(next) | Verdict::Jump(next) if next == chain);
         let by_rule = self.chains.values().flat_map(|own| &own.rules).any(|rule| {
             rule.statements
                 .iter()

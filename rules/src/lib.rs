@@ -5,12 +5,15 @@
 //! The flow is one way: [`model`] objects come as [`Event`]s into a [`State`],
 //! which marks Services dirty; a [`Planner`] turns the dirty ones into a
 //! [`ruleset::Transaction`], which a [`Kernel`] takes or [`print`] renders.
+//! What flows it leaves behind, [`conntrack`] finds.
 
+pub mod conntrack;
 pub mod fake;
 pub mod model;
 pub mod print;
 pub mod ruleset;
 
+mod affinity;
 mod base;
 mod config;
 mod event;
@@ -18,6 +21,7 @@ mod kernel;
 mod plan;
 mod planner;
 mod select;
+mod sources;
 mod state;
 
 pub use config::{Config, LocalDetector, NodeportAddresses};

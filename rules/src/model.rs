@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// `namespace/name` of a namespaced object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectName {
     /// `metadata.namespace`.
     pub namespace: Arc<str>,

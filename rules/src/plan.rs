@@ -1,11 +1,15 @@
 //! What one Service needs in one family's table.
 
 use crate::State;
+use crate::affinity::Affinity;
 use crate::base;
 use crate::config::Config;
 use crate::model::{Backend, Frontend, ObjectName, Protocol, Service, ServicePort, TrafficPolicy};
-use crate::ruleset::{ChainId, Element, Key, SetId, Value, Verdict};
+use crate::ruleset::{
+    AffinitySet, Chain, ChainId, Element, Key, PortChain, PortName, PortRole, SetId, Value, Verdict,
+};
 use crate::select::{Needs, Place, Selection, local_ready_addresses, select};
+use crate::sources::Sources;
 use crate::state::{Entry, claims};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -30,6 +34,9 @@ enum Serving {
 struct PortPlan {
     name: Arc<str>,
     protocol: Protocol,
+    number: u16,
+    /// How long a client keeps its endpoint, in seconds.
+    affinity: Option<u32>,
     frontends: Box<[(Frontend, Serving)]>,
     /// In the order of their index: see [`keep_order`].
     cluster: Box<[Backend]>,
@@ -43,6 +50,8 @@ struct PortPlan {
 pub(crate) struct ServicePlan {
     cluster_ips: Box<[std::net::IpAddr]>,
     ports: Box<[PortPlan]>,
+    /// Rare, hence apart.
+    sources: Option<Box<Sources>>,
     /// `healthCheckNodePort` and the number of local ready endpoints.
     pub(crate) health: Option<(u16, usize)>,
     /// Ports with internal policy Local, endpoints, and none of them here.
@@ -63,6 +72,9 @@ impl ServicePlan {
         for address in &self.cluster_ips {
             elements.push((SetId::ClusterIps, bare(Key::Address(*address))));
         }
+        if let Some(sources) = &self.sources {
+            sources.add_elements(name, &mut elements);
+        }
         for port in &self.ports {
             port.add_elements(name, &mut elements);
             for backend in &port.hairpin {
@@ -72,15 +84,51 @@ impl ServicePlan {
         }
         elements
     }
+
+    /// The sets of clients of ports with session affinity.
+    pub(crate) fn affinity_sets(&self, name: &ObjectName) -> Vec<AffinitySet> {
+        let of_port = |port: &PortPlan| port.with_affinity(name, |affinity, _| affinity.sets());
+        self.ports.iter().filter_map(of_port).flatten().collect()
+    }
+
+    /// The chains of its own: those of ports with session affinity. Each comes
+    /// after those that it goes on to.
+    pub(crate) fn chains(&self, config: &Config, name: &ObjectName) -> Vec<Chain> {
+        let of_port = |port: &PortPlan| {
+            port.with_affinity(name, |affinity, roles| affinity.chains(config, roles))
+        };
+        self.ports.iter().filter_map(of_port).flatten().collect()
+    }
 }
 
 impl PortPlan {
-    fn add_elements(&self, service: &ObjectName, elements: &mut Vec<(SetId, Element)>) {
-        let comment: Arc<str> = if self.name.is_empty() {
-            service.to_string().into()
-        } else {
-            format!("{service}:{}", self.name).into()
+    /// Calls `make` if the port has affinity and a frontend that uses it.
+    fn with_affinity<T>(
+        &self,
+        service: &ObjectName,
+        make: impl FnOnce(&Affinity<'_>, BTreeSet<PortRole>) -> T,
+    ) -> Option<T> {
+        let seconds = self.affinity?;
+        let servings = self.frontends.iter().map(|(_, serving)| *serving);
+        let roles: BTreeSet<PortRole> = servings.filter_map(affinity_role).collect();
+        if roles.is_empty() {
+            return None;
+        }
+        let affinity = Affinity {
+            port: &PortName::new(service, self.protocol, self.number),
+            protocol: self.protocol,
+            seconds,
+            cluster: &self.cluster,
+            local: &self.local,
         };
+        Some(make(&affinity, roles))
+    }
+
+    fn add_elements(&self, service: &ObjectName, elements: &mut Vec<(SetId, Element)>) {
+        let comment = comment(service, &self.name);
+        let port = self
+            .affinity
+            .map(|_| PortName::new(service, self.protocol, self.number));
         for (frontend, serving) in &self.frontends {
             let nodeport = frontend.address.is_none();
             let mut verdict = |set, verdict| {
@@ -100,7 +148,7 @@ impl PortPlan {
             } else {
                 (SetId::Services, SetId::NoEndpoints)
             };
-            if let Some(chain) = self.chain(*serving, nodeport) {
+            if let Some(chain) = self.chain(port.as_ref(), *serving, nodeport) {
                 verdict(services, Verdict::Goto(chain));
             }
             match serving {
@@ -109,11 +157,20 @@ impl PortPlan {
                 Serving::ExternalLocal if self.local.is_empty() => verdict(nobody, Verdict::Drop),
                 _ => {}
             }
-            self.add_backends(*frontend, *serving, elements);
+            // With affinity the chains themselves name the endpoints.
+            if port.is_none() {
+                self.add_backends(*frontend, *serving, elements);
+            }
         }
     }
 
-    fn chain(&self, serving: Serving, nodeport: bool) -> Option<ChainId> {
+    /// The chain that a frontend goes to; `port` names one with affinity.
+    fn chain(&self, port: Option<&PortName>, serving: Serving, nodeport: bool) -> Option<ChainId> {
+        if let Some(port) = port {
+            let role = affinity_role(serving)?;
+            let port = port.clone();
+            return Some(ChainId::Port(PortChain { port, role }));
+        }
         let all = count(&self.cluster);
         let local = count(&self.local);
         match serving {
@@ -168,6 +225,25 @@ impl PortPlan {
     }
 }
 
+fn affinity_role(serving: Serving) -> Option<PortRole> {
+    match serving {
+        Serving::Cluster { masquerade: false } => Some(PortRole::Cluster),
+        Serving::Cluster { masquerade: true } => Some(PortRole::Masquerade),
+        Serving::Local => Some(PortRole::Local),
+        Serving::ExternalLocal => Some(PortRole::ExternalLocal),
+        Serving::Reject | Serving::Drop => None,
+    }
+}
+
+/// What elements of a port are commented with.
+pub(crate) fn comment(service: &ObjectName, port: &str) -> Arc<str> {
+    if port.is_empty() {
+        service.to_string().into()
+    } else {
+        format!("{service}:{port}").into()
+    }
+}
+
 fn count(backends: &[Backend]) -> u32 {
     u32::try_from(backends.len()).unwrap_or(u32::MAX)
 }
@@ -202,8 +278,13 @@ pub(crate) fn plan(
         ..ServicePlan::default()
     };
     let mut taken = HashSet::new();
+    let mut numbers = HashSet::new();
     let mut ports = Vec::with_capacity(service.ports.len());
     for port in &service.ports {
+        // A repeated one has been complained of when the Service came.
+        if !numbers.insert((port.protocol, port.port)) {
+            continue;
+        }
         let mut build = PortBuild {
             config,
             state,
@@ -215,6 +296,7 @@ pub(crate) fn plan(
         ports.push(build.plan(&mut taken, &mut plan, previous));
     }
     plan.ports = ports.into();
+    plan.sources = Sources::of(config, state.claims(), service).map(Box::new);
     plan.health = service.health_check_node_port.map(|port| {
         (
             port,
@@ -270,6 +352,8 @@ impl PortBuild<'_> {
         PortPlan {
             name: self.port.name.clone(),
             protocol: self.port.protocol,
+            number: self.port.port,
+            affinity: self.service.session_affinity,
             frontends,
             cluster: keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster),
             local: keep_order(before.map_or(&[], |own| &own.local), selection.local),

@@ -6,6 +6,7 @@
 //! sync costs what changed, whatever else the table holds.
 
 mod ledger;
+mod own;
 
 use crate::State;
 use crate::base;
@@ -15,7 +16,8 @@ use crate::plan::{ServicePlan, plan};
 use crate::ruleset::{Chain, ChainId, Element, Key, Op, SetId, Transaction};
 use ipnet::IpNet;
 use ledger::{Ledger, Touched};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use own::OwnObjects;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// Decides one family's table.
@@ -28,6 +30,8 @@ pub struct Planner {
     ledger: Ledger,
     /// Shared chains in the table, used or left over.
     chains: HashSet<ChainId>,
+    /// Chains of single Services that the last sync emptied.
+    left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
     dirty: HashSet<ObjectName>,
@@ -59,6 +63,7 @@ pub struct Pending {
     plans: Vec<(ObjectName, Option<ServicePlan>)>,
     touched: Touched,
     chains: HashSet<ChainId>,
+    left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
 }
@@ -71,6 +76,7 @@ impl Planner {
             applied: HashMap::new(),
             ledger: Ledger::default(),
             chains: HashSet::new(),
+            left_over: BTreeSet::new(),
             service_cidrs: Vec::new(),
             nodeport_ips: Vec::new(),
             dirty: HashSet::new(),
@@ -84,13 +90,17 @@ impl Planner {
         &self.config
     }
 
-    /// Says anew which addresses answer node ports, for the next sync. Between
-    /// a list of addresses and all of them lies a different set of rules, so
-    /// that replaces the table.
-    pub fn set_nodeport_addresses(&mut self, addresses: NodeportAddresses) {
-        let listed = |addresses: &NodeportAddresses| *addresses != NodeportAddresses::All;
-        self.full |= listed(&addresses) != listed(&self.config.nodeport_addresses);
-        self.config.nodeport_addresses = addresses;
+    /// Sets the settings for the next sync, as the Node object changes them.
+    /// Another list of node-port addresses is a change of elements; all else
+    /// changes rules, so it replaces the table.
+    pub fn configure(&mut self, config: Config) {
+        let listed = |config: &Config| config.nodeport_addresses != NodeportAddresses::All;
+        let same_rules = Config {
+            nodeport_addresses: self.config.nodeport_addresses.clone(),
+            ..config.clone()
+        } == self.config;
+        self.full |= !same_rules || listed(&config) != listed(&self.config);
+        self.config = config;
     }
 
     /// Figures over what is programmed.
@@ -123,6 +133,7 @@ impl Planner {
             plans: Vec::new(),
             touched: Touched::default(),
             chains: HashSet::new(),
+            left_over: BTreeSet::new(),
             service_cidrs,
             nodeport_ips,
         };
@@ -151,6 +162,7 @@ impl Planner {
         self.dirty.clear();
         self.ledger.commit(pending.touched);
         self.chains = pending.chains;
+        self.left_over = pending.left_over;
         self.service_cidrs = pending.service_cidrs;
         self.nodeport_ips = pending.nodeport_ips;
         for (name, plan) in pending.plans {
@@ -182,6 +194,7 @@ impl Planner {
         names.sort_unstable();
         let mut sets: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let empty = Ledger::default();
+        let mut own = OwnObjects::default();
         for name in names {
             let Some(plan) = plan(&self.config, state, name, None) else {
                 continue;
@@ -191,6 +204,7 @@ impl Planner {
                     sets.entry(set).or_default().push(element);
                 }
             }
+            own.change(&self.config, name, &BTreeSet::new(), None, Some(&plan));
             pending.plans.push((name.clone(), Some(plan)));
         }
         if !pending.nodeport_ips.is_empty() {
@@ -210,6 +224,7 @@ impl Planner {
         let fixed = base::chains(&self.config, &pending.service_cidrs);
         ops.extend(sorted_chains(&self.config, &pending.chains).map(Op::AddChain));
         ops.extend(fixed.into_iter().map(Op::AddChain));
+        ops.extend(own.first());
         ops.extend(
             sets.into_iter()
                 .map(|(set, elements)| Op::AddElements(set, elements)),
@@ -219,6 +234,7 @@ impl Planner {
     fn prepare_dirty(&self, state: &State, pending: &mut Pending) {
         let mut gone: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let mut come: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
+        let mut own = OwnObjects::default();
         let mut names: Vec<&ObjectName> = self.dirty.iter().collect();
         names.sort_unstable();
         for name in names {
@@ -227,6 +243,7 @@ impl Planner {
             if old == new.as_ref() {
                 continue;
             }
+            own.change(&self.config, name, &self.left_over, old, new.as_ref());
             let (lost, gained) = changes(name, old, new.as_ref());
             for (set, element) in lost {
                 if pending
@@ -253,14 +270,14 @@ impl Planner {
         // A chain that lost its last user stays for one more sync: older
         // kernels refuse to delete it along with the elements that went there,
         // and counts that go back and forth find it again.
-        let used = |chain: &ChainId| pending.touched.uses(&self.ledger, *chain);
+        let used = |chain: &ChainId| pending.touched.uses(&self.ledger, chain);
         let mut stale: Vec<ChainId> = self
             .chains
             .iter()
-            .copied()
-            .filter(|chain| !self.ledger.uses(*chain) && !used(chain))
+            .filter(|chain| !self.ledger.uses(chain) && !used(chain))
+            .cloned()
             .collect();
-        stale.sort_unstable_by_key(|chain| std::cmp::Reverse(depth(*chain)));
+        stale.sort_unstable_by_key(|chain| std::cmp::Reverse(depth(chain)));
         let fresh: HashSet<ChainId> = pending
             .touched
             .used_chains()
@@ -269,13 +286,15 @@ impl Planner {
         pending.chains = self
             .chains
             .iter()
-            .copied()
             .filter(|c| !stale.contains(c))
+            .cloned()
             .collect();
-        pending.chains.extend(&fresh);
+        pending.chains.extend(fresh.iter().cloned());
 
         let ops = &mut pending.transaction.ops;
         ops.extend(sorted_chains(&self.config, &fresh).map(Op::AddChain));
+        let filled = own.filled();
+        ops.extend(own.first());
         if pending.service_cidrs != self.service_cidrs {
             ops.push(Op::RefillChain(base::check_cluster_ips(
                 &pending.service_cidrs,
@@ -290,6 +309,7 @@ impl Planner {
                 .map(|(set, elements)| Op::AddElements(set, elements)),
         );
         ops.extend(stale.into_iter().map(Op::DeleteChain));
+        pending.left_over = own.last(&self.left_over, &filled, ops);
     }
 
     fn change_nodeport_ips(
@@ -344,19 +364,19 @@ fn sorted_chains<'a>(
     config: &'a Config,
     chains: &HashSet<ChainId>,
 ) -> impl Iterator<Item = Chain> + 'a {
-    let mut sorted: Vec<ChainId> = chains.iter().copied().collect();
-    sorted.sort_unstable_by_key(|chain| (depth(*chain), *chain));
+    let mut sorted: Vec<ChainId> = chains.iter().cloned().collect();
+    sorted.sort_unstable_by(|a, b| (depth(a), a).cmp(&(depth(b), b)));
     sorted
         .into_iter()
-        .filter_map(move |chain| base::shared_chain(config, chain))
+        .filter_map(move |chain| base::shared_chain(config, &chain))
 }
 
 /// How far a shared chain is from a translation.
-fn depth(chain: ChainId) -> u8 {
+fn depth(chain: &ChainId) -> u8 {
     match chain {
         ChainId::Cluster { .. } | ChainId::Local { .. } => 0,
         ChainId::ExternalLocal { .. } => 1,
-        ChainId::Fixed(_) => 2,
+        ChainId::Fixed(_) | ChainId::Port(_) => 2,
     }
 }
 

@@ -8,7 +8,7 @@ pub use element::{element, key, value};
 
 use crate::model::Family;
 use crate::ruleset::{
-    Chain, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT, Transaction,
+    AffinitySet, Chain, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT, Transaction,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,10 +45,12 @@ fn table(transaction: &Transaction) -> String {
     let family = transaction.family;
     let mut elements: BTreeMap<SetId, &[Element]> = BTreeMap::new();
     let mut sets = Vec::new();
+    let mut clients = Vec::new();
     let mut chains = Vec::new();
     for op in &transaction.ops {
         match op {
             Op::AddSet(set) => sets.push(*set),
+            Op::AddAffinitySet(set) => clients.push(set),
             Op::AddElements(set, own) => {
                 elements.insert(*set, own);
             }
@@ -69,6 +71,13 @@ fn table(transaction: &Transaction) -> String {
             elements.get(&set).copied().unwrap_or_default(),
         );
     }
+    for set in clients {
+        let _ = writeln!(out, "\n\tset {set} {{");
+        for line in affinity_set(family) {
+            let _ = writeln!(out, "\t\t{line}");
+        }
+        out.push_str("\t}\n");
+    }
     for chain in chains {
         out.push('\n');
         write_chain(&mut out, chain, family);
@@ -80,6 +89,9 @@ fn table(transaction: &Transaction) -> String {
 fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Element]) {
     let kind = if set.data().is_some() { "map" } else { "set" };
     let _ = writeln!(out, "\t{kind} {set} {{\n\t\t{}", set_type(set, family));
+    if set.is_interval() {
+        out.push_str("\t\tflags interval\n");
+    }
     let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
     if !elements.is_empty() {
         out.push_str("\t\telements = { ");
@@ -94,13 +106,26 @@ fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Element])
     out.push_str("\t}\n");
 }
 
+/// What stands between the braces of a set of clients.
+fn affinity_set(family: Family) -> [String; 3] {
+    [
+        format!("type {}", address_type(family)),
+        format!("size {}", AffinitySet::SIZE),
+        "flags dynamic,timeout".to_owned(),
+    ]
+}
+
+fn address_type(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4_addr",
+        Family::V6 => "ipv6_addr",
+    }
+}
+
 /// A set's type. Keys with an index are declared by expressions, as nft has no
 /// name for the type of a random number.
 fn set_type(set: SetId, family: Family) -> String {
-    let (address, ip) = match family {
-        Family::V4 => ("ipv4_addr", "ip"),
-        Family::V6 => ("ipv6_addr", "ip6"),
-    };
+    let (address, ip) = (address_type(family), family.nft());
     let by_expression = set.key().contains(&KeyField::Index);
     let fields: Vec<String> = set
         .key()
@@ -151,11 +176,23 @@ fn commands(transaction: &Transaction) -> String {
             }
             Op::AddSet(set) => {
                 let kind = if set.data().is_some() { "map" } else { "set" };
+                let flags = if set.is_interval() {
+                    " flags interval;"
+                } else {
+                    ""
+                };
                 let _ = writeln!(
                     out,
-                    "add {kind} {place} {set} {{ {}; }}",
+                    "add {kind} {place} {set} {{ {};{flags} }}",
                     set_type(*set, family)
                 );
+            }
+            Op::AddAffinitySet(set) => {
+                let lines = affinity_set(family).join("; ");
+                let _ = writeln!(out, "add set {place} {set} {{ {lines}; }}");
+            }
+            Op::DeleteAffinitySet(set) => {
+                let _ = writeln!(out, "delete set {place} {set}");
             }
             Op::AddChain(own) => {
                 let lines = chain::lines(own, family).join("; ");

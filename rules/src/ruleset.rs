@@ -1,12 +1,14 @@
 //! Typed nftables objects. Each has one definition here; the text printer, the
 //! netlink encoder and the fake kernel all read it.
 
+mod affinity;
 mod chain;
 mod element;
 mod set;
 mod statement;
 mod transaction;
 
+pub use affinity::{AffinitySet, PortChain, PortName, PortRole};
 pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};

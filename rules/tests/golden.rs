@@ -128,3 +128,73 @@ fn one_endpoint_more_and_one_less() {
     let less = cluster.add(service("web"), endpoints("web", &["n2"]));
     insta::assert_snapshot!(format!("{more}\n--- then\n{less}"));
 }
+
+#[test]
+fn session_affinity() {
+    let mut cluster = Cluster::new(Family::V4);
+    let mut web = service("web");
+    web.session_affinity = Some(10_800);
+    web.load_balancer_ips = vec![[198, 51, 100, 1].into()];
+    web.ports[0].node_port = Some(30080);
+    let added = cluster.add(web.clone(), endpoints("web", &["n1", "n2"]));
+    let one_less = cluster.add(web, endpoints("web", &["n1"]));
+    insta::assert_snapshot!(format!("{added}\n--- then\n{one_less}"));
+}
+
+#[test]
+fn session_affinity_and_external_policy_local() {
+    let mut cluster = Cluster::new(Family::V6);
+    let mut web = service("web");
+    web.session_affinity = Some(90);
+    web.external_policy = TrafficPolicy::Local;
+    web.ports[0].node_port = Some(30080);
+    let added = cluster.add(web.clone(), endpoints("web", &["n1", "n2"]));
+    web.session_affinity = None;
+    let without = cluster.add(web.clone(), endpoints("web", &["n1", "n2"]));
+    web.session_affinity = Some(90);
+    let again = cluster.add(web, endpoints("web", &["n1", "n2"]));
+    insta::assert_snapshot!(format!("{added}\n--- then\n{without}\n--- then\n{again}"));
+}
+
+#[test]
+fn load_balancer_source_ranges() {
+    let mut cluster = Cluster::with(Config {
+        node_ip: Some([192, 0, 2, 1].into()),
+        ..Config::new(Family::V4, "n1")
+    });
+    let mut web = service("web");
+    web.load_balancer_ips = vec![[198, 51, 100, 1].into()];
+    let range = |text: &str| text.parse().expect("a range");
+    web.source_ranges = ["203.0.113.0/24", "203.0.113.128/25", "2001:db8::/32"]
+        .map(range)
+        .into();
+    let added = cluster.add(web.clone(), endpoints("web", &["n2"]));
+    web.source_ranges = [range("192.0.2.0/24")].into();
+    let with_node = cluster.add(web.clone(), endpoints("web", &["n2"]));
+    web.source_ranges = [range("192.0.2.0/24"), range("0.0.0.0/0")].into();
+    let open = cluster.add(web, endpoints("web", &["n2"]));
+    insta::assert_snapshot!(format!("{added}\n--- then\n{with_node}\n--- then\n{open}"));
+}
+
+#[test]
+fn pods_are_known_by_their_interface() {
+    let cluster = |wildcard| {
+        let mut cluster = Cluster::with(Config {
+            local_detector: LocalDetector::Interface {
+                name: "cali".into(),
+                wildcard,
+            },
+            ..Config::new(Family::V4, "n1")
+        });
+        let mut web = service("web");
+        web.external_policy = TrafficPolicy::Local;
+        web.external_ips = vec![[198, 51, 100, 1].into()];
+        cluster.add(web, endpoints("web", &["n1", "n2"]))
+    };
+    let lines = [cluster(false), cluster(true)].concat();
+    let lines: Vec<&str> = lines
+        .lines()
+        .filter(|line| line.contains("iifname"))
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}

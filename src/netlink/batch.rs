@@ -64,18 +64,24 @@ impl Batch {
             Op::AddSet(set) => {
                 self.message(at, |out, seq| objects::add_set(out, seq, family, *set));
             }
+            Op::AddAffinitySet(set) => self.message(at, |out, seq| {
+                objects::add_affinity_set(out, seq, family, set);
+            }),
+            Op::DeleteAffinitySet(set) => self.message(at, |out, seq| {
+                objects::delete_affinity_set(out, seq, family, set);
+            }),
             Op::AddChain(chain) => {
                 self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
                 self.add_rules(family, at, chain);
             }
             Op::RefillChain(chain) => {
                 self.message(at, |out, seq| {
-                    objects::delete_rules(out, seq, family, chain.id);
+                    objects::delete_rules(out, seq, family, &chain.id);
                 });
                 self.add_rules(family, at, chain);
             }
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
-                objects::delete_chain(out, seq, family, *chain);
+                objects::delete_chain(out, seq, family, chain);
             }),
             Op::AddElements(set, all) => self.elements(at, family, *set, true, all),
             Op::DeleteElements(set, all) => self.elements(at, family, *set, false, all),
@@ -85,7 +91,7 @@ impl Batch {
     fn add_rules(&mut self, family: Family, at: usize, chain: &Chain) {
         for rule in &chain.rules {
             self.message(at, |out, seq| {
-                objects::add_rule(out, seq, family, chain.id, rule);
+                objects::add_rule(out, seq, family, &chain.id, rule);
             });
         }
     }
@@ -120,7 +126,7 @@ impl Batch {
 }
 
 /// Sets the acknowledgement flag of the message at an offset.
-fn acknowledge(bytes: &mut [u8], at: usize) {
+pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
     const FLAGS: usize = 6;
     #[expect(clippy::cast_possible_truncation, reason = "it is 4")]
     const ACK: u16 = libc::NLM_F_ACK as u16;

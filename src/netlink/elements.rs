@@ -18,6 +18,7 @@ mod attribute {
     pub(super) const LIST_ELEM: i32 = 1;
     pub(super) const SET_ELEM_KEY: i32 = 1;
     pub(super) const SET_ELEM_DATA: i32 = 2;
+    pub(super) const SET_ELEM_KEY_END: i32 = 10;
     pub(super) const SET_ELEM_USERDATA: i32 = 6;
     pub(super) const DATA_VALUE: i32 = 1;
     pub(super) const DATA_VERDICT: i32 = 2;
@@ -132,6 +133,14 @@ fn encode_one(out: &mut Vec<u8>, chunk: &Chunk, element: &Element) {
     key(out, &element.key);
     end(out, value);
     close(out, data);
+    if let Key::Source(own, range) = &element.key {
+        let data = open(out, attribute::SET_ELEM_KEY_END);
+        let value = begin(out, attribute::DATA_VALUE);
+        frontend(out, own);
+        address(out, range.broadcast());
+        end(out, value);
+        close(out, data);
+    }
     // A deletion goes by the key alone.
     if chunk.add {
         if let Some(value) = &element.value {
@@ -157,6 +166,10 @@ fn key(out: &mut Vec<u8>, key: &Key) {
             frontend(out, own);
             // Numbers that rules compute are in host byte order.
             out.extend_from_slice(&index.to_ne_bytes());
+        }
+        Key::Source(own, range) => {
+            frontend(out, own);
+            address(out, range.network());
         }
         Key::Hairpin(backend, own) => {
             address(out, backend.address);

@@ -4,7 +4,8 @@ use super::{statements, userdata};
 use nftnl_sys as sys;
 use rules::model::Family;
 use rules::ruleset::{
-    Chain, ChainId, DataType, HookKind, HookPoint, KeyField, Rule, SetId, TABLE, TABLE_COMMENT,
+    AffinitySet, Chain, ChainId, DataType, HookKind, HookPoint, KeyField, Rule, SetId, TABLE,
+    TABLE_COMMENT,
 };
 use std::ffi::{CStr, CString, c_char};
 
@@ -127,25 +128,89 @@ fn table(family: Family) -> Owned<sys::nftnl_table> {
     }
 }
 
+pub(super) fn add_affinity_set(
+    out: &mut Vec<u8>,
+    sequence: u32,
+    family: Family,
+    own: &AffinitySet,
+) {
+    let (key_type, key_length) = key_field(family, KeyField::Address);
+    let set = named_set(family, &own.to_string());
+    let flags = libc::NFT_SET_TIMEOUT | libc::NFT_SET_EVAL;
+    let notes = userdata::affinity_set();
+    // SAFETY: the set is live; the data is copied with the given length.
+    unsafe {
+        let number = |attribute: u32, value: u32| {
+            sys::nftnl_set_set_u32(set.as_ptr(), narrow(attribute), value);
+        };
+        number(sys::NFTNL_SET_ID, sequence);
+        number(sys::NFTNL_SET_KEY_TYPE, key_type);
+        number(sys::NFTNL_SET_KEY_LEN, key_length);
+        number(sys::NFTNL_SET_FLAGS, flags.cast_unsigned());
+        number(sys::NFTNL_SET_DESC_SIZE, AffinitySet::SIZE);
+        sys::nftnl_set_set_data(
+            set.as_ptr(),
+            narrow(sys::NFTNL_SET_USERDATA),
+            notes.as_ptr().cast(),
+            length(&notes),
+        );
+    }
+    // One of this name that is there already is an error: see elements.
+    let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    set_message(out, libc::NFT_MSG_NEWSET, flags, sequence, family, &set);
+}
+
+pub(super) fn delete_affinity_set(
+    out: &mut Vec<u8>,
+    sequence: u32,
+    family: Family,
+    own: &AffinitySet,
+) {
+    let set = named_set(family, &own.to_string());
+    set_message(out, libc::NFT_MSG_DELSET, 0, sequence, family, &set);
+}
+
+fn named_set(family: Family, name: &str) -> Owned<sys::nftnl_set> {
+    // SAFETY: `alloc` has no precondition; strings are copied.
+    unsafe {
+        let set = Owned::new(sys::nftnl_set_alloc(), sys::nftnl_set_free);
+        let string = |attribute: u32, text: &str| {
+            sys::nftnl_set_set_str(set.as_ptr(), narrow(attribute), c_string(text).as_ptr());
+        };
+        string(sys::NFTNL_SET_TABLE, TABLE);
+        string(sys::NFTNL_SET_NAME, name);
+        let family = u32::from(protocol_family(family));
+        sys::nftnl_set_set_u32(set.as_ptr(), narrow(sys::NFTNL_SET_FAMILY), family);
+        set
+    }
+}
+
+fn set_message(
+    out: &mut Vec<u8>,
+    kind: libc::c_int,
+    flags: libc::c_int,
+    sequence: u32,
+    family: Family,
+    set: &Owned<sys::nftnl_set>,
+) {
+    message(out, kind, flags, sequence, family, |header| {
+        // SAFETY: header and set are live; the payload fits `MESSAGE_MAX`.
+        unsafe { sys::nftnl_set_nlmsg_build_payload(header, set.as_ptr()) }
+    });
+}
+
 pub(super) fn add_set(out: &mut Vec<u8>, sequence: u32, family: Family, id: SetId) {
     let (key_type, key_length) = id.key().iter().fold((0, 0), |(kind, bytes), field| {
         let (own, length) = key_field(family, *field);
         (kind << 6 | own, bytes + length)
     });
     let notes = userdata::set(family, id);
-    // SAFETY: `alloc` has no precondition; strings and data are copied, the
-    // latter with the given length.
-    let set = unsafe {
-        let set = Owned::new(sys::nftnl_set_alloc(), sys::nftnl_set_free);
-        let string = |attribute: u32, text: &str| {
-            sys::nftnl_set_set_str(set.as_ptr(), narrow(attribute), c_string(text).as_ptr());
-        };
+    let set = named_set(family, id.name());
+    // SAFETY: the set is live; data is copied with the given length.
+    unsafe {
         let number = |attribute: u32, value: u32| {
             sys::nftnl_set_set_u32(set.as_ptr(), narrow(attribute), value);
         };
-        string(sys::NFTNL_SET_TABLE, TABLE);
-        string(sys::NFTNL_SET_NAME, id.name());
-        number(sys::NFTNL_SET_FAMILY, u32::from(protocol_family(family)));
         // Unused, as rules name sets, but the kernel asks for one.
         number(sys::NFTNL_SET_ID, sequence);
         number(sys::NFTNL_SET_KEY_TYPE, key_type);
@@ -163,26 +228,45 @@ pub(super) fn add_set(out: &mut Vec<u8>, sequence: u32, family: Family, id: SetI
             number(sys::NFTNL_SET_DATA_TYPE, data_type);
             number(sys::NFTNL_SET_DATA_LEN, data_length);
         }
+        if id.is_interval() {
+            // With ranges the kernel has to know where each field ends.
+            let lengths: Vec<u8> = id
+                .key()
+                .iter()
+                .map(|field| field_length(family, *field))
+                .collect();
+            let flags = libc::NFT_SET_INTERVAL | NFT_SET_CONCAT;
+            number(sys::NFTNL_SET_FLAGS, flags.cast_unsigned());
+            sys::nftnl_set_set_data(
+                set.as_ptr(),
+                narrow(sys::NFTNL_SET_DESC_CONCAT),
+                lengths.as_ptr().cast(),
+                length(&lengths),
+            );
+        }
         sys::nftnl_set_set_data(
             set.as_ptr(),
             narrow(sys::NFTNL_SET_USERDATA),
             notes.as_ptr().cast(),
             length(&notes),
         );
-        set
-    };
-    message(
-        out,
-        libc::NFT_MSG_NEWSET,
-        libc::NLM_F_CREATE,
-        sequence,
-        family,
-        |header| {
-            // SAFETY: header and set are live; the payload fits `MESSAGE_MAX`.
-            unsafe { sys::nftnl_set_nlmsg_build_payload(header, set.as_ptr()) }
-        },
-    );
+    }
+    let flags = libc::NLM_F_CREATE;
+    set_message(out, libc::NFT_MSG_NEWSET, flags, sequence, family, &set);
 }
+
+/// A field's own length, in bytes; a key fills it up to four.
+fn field_length(family: Family, field: KeyField) -> u8 {
+    match (field, family) {
+        (KeyField::Address, Family::V6) => 16,
+        (KeyField::Address, Family::V4) | (KeyField::Index, _) => 4,
+        (KeyField::Port, _) => 2,
+        (KeyField::Protocol, _) => 1,
+    }
+}
+
+/// Missing in libc; linux/netfilter/nf_tables.h.
+const NFT_SET_CONCAT: libc::c_int = 0x80;
 
 /// nft's type of a key field, and its length in a key, in bytes.
 fn key_field(family: Family, field: KeyField) -> (u32, u32) {
@@ -196,7 +280,7 @@ fn key_field(family: Family, field: KeyField) -> (u32, u32) {
 }
 
 pub(super) fn add_chain(out: &mut Vec<u8>, sequence: u32, family: Family, own: &Chain) {
-    let chain = chain(own.id);
+    let chain = chain(&own.id);
     // SAFETY: the chain is live; strings and data are copied, the latter with
     // the given length.
     unsafe {
@@ -251,7 +335,7 @@ pub(super) fn add_chain(out: &mut Vec<u8>, sequence: u32, family: Family, own: &
     );
 }
 
-pub(super) fn delete_chain(out: &mut Vec<u8>, sequence: u32, family: Family, id: ChainId) {
+pub(super) fn delete_chain(out: &mut Vec<u8>, sequence: u32, family: Family, id: &ChainId) {
     let chain = chain(id);
     message(out, libc::NFT_MSG_DELCHAIN, 0, sequence, family, |header| {
         // SAFETY: header and chain are live; the payload fits `MESSAGE_MAX`.
@@ -259,7 +343,7 @@ pub(super) fn delete_chain(out: &mut Vec<u8>, sequence: u32, family: Family, id:
     });
 }
 
-fn chain(id: ChainId) -> Owned<sys::nftnl_chain> {
+fn chain(id: &ChainId) -> Owned<sys::nftnl_chain> {
     // SAFETY: `alloc` has no precondition; strings are copied.
     unsafe {
         let chain = Owned::new(sys::nftnl_chain_alloc(), sys::nftnl_chain_free);
@@ -278,7 +362,7 @@ pub(super) fn add_rule(
     out: &mut Vec<u8>,
     sequence: u32,
     family: Family,
-    chain: ChainId,
+    chain: &ChainId,
     own: &Rule,
 ) {
     let rule = rule(chain);
@@ -300,7 +384,7 @@ pub(super) fn add_rule(
 }
 
 /// Deletes all rules of a chain: a rule without a handle stands for all.
-pub(super) fn delete_rules(out: &mut Vec<u8>, sequence: u32, family: Family, chain: ChainId) {
+pub(super) fn delete_rules(out: &mut Vec<u8>, sequence: u32, family: Family, chain: &ChainId) {
     let rule = rule(chain);
     message(out, libc::NFT_MSG_DELRULE, 0, sequence, family, |header| {
         // SAFETY: header and rule are live; the payload fits `MESSAGE_MAX`.
@@ -308,7 +392,7 @@ pub(super) fn delete_rules(out: &mut Vec<u8>, sequence: u32, family: Family, cha
     });
 }
 
-fn rule(chain: ChainId) -> Owned<sys::nftnl_rule> {
+fn rule(chain: &ChainId) -> Owned<sys::nftnl_rule> {
     // SAFETY: `alloc` has no precondition; strings are copied.
     unsafe {
         let rule = Owned::new(sys::nftnl_rule_alloc(), sys::nftnl_rule_free);

@@ -1,6 +1,7 @@
 //! The netlink socket: one `send` for a batch, then all that the kernel says.
 
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -8,6 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// only what failed is answered.
 const RECEIVE_BUFFER: usize = 4 << 20;
 const REPLY_BUFFER: usize = 64 << 10;
+const RECEIVE_PATIENCE: TimeVal = TimeVal::new(5, 0);
 
 /// An acknowledgement.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ impl Socket {
         socket.enable(libc::NETLINK_EXT_ACK)?;
         // Not allowed without NET_ADMIN, which the first request will tell.
         let _ = setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER);
+        // What the kernel has to say is there before anybody reads it; this is
+        // so that a mistake in that fails instead of waiting for ever.
+        setsockopt(&socket.fd(), sockopt::ReceiveTimeout, &RECEIVE_PATIENCE)?;
         Ok(socket)
     }
 
@@ -84,6 +89,16 @@ impl Socket {
                         _ => Err(error),
                     };
                 }
+            }
+        }
+    }
+
+    /// The next datagram of a list, which the kernel makes while it is read.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.inner.recv_raw(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                received => return received,
             }
         }
     }

@@ -4,7 +4,7 @@
 use super::objects::{Name, Owned, c_string, narrow, protocol_family};
 use ipnet::IpNet;
 use nftnl_sys as sys;
-use rules::model::Family;
+use rules::model::{Backend, Family, Protocol};
 use rules::ruleset::{Header, SetId, Side, Statement, Verdict};
 
 /// The first register of 32 bits; the others follow. Keys begin here.
@@ -30,14 +30,24 @@ pub(super) fn add(rule: &Owned<sys::nftnl_rule>, family: Family, statement: &Sta
         } => {
             rule.input_interface(name, *wildcard, *negated);
         }
-        Statement::InSet { key, set } => {
+        Statement::InSet { key, set, negated } => {
             rule.key(key);
-            rule.lookup(*set, None);
+            rule.is_in(set.name(), *negated);
         }
         Statement::VerdictMap { key, map } => {
             rule.key(key);
-            rule.lookup(*map, Some(VERDICT_REGISTER));
+            rule.lookup(*map, VERDICT_REGISTER);
         }
+        Statement::InAffinity(set) => {
+            rule.load_address(Side::Source, FIRST_REGISTER);
+            rule.is_in(&set.to_string(), false);
+        }
+        Statement::UpdateAffinity { set, seconds } => rule.update(&set.to_string(), *seconds),
+        Statement::OneIn(count) => {
+            rule.random(*count, FIRST_REGISTER);
+            rule.compare(libc::NFT_CMP_EQ, &0u32.to_ne_bytes());
+        }
+        Statement::DnatTo { protocol, backend } => rule.dnat_to(*protocol, *backend),
         Statement::MarkHas(bit) => {
             rule.load_mark();
             rule.bitwise(&bit.to_ne_bytes(), &[0; 4]);
@@ -65,6 +75,12 @@ impl Expression {
     fn number(self, attribute: u32, value: u32) -> Self {
         // SAFETY: the expression is live until the rule that it goes to is.
         unsafe { sys::nftnl_expr_set_u32(self.0, narrow(attribute), value) };
+        self
+    }
+
+    fn long(self, attribute: u32, value: u64) -> Self {
+        // SAFETY: as for `number`.
+        unsafe { sys::nftnl_expr_set_u64(self.0, narrow(attribute), value) };
         self
     }
 
@@ -215,15 +231,39 @@ impl Sink<'_> {
         self.compare(equality(negated), &data);
     }
 
-    fn lookup(&self, set: SetId, result: Option<u32>) {
+    fn lookup(&self, map: SetId, result: u32) {
+        self.push(c"lookup", |own| {
+            own.number(sys::NFTNL_EXPR_LOOKUP_SREG, FIRST_REGISTER)
+                .text(sys::NFTNL_EXPR_LOOKUP_SET, map.name())
+                .number(sys::NFTNL_EXPR_LOOKUP_DREG, result)
+        });
+    }
+
+    fn is_in(&self, set: &str, negated: bool) {
+        /// `NFT_LOOKUP_F_INV`.
+        const INVERTED: u32 = 1;
         self.push(c"lookup", |own| {
             let own = own
                 .number(sys::NFTNL_EXPR_LOOKUP_SREG, FIRST_REGISTER)
-                .text(sys::NFTNL_EXPR_LOOKUP_SET, set.name());
-            match result {
-                Some(register) => own.number(sys::NFTNL_EXPR_LOOKUP_DREG, register),
-                None => own,
+                .text(sys::NFTNL_EXPR_LOOKUP_SET, set);
+            if negated {
+                own.number(sys::NFTNL_EXPR_LOOKUP_FLAGS, INVERTED)
+            } else {
+                own
             }
+        });
+    }
+
+    /// Puts the source address into a set, or keeps it there, for so long.
+    fn update(&self, set: &str, seconds: u32) {
+        /// `NFT_DYNSET_OP_UPDATE`.
+        const UPDATE: u32 = 1;
+        self.load_address(Side::Source, FIRST_REGISTER);
+        self.push(c"dynset", |own| {
+            own.number(sys::NFTNL_EXPR_DYNSET_SREG_KEY, FIRST_REGISTER)
+                .number(sys::NFTNL_EXPR_DYNSET_OP, UPDATE)
+                .text(sys::NFTNL_EXPR_DYNSET_SET_NAME, set)
+                .long(sys::NFTNL_EXPR_DYNSET_TIMEOUT, u64::from(seconds) * 1000)
         });
     }
 
@@ -265,16 +305,43 @@ impl Sink<'_> {
     }
 
     fn dnat(&self, key: &[Header], modulus: u32, map: SetId) {
-        /// `NFT_NG_RANDOM` and `NFT_NAT_DNAT`.
-        const RANDOM: u32 = 1;
-        const DESTINATION: u32 = 1;
         let register = self.key(key);
+        self.random(modulus, register);
+        self.lookup(map, FIRST_REGISTER);
+        self.nat();
+    }
+
+    fn dnat_to(&self, protocol: Protocol, backend: Backend) {
+        self.meta(libc::NFT_META_L4PROTO, FIRST_REGISTER);
+        self.compare(libc::NFT_CMP_EQ, &[protocol.number()]);
+        let address = octets(backend.address);
+        let port = FIRST_REGISTER + address_length(self.family) / 4;
+        self.immediate(FIRST_REGISTER, &address);
+        self.immediate(port, &backend.port.to_be_bytes());
+        self.nat();
+    }
+
+    fn immediate(&self, register: u32, data: &[u8]) {
+        self.push(c"immediate", |own| {
+            own.number(sys::NFTNL_EXPR_IMM_DREG, register)
+                .data(sys::NFTNL_EXPR_IMM_DATA, data)
+        });
+    }
+
+    fn random(&self, modulus: u32, register: u32) {
+        /// `NFT_NG_RANDOM`.
+        const RANDOM: u32 = 1;
         self.push(c"numgen", |own| {
             own.number(sys::NFTNL_EXPR_NG_DREG, register)
                 .number(sys::NFTNL_EXPR_NG_MODULUS, modulus)
                 .number(sys::NFTNL_EXPR_NG_TYPE, RANDOM)
         });
-        self.lookup(map, Some(FIRST_REGISTER));
+    }
+
+    /// Translates to the address and the port in the first registers.
+    fn nat(&self) {
+        /// `NFT_NAT_DNAT`.
+        const DESTINATION: u32 = 1;
         let port = FIRST_REGISTER + address_length(self.family) / 4;
         self.push(c"nat", |own| {
             own.number(sys::NFTNL_EXPR_NAT_TYPE, DESTINATION)

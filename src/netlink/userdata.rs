@@ -31,6 +31,10 @@ const META_L4PROTO: u32 = 16;
 /// The modulus in a map's declaration; any will do for a list's index.
 const INDEX_MODULUS: u32 = 65_536;
 
+/// nft's numbers for byte orders.
+const MIXED: u32 = 0;
+const BIG_ENDIAN: u32 = 2;
+
 /// Appends an element's comment.
 pub(super) fn element_comment(out: &mut Vec<u8>, text: &str) {
     put_text(out, ELEMENT_COMMENT, text);
@@ -45,8 +49,6 @@ pub(super) fn object_comment(text: &str) -> Vec<u8> {
 
 /// All that nft wants to know of a set.
 pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
-    const MIXED: u32 = 0;
-    const BIG_ENDIAN: u32 = 2;
     let mut out = Vec::new();
     let order = if set.key().len() == 1 {
         BIG_ENDIAN
@@ -74,6 +76,13 @@ pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
         }
     }
     put_text(&mut out, SET_COMMENT, set.comment());
+    out
+}
+
+/// What nft wants to know of a set of clients.
+pub(super) fn affinity_set() -> Vec<u8> {
+    let mut out = Vec::new();
+    put_number(&mut out, SET_KEY_BYTE_ORDER, BIG_ENDIAN);
     out
 }
 

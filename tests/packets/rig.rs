@@ -6,7 +6,7 @@ use e2e::{Bed, Namespace, Pod as BedPod, ip};
 use kube_proxy::netlink::Nftables;
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, ObjectName, Protocol, Service, ServiceCidr,
-    ServicePort, TrafficPolicy,
+    ServicePort,
 };
 use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State};
 use std::collections::BTreeSet;
@@ -111,16 +111,11 @@ impl Rig {
         };
         Service {
             name: ObjectName::new("default", "echo"),
-            origin: None,
-            created: 0,
             cluster_ips: vec![self.cluster_ip()],
             external_ips: vec![self.external_ip()],
-            load_balancer_ips: Vec::new(),
             ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
-            internal_policy: TrafficPolicy::Cluster,
-            external_policy: TrafficPolicy::Cluster,
-            health_check_node_port: None,
             external_type: true,
+            ..Service::default()
         }
     }
 
@@ -232,6 +227,29 @@ impl Rig {
         } else {
             Err(format!("{answered:?} answered, not {pods:?}"))
         }
+    }
+
+    /// Which endpoints answer many connections; all of them must be answered.
+    pub fn answering(
+        &self,
+        source: Source,
+        (address, port): (IpAddr, u16),
+        protocol: Protocol,
+    ) -> BTreeSet<String> {
+        let target = SocketAddr::new(address, port);
+        let (namespace, _) = self.source(source);
+        let dial = if protocol == Protocol::Udp {
+            dial_udp
+        } else {
+            dial
+        };
+        let outcomes = namespace.run(|| (0..TRIES).map(|_| dial(target, PATIENCE)).collect());
+        let outcomes: Vec<Outcome> = outcomes.expect("the source's namespace");
+        let answered = outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Answered(answer) => answer.pod,
+            other => panic!("{target} {protocol} from {source:?}: {other}"),
+        });
+        answered.collect()
     }
 
     /// One connection from the endpoint on a node: the pod that answered and

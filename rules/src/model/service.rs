@@ -1,6 +1,7 @@
 //! A Service as the rules see it.
 
 use super::{ObjectName, Protocol};
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub enum TrafficPolicy {
 
 /// A Service with at least one cluster IP (headless and ExternalName Services
 /// never become one of these).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// `metadata.namespace` and `metadata.name`.
     pub name: ObjectName,
@@ -37,6 +38,12 @@ pub struct Service {
     pub internal_policy: TrafficPolicy,
     /// `spec.externalTrafficPolicy`.
     pub external_policy: TrafficPolicy,
+    /// `spec.sessionAffinityConfig.clientIP.timeoutSeconds` with
+    /// `sessionAffinity: ClientIP`; `None` without affinity.
+    pub session_affinity: Option<u32>,
+    /// `spec.loadBalancerSourceRanges`, either family; empty if every source
+    /// may reach the load-balancer IPs.
+    pub source_ranges: Box<[IpNet]>,
     /// `spec.healthCheckNodePort`, only for type LoadBalancer with external
     /// policy Local and a port other than 0.
     pub health_check_node_port: Option<u16>,

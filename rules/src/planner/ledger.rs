@@ -7,7 +7,7 @@ use crate::ruleset::{ChainId, Element, Key, SetId, Value, Verdict};
 use std::collections::{BTreeMap, HashMap};
 
 /// Something that several Services may use at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Shared {
     Element(SetId, Key),
     Chain(ChainId),
@@ -20,18 +20,18 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    fn count(&self, shared: Shared) -> i64 {
-        self.uses.get(&shared).copied().unwrap_or(0)
+    fn count(&self, shared: &Shared) -> i64 {
+        self.uses.get(shared).copied().unwrap_or(0)
     }
 
     /// Whether an element in the table goes to the chain.
-    pub(super) fn uses(&self, chain: ChainId) -> bool {
-        self.count(Shared::Chain(chain)) > 0
+    pub(super) fn uses(&self, chain: &ChainId) -> bool {
+        self.count(&Shared::Chain(chain.clone())) > 0
     }
 
     pub(super) fn commit(&mut self, touched: Touched) {
         for (shared, change) in touched.changes {
-            let count = self.count(shared) + change;
+            let count = self.count(&shared) + change;
             if count == 0 {
                 self.uses.remove(&shared);
             } else {
@@ -62,7 +62,7 @@ impl Touched {
             return true;
         }
         let shared = Shared::Element(set, element.key);
-        let before = self.total(ledger, shared);
+        let before = self.total(ledger, &shared);
         *self.changes.entry(shared).or_insert(0) += 1;
         before == 0
     }
@@ -80,8 +80,8 @@ impl Touched {
             return true;
         }
         let shared = Shared::Element(set, element.key);
-        *self.changes.entry(shared).or_insert(0) -= 1;
-        self.total(ledger, shared) == 0
+        *self.changes.entry(shared.clone()).or_insert(0) -= 1;
+        self.total(ledger, &shared) == 0
     }
 
     /// Takes out shared elements that leave with one Service and come with
@@ -119,8 +119,8 @@ impl Touched {
     }
 
     /// Whether the chain has a user once this is committed.
-    pub(super) fn uses(&self, ledger: &Ledger, chain: ChainId) -> bool {
-        self.total(ledger, Shared::Chain(chain)) > 0
+    pub(super) fn uses(&self, ledger: &Ledger, chain: &ChainId) -> bool {
+        self.total(ledger, &Shared::Chain(chain.clone())) > 0
     }
 
     /// The chains that got users in this sync.
@@ -128,28 +128,32 @@ impl Touched {
         self.changes
             .iter()
             .filter_map(|(shared, change)| match shared {
-                Shared::Chain(chain) if *change > 0 => Some(*chain),
+                Shared::Chain(chain) if *change > 0 => Some(chain.clone()),
                 _ => None,
             })
     }
 
-    fn total(&self, ledger: &Ledger, shared: Shared) -> i64 {
-        ledger.count(shared) + self.changes.get(&shared).copied().unwrap_or(0)
+    fn total(&self, ledger: &Ledger, shared: &Shared) -> i64 {
+        ledger.count(shared) + self.changes.get(shared).copied().unwrap_or(0)
     }
 
     /// An element's user count goes to its chain and to all that this one
     /// goes on to.
     fn count_chains(&mut self, config: &Config, element: &Element, change: i64) {
-        let Some(Value::Verdict(Verdict::Goto(chain))) = element.value else {
+        let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value else {
             return;
         };
-        if matches!(chain, ChainId::Fixed(_)) {
+        // The others are there always, or as long as their Service port is.
+        if matches!(chain, ChainId::Fixed(_) | ChainId::Port(_)) {
             return;
         }
-        *self.changes.entry(Shared::Chain(chain)).or_insert(0) += change;
+        *self
+            .changes
+            .entry(Shared::Chain(chain.clone()))
+            .or_insert(0) += change;
         let required = self
             .required
-            .entry(chain)
+            .entry(chain.clone())
             .or_insert_with(|| base::required(config, chain))
             .clone();
         for next in required {

@@ -7,7 +7,7 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{Value, Verdict};
+use crate::ruleset::{AffinitySet, PortRole, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,6 +20,9 @@ struct Meaning {
     backends: BTreeMap<(SetId, Frontend), BTreeSet<Backend>>,
     plain: BTreeSet<(SetId, Key)>,
     chains: BTreeSet<ChainId>,
+    clients: BTreeSet<AffinitySet>,
+    /// Where a port's own chains go, in whatever order.
+    own: BTreeMap<ChainId, BTreeSet<ChainId>>,
 }
 
 /// Reads a table, and checks on the way that list positions have no holes.
@@ -29,7 +32,7 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
     let mut positions: BTreeMap<(SetId, Frontend), BTreeSet<u32>> = BTreeMap::new();
     for (set, elements) in &kernel.sets {
         for element in elements.values() {
-            match (element.key, element.value) {
+            match (element.key, element.value.clone()) {
                 (Key::Indexed(frontend, index), Some(Value::Backend(backend))) => {
                     positions.entry((*set, frontend)).or_default().insert(index);
                     found
@@ -39,8 +42,8 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
                         .insert(backend);
                 }
                 (key, Some(value)) => {
-                    if let Value::Verdict(Verdict::Goto(chain)) = value {
-                        used.insert(chain);
+                    if let Value::Verdict(Verdict::Goto(chain)) = &value {
+                        used.insert(chain.clone());
                     }
                     found.verdicts.insert((*set, key), value);
                 }
@@ -58,9 +61,23 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
     found.chains = kernel
         .chains
         .keys()
-        .copied()
         .filter(|chain| used.contains(chain))
+        .cloned()
         .collect();
+    found.clients = kernel.affinity_sets.clone();
+    for (id, chain) in &kernel.chains {
+        let ChainId::Port(port) = id else { continue };
+        let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
+        let next = statements.filter_map(|statement| match statement {
+            Statement::Verdict(Verdict::Goto(next)) => Some(next.clone()),
+            _ => None,
+        });
+        let next: BTreeSet<ChainId> = next.collect();
+        // One that the last sync emptied goes with the next.
+        if matches!(port.role, PortRole::Endpoint(_)) || !next.is_empty() {
+            found.own.insert(id.clone(), next);
+        }
+    }
     found
 }
 
@@ -71,6 +88,7 @@ fn config(family: Family) -> Config {
     };
     Config {
         local_detector: LocalDetector::Source(pods.parse().expect("a CIDR")),
+        node_ip: Some(ip("192.0.2.1")),
         ..Config::new(family, "n1")
     }
 }
@@ -100,6 +118,11 @@ prop_compose! {
         policies in (any::<bool>(), any::<bool>()),
         dual: bool,
         health in prop::option::of(32000u16..32002),
+        session_affinity in prop::option::weighted(0.3, 60u32..62),
+        ranges in vec(prop_oneof![
+            8 => Just("203.0.113.0/24"), 8 => Just("203.0.0.0/16"), 8 => Just("2001:db8::/32"),
+            8 => Just("192.0.2.1/32"), 1 => Just("0.0.0.0/0"),
+        ], 0..3),
     ) -> Service {
         let policy = |local| if local { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let mut cluster_ips = vec![ip(&format!("10.96.0.{}", n + 1))];
@@ -121,6 +144,8 @@ prop_compose! {
             external_policy: policy(policies.1),
             health_check_node_port: health,
             external_type: true,
+            session_affinity,
+            source_ranges: ranges.iter().map(|range| range.parse().expect("a range")).collect(),
         }
     }
 }
@@ -269,21 +294,16 @@ fn web(endpoints: std::ops::Range<u8>) -> EndpointSlice {
 fn web_service(n: u8, created: i64) -> Service {
     Service {
         name: name(n),
-        origin: None,
         created,
         cluster_ips: vec![ip(&format!("10.96.0.{}", n + 1))],
         external_ips: vec![ip("198.51.100.1")],
-        load_balancer_ips: Vec::new(),
         ports: vec![ServicePort {
             name: "p0".into(),
             protocol: Protocol::Tcp,
             port: 80,
             node_port: None,
         }],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        external_type: false,
+        ..Service::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Chains and their rules.
 
-use super::element::verdict;
+use super::element::{self, verdict};
 use crate::model::Family;
 use crate::ruleset::{Chain, Header, Hook, HookKind, HookPoint, Rule, Side, Statement};
 
@@ -30,6 +30,7 @@ fn hook(hook: &Hook) -> String {
     // nft has names for these where they make sense, and lists them so.
     let priority = match (hook.point, hook.priority) {
         (HookPoint::Prerouting, -100) => "dstnat".to_owned(),
+        (HookPoint::Prerouting, -110) => "dstnat - 10".to_owned(),
         (HookPoint::Postrouting, 100) => "srcnat".to_owned(),
         (_, 0) => "filter".to_owned(),
         (_, number) => number.to_string(),
@@ -60,12 +61,7 @@ pub fn statement(statement: &Statement, family: Family) -> String {
             prefix,
             negated,
         } => {
-            let whole = prefix.prefix_len() == prefix.max_prefix_len();
-            let range = if whole {
-                prefix.addr().to_string()
-            } else {
-                prefix.to_string()
-            };
+            let range = element::prefix(prefix);
             format!("{ip} {} {}{range}", addr(*side), not(*negated))
         }
         Statement::InputInterface {
@@ -76,7 +72,15 @@ pub fn statement(statement: &Statement, family: Family) -> String {
             let star = if *wildcard { "*" } else { "" };
             format!("iifname {}\"{name}{star}\"", not(*negated))
         }
-        Statement::InSet { key, set } => format!("{} @{set}", headers(key, ip)),
+        Statement::InSet { key, set, negated } => {
+            format!("{} {}@{set}", headers(key, ip), not(*negated))
+        }
+        Statement::InAffinity(set) => format!("{ip} saddr @{set}"),
+        Statement::UpdateAffinity { set, seconds } => {
+            let timeout = duration(*seconds);
+            format!("update @{set} {{ {ip} saddr timeout {timeout} }}")
+        }
+        Statement::OneIn(count) => format!("numgen random mod {count} 0"),
         Statement::VerdictMap { key, map } => format!("{} vmap @{map}", headers(key, ip)),
         Statement::MarkHas(bit) => format!("meta mark & {bit:#010x} != 0x00000000"),
         Statement::MarkOr(bit) => format!("meta mark set meta mark | {bit:#010x}"),
@@ -87,8 +91,26 @@ pub fn statement(statement: &Statement, family: Family) -> String {
             let key = headers(key, ip);
             format!("dnat {ip} to {key} . numgen random mod {modulus} map @{map}")
         }
+        Statement::DnatTo { protocol, backend } => {
+            let to = std::net::SocketAddr::new(backend.address, backend.port);
+            format!("meta l4proto {protocol} dnat to {to}")
+        }
         Statement::Verdict(own) => verdict(own),
     }
+}
+
+/// A time as nft writes it, for example `1d2h3m4s`.
+fn duration(seconds: u32) -> String {
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let mut rest = seconds;
+    let mut text = String::new();
+    for (length, unit) in units {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    text
 }
 
 fn addr(side: Side) -> &'static str {

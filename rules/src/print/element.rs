@@ -3,6 +3,7 @@
 use crate::model::{Backend, Frontend};
 use crate::print::comment;
 use crate::ruleset::{Element, Key, Value, Verdict};
+use ipnet::IpNet;
 
 /// An element as it stands in a set, for example `10.96.0.10 . udp . 53
 /// comment "kube-system/kube-dns:dns" : goto cluster-2`.
@@ -27,6 +28,16 @@ pub fn key(key: &Key) -> String {
         Key::Hairpin(Backend { address, port }, protocol) => {
             format!("{address} . {address} . {protocol} . {port}")
         }
+        Key::Source(own, range) => format!("{} . {}", frontend(own), prefix(range)),
+    }
+}
+
+/// A range as nft lists it: one that holds a single address is that address.
+pub(super) fn prefix(range: &IpNet) -> String {
+    if range.prefix_len() == range.max_prefix_len() {
+        range.addr().to_string()
+    } else {
+        range.to_string()
     }
 }
 

@@ -1,11 +1,12 @@
-//! Chains: a fixed set of base and policy chains, and shared pick chains of
-//! which there is one per endpoint count that occurs.
+//! Chains: a fixed set of base and policy chains, shared pick chains of which
+//! there is one per endpoint count that occurs, and those of single Service
+//! ports with session affinity.
 
-use super::Statement;
+use super::{PortChain, Statement};
 use std::fmt;
 
 /// A chain's name, typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChainId {
     /// A chain that is always there.
     Fixed(&'static str),
@@ -36,33 +37,36 @@ pub enum ChainId {
         /// Looks the frontend up without an address.
         nodeport: bool,
     },
+    /// A chain of a single Service port.
+    Port(PortChain),
 }
 
 impl fmt::Display for ChainId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = |nodeport: bool| if nodeport { "nodeport-" } else { "" };
-        match *self {
+        match self {
             Self::Fixed(name) => f.write_str(name),
+            Self::Port(own) => own.fmt(f),
             Self::Cluster {
                 endpoints,
                 masquerade,
                 nodeport,
             } => {
-                let marked = if masquerade { "masquerade-" } else { "" };
-                write!(f, "{}{marked}cluster-{endpoints}", prefix(nodeport))
+                let marked = if *masquerade { "masquerade-" } else { "" };
+                write!(f, "{}{marked}cluster-{endpoints}", prefix(*nodeport))
             }
             Self::Local {
                 endpoints,
                 nodeport,
             } => {
-                write!(f, "{}local-{endpoints}", prefix(nodeport))
+                write!(f, "{}local-{endpoints}", prefix(*nodeport))
             }
             Self::ExternalLocal {
                 local,
                 all,
                 nodeport,
             } => {
-                write!(f, "{}local-{local}-of-{all}", prefix(nodeport))
+                write!(f, "{}local-{local}-of-{all}", prefix(*nodeport))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::ChainId;
 use crate::model::{Backend, Frontend, Protocol};
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,10 +17,12 @@ pub enum Key {
     Indexed(Frontend, u32),
     /// `Address . Address . Protocol . Port`: the same address twice.
     Hairpin(Backend, Protocol),
+    /// A frontend's key followed by a range of source addresses.
+    Source(Frontend, IpNet),
 }
 
 /// What a map's element yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Value {
     /// [`super::DataType::Verdict`].
     Verdict(Verdict),
@@ -28,7 +31,7 @@ pub enum Value {
 }
 
 /// Where a packet goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
     /// Discard it.
     Drop,

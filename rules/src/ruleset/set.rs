@@ -44,6 +44,10 @@ pub enum SetId {
     NoEndpoints,
     /// Node ports that nothing serves → reject or drop.
     NodeportNoEndpoints,
+    /// Load-balancer frontends that only some sources may reach.
+    SourceChecked,
+    /// The sources that may, as intervals.
+    SourceAllowed,
     /// Every cluster IP.
     ClusterIps,
     /// The addresses that answer node ports, unless all local ones do.
@@ -54,7 +58,7 @@ pub enum SetId {
 
 impl SetId {
     /// Every set, in the order of a listing.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Services,
         Self::Nodeports,
         Self::Endpoints,
@@ -63,6 +67,8 @@ impl SetId {
         Self::NodeportLocalEndpoints,
         Self::NoEndpoints,
         Self::NodeportNoEndpoints,
+        Self::SourceChecked,
+        Self::SourceAllowed,
         Self::ClusterIps,
         Self::NodeportIps,
         Self::Hairpin,
@@ -79,6 +85,8 @@ impl SetId {
             Self::NodeportLocalEndpoints => "nodeport-local-endpoints",
             Self::NoEndpoints => "no-endpoints",
             Self::NodeportNoEndpoints => "nodeport-no-endpoints",
+            Self::SourceChecked => "source-checked",
+            Self::SourceAllowed => "source-allowed",
             Self::ClusterIps => "cluster-ips",
             Self::NodeportIps => "nodeport-ips",
             Self::Hairpin => "hairpin",
@@ -89,7 +97,8 @@ impl SetId {
     pub fn key(self) -> &'static [KeyField] {
         use KeyField::{Address, Index, Port, Protocol};
         match self {
-            Self::Services | Self::NoEndpoints => &[Address, Protocol, Port],
+            Self::Services | Self::NoEndpoints | Self::SourceChecked => &[Address, Protocol, Port],
+            Self::SourceAllowed => &[Address, Protocol, Port, Address],
             Self::Nodeports | Self::NodeportNoEndpoints => &[Protocol, Port],
             Self::Endpoints | Self::LocalEndpoints => &[Address, Protocol, Port, Index],
             Self::NodeportEndpoints | Self::NodeportLocalEndpoints => &[Protocol, Port, Index],
@@ -108,8 +117,17 @@ impl SetId {
             | Self::NodeportEndpoints
             | Self::LocalEndpoints
             | Self::NodeportLocalEndpoints => Some(DataType::Backend),
-            Self::ClusterIps | Self::NodeportIps | Self::Hairpin => None,
+            Self::SourceChecked
+            | Self::SourceAllowed
+            | Self::ClusterIps
+            | Self::NodeportIps
+            | Self::Hairpin => None,
         }
+    }
+
+    /// Whether the last field of a key is a range.
+    pub fn is_interval(self) -> bool {
+        self == Self::SourceAllowed
     }
 
     /// The comment in a listing: what a reader of the ruleset wants to know.
@@ -127,6 +145,8 @@ impl SetId {
             Self::NodeportNoEndpoints => {
                 "node ports without endpoints: reject; policy Local without local ones: drop"
             }
+            Self::SourceChecked => "frontends with loadBalancerSourceRanges",
+            Self::SourceAllowed => "frontend . source that loadBalancerSourceRanges allows",
             Self::ClusterIps => "cluster IPs of all Services",
             Self::NodeportIps => "addresses that answer node ports",
             Self::Hairpin => "endpoints on this node that reach themselves through a Service",

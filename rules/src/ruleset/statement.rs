@@ -1,6 +1,7 @@
 //! What rules are made of: only the matches and actions the product needs.
 
-use super::{SetId, Verdict};
+use super::{AffinitySet, SetId, Verdict};
+use crate::model::{Backend, Protocol};
 use ipnet::IpNet;
 use std::sync::Arc;
 
@@ -52,13 +53,26 @@ pub enum Statement {
         /// Match the others.
         negated: bool,
     },
-    /// `ip daddr . meta l4proto @set`.
+    /// `ip daddr . meta l4proto @set`, with `!=` if `negated`.
     InSet {
         /// The key's fields.
         key: &'static [Header],
         /// The set.
         set: SetId,
+        /// Match what is not in it.
+        negated: bool,
     },
+    /// `ip saddr @set`: the client was sent to this endpoint not long ago.
+    InAffinity(AffinitySet),
+    /// `update @set { ip saddr timeout 3h }`: remember the client from now on.
+    UpdateAffinity {
+        /// The endpoint's clients.
+        set: AffinitySet,
+        /// For how long, in seconds.
+        seconds: u32,
+    },
+    /// `numgen random mod N 0`: matches one packet in N, at random.
+    OneIn(u32),
     /// `ip daddr . meta l4proto . th dport vmap @map`.
     VerdictMap {
         /// The key's fields.
@@ -84,6 +98,13 @@ pub enum Statement {
         modulus: u32,
         /// The map from key and index to address and port.
         map: SetId,
+    },
+    /// `meta l4proto tcp dnat to ADDRESS:PORT`.
+    DnatTo {
+        /// The endpoint's protocol.
+        protocol: Protocol,
+        /// The endpoint.
+        backend: Backend,
     },
     /// A verdict: `drop`, `goto CHAIN` or `jump CHAIN`.
     Verdict(Verdict),

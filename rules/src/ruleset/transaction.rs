@@ -1,6 +1,6 @@
 //! A change of one family's table that lands whole or not at all.
 
-use super::{Chain, ChainId, Element, SetId};
+use super::{AffinitySet, Chain, ChainId, Element, SetId};
 use crate::model::Family;
 
 /// One step of a transaction. Steps are in an order that the kernel accepts:
@@ -12,6 +12,10 @@ pub enum Op {
     ReplaceTable,
     /// Add a set or map, with its comment.
     AddSet(SetId),
+    /// Add an empty set of clients.
+    AddAffinitySet(AffinitySet),
+    /// Delete a set of clients with all that is in it.
+    DeleteAffinitySet(AffinitySet),
     /// Add a chain with its comment and hook, then its rules.
     AddChain(Chain),
     /// Remove all rules of an existing chain and add these.

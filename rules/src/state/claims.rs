@@ -67,6 +67,11 @@ impl Claims {
         owner.is_some_and(|claim| claim.service == *service)
     }
 
+    /// Whether any Service asks for `frontend`.
+    pub(crate) fn is_claimed(&self, frontend: &Frontend) -> bool {
+        self.by_frontend.contains_key(frontend)
+    }
+
     /// Replaces the claims of one Service.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
         let mut outcome = Outcome::default();
@@ -174,12 +179,22 @@ pub(crate) fn internal(service: &Service, port: &ServicePort) -> impl Iterator<I
 
 /// The external and load-balancer IPs of a port.
 pub(crate) fn external(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
+    let (protocol, number) = (port.protocol, port.port);
+    let own = service.external_ips.iter().map(move |ip| Frontend {
+        address: Some(*ip),
+        protocol,
+        port: number,
+    });
+    own.chain(load_balancer(service, port))
+}
+
+/// The load-balancer IPs of a port.
+pub(crate) fn load_balancer(
+    service: &Service,
+    port: &ServicePort,
+) -> impl Iterator<Item = Frontend> {
     let (protocol, port) = (port.protocol, port.port);
-    let addresses = service
-        .external_ips
-        .iter()
-        .chain(&service.load_balancer_ips);
-    addresses.map(move |ip| Frontend {
+    service.load_balancer_ips.iter().map(move |ip| Frontend {
         address: Some(*ip),
         protocol,
         port,

@@ -25,16 +25,8 @@ fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
 fn service(name: &str) -> Service {
     Service {
         name: ObjectName::new("ns", name),
-        origin: None,
-        created: 0,
         cluster_ips: vec![[10, 96, 0, 1].into()],
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
-        ports: Vec::new(),
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        external_type: false,
+        ..Service::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use rules::fake::FakeKernel;
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol, Service,
-    ServiceCidr, ServicePort, TrafficPolicy,
+    ServiceCidr, ServicePort,
 };
 use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State, print};
 use std::net::IpAddr;
@@ -93,16 +93,9 @@ impl Cluster {
 pub fn service(name: &str) -> Service {
     Service {
         name: ObjectName::new("default", name),
-        origin: None,
-        created: 0,
         cluster_ips: vec![ip("10.96.0.1"), ip("fd00:10:96::1")],
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ports: vec![port("http", Protocol::Tcp, 80)],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        external_type: false,
+        ..Service::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Services.
 
 use super::{Converted, address, addresses, has_label, object_name, port, protocol};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use rules::model::{Service, ServicePort, TrafficPolicy};
 use std::net::IpAddr;
@@ -64,6 +65,8 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         ports,
         internal_policy,
         external_policy,
+        session_affinity: session_affinity(spec, &mut problems),
+        source_ranges: source_ranges(spec, &mut problems),
         health_check_node_port,
         external_type: kind == "NodePort" || kind == "LoadBalancer",
     };
@@ -159,6 +162,70 @@ fn policy(name: &str, value: Option<&String>, problems: &mut Vec<String>) -> Tra
             TrafficPolicy::Cluster
         }
     }
+}
+
+/// How long a client keeps its endpoint, in seconds.
+fn session_affinity(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Option<u32> {
+    /// The API server's default and its greatest value.
+    const DEFAULT: u32 = 3 * 3600;
+    const MAX: u32 = 86_400;
+    match spec.session_affinity.as_deref() {
+        None | Some("" | "None") => return None,
+        Some("ClientIP") => {}
+        Some(other) => {
+            let message = format!("spec.sessionAffinity: {other:?} is neither ClientIP nor None");
+            problems.push(message);
+            return None;
+        }
+    }
+    let client_ip = spec
+        .session_affinity_config
+        .as_ref()
+        .and_then(|config| config.client_ip.as_ref());
+    let Some(seconds) = client_ip.and_then(|own| own.timeout_seconds) else {
+        return Some(DEFAULT);
+    };
+    let allowed = u32::try_from(seconds)
+        .ok()
+        .filter(|own| (1..=MAX).contains(own));
+    if allowed.is_none() {
+        problems.push(format!(
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: {seconds} is not from 1 to {MAX}; \
+             {DEFAULT} is used"
+        ));
+    }
+    allowed.or(Some(DEFAULT))
+}
+
+/// The ranges of both families. One that cannot be read lets nobody in, as
+/// leaving all of them out would let everybody in.
+fn source_ranges(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Box<[IpNet]> {
+    let ranges = spec
+        .load_balancer_source_ranges
+        .iter()
+        .flatten()
+        .enumerate();
+    let mut found: Vec<IpNet> = Vec::new();
+    let mut bad = false;
+    for (at, text) in ranges {
+        match text.trim().parse::<IpNet>() {
+            Ok(range) => found.push(range),
+            Err(_) => {
+                bad = true;
+                problems.push(format!(
+                    "spec.loadBalancerSourceRanges[{at}]: {text:?} is not a CIDR; nobody is let in by it"
+                ));
+            }
+        }
+    }
+    if bad && found.is_empty() {
+        // Ranges that no packet comes from keep the check in place.
+        found = ["0.0.0.0/32", "::/128"]
+            .iter()
+            .filter_map(|own| own.parse().ok())
+            .collect();
+    }
+    found.into()
 }
 
 /// Ingress addresses that packets really carry; mode Proxy means that they

@@ -52,6 +52,8 @@ fn expected() -> Service {
         external_policy: TrafficPolicy::Local,
         health_check_node_port: Some(32000),
         external_type: true,
+        session_affinity: None,
+        source_ranges: Box::default(),
     }
 }
 
@@ -241,6 +243,35 @@ fn fields_mean_what_the_reference_says() {
         assert_eq!(found.problems, Vec::<String>::new(), "{what}");
         assert_eq!(found.object, Some(wanted), "{what}");
     }
+}
+
+#[test]
+fn affinity_and_source_ranges_are_read() {
+    let affinity = |timeout: Value| {
+        let config = json!({"clientIP": {"timeoutSeconds": timeout}});
+        let value = with(base(), "/spec/sessionAffinity", json!("ClientIP"));
+        with(value, "/spec/sessionAffinityConfig", config)
+    };
+    for (value, seconds) in [
+        (with(base(), "/spec/sessionAffinity", json!("None")), None),
+        (
+            with(base(), "/spec/sessionAffinity", json!("ClientIP")),
+            Some(10_800),
+        ),
+        (affinity(Value::Null), Some(10_800)),
+        (affinity(json!(1)), Some(1)),
+        (affinity(json!(86_400)), Some(86_400)),
+    ] {
+        let found = convert(value);
+        assert_eq!(found.problems, Vec::<String>::new());
+        assert_eq!(found.object.expect("a Service").session_affinity, seconds);
+    }
+    let ranges = json!([" 203.0.113.0/24 ", "2001:db8::/32"]);
+    let found = convert(with(base(), "/spec/loadBalancerSourceRanges", ranges));
+    assert_eq!(found.problems, Vec::<String>::new());
+    let ranges = found.object.expect("a Service").source_ranges;
+    let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+    assert_eq!(ranges, ["203.0.113.0/24", "2001:db8::/32"]);
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! What a Service port with session affinity has of its own: chains, and a set
+//! of clients for each endpoint. The only named objects that multiply with
+//! Services.
+
+use crate::model::{Backend, ObjectName, Protocol};
+use std::fmt;
+use std::sync::Arc;
+
+/// `namespace/name/protocol/port`, as part of names in the table. At most 138
+/// bytes, so that the longest name around it stays under nftables' 255.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortName(Arc<str>);
+
+impl PortName {
+    /// Names a port. Names that the API server would accept are kept as they
+    /// are; in others, what nft could not read is replaced and what is too long
+    /// is cut.
+    pub fn new(service: &ObjectName, protocol: Protocol, port: u16) -> Self {
+        let namespace = clean(&service.namespace);
+        let name = clean(&service.name);
+        Self(format!("{namespace}/{name}/{protocol}/{port}").into())
+    }
+}
+
+/// A DNS label's length is enough for every name that the API server accepts.
+fn clean(name: &str) -> String {
+    const LABEL_MAX: usize = 63;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let cleaned = name.chars().take(LABEL_MAX);
+    cleaned.map(|c| if plain(c) { c } else { '_' }).collect()
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The clients that an endpoint was chosen for; each leaves when its timeout
+/// ends. Filled by the rules, not by us.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AffinitySet {
+    /// The Service port.
+    pub port: PortName,
+    /// The endpoint.
+    pub backend: Backend,
+}
+
+impl AffinitySet {
+    /// How many clients it holds at the most. One more is balanced like
+    /// anybody else, and not remembered.
+    pub const SIZE: u32 = 65_535;
+}
+
+impl fmt::Display for AffinitySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_endpoint(f, &self.port, &self.backend)
+    }
+}
+
+/// A chain of a Service port with session affinity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortChain {
+    /// The Service port.
+    pub port: PortName,
+    /// What it is for.
+    pub role: PortRole,
+}
+
+/// What a port's chain is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PortRole {
+    /// Remembers the client and translates to one endpoint.
+    Endpoint(Backend),
+    /// The client's endpoint among all, or a random one.
+    Cluster,
+    /// The client's endpoint among those on this node, or a random one of them.
+    Local,
+    /// Marks for masquerade, then `Cluster`.
+    Masquerade,
+    /// External policy Local: see [`super::ChainId::ExternalLocal`].
+    ExternalLocal,
+}
+
+impl fmt::Display for PortChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = match &self.role {
+            PortRole::Endpoint(backend) => return write_endpoint(f, &self.port, backend),
+            PortRole::Cluster => "",
+            PortRole::Local => "local-",
+            PortRole::Masquerade => "masquerade-",
+            PortRole::ExternalLocal => "external-",
+        };
+        write!(f, "{prefix}affinity-{}", self.port)
+    }
+}
+
+/// Set and chain of an endpoint have one name. Colons would end a name in nft.
+fn write_endpoint(
+    f: &mut fmt::Formatter<'_>,
+    port: &PortName,
+    Backend { address, port: own }: &Backend,
+) -> fmt::Result {
+    let address = address.to_string().replace(':', ".");
+    write!(f, "affinity-{port}__{address}/{own}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_readable_to_nft() {
+        let usual = PortName::new(&ObjectName::new("default", "web"), Protocol::Tcp, 80);
+        let chain = |port: &PortName, role| {
+            let port = port.clone();
+            PortChain { port, role }.to_string()
+        };
+        assert_eq!(
+            chain(&usual, PortRole::Masquerade),
+            "masquerade-affinity-default/web/tcp/80"
+        );
+        let backend = Backend {
+            address: "fd00:10:244:ffff:ffff:ffff:ffff:ffff"
+                .parse()
+                .expect("an address"),
+            port: 65_535,
+        };
+        let endpoint = chain(&usual, PortRole::Endpoint(backend));
+        assert_eq!(
+            endpoint,
+            "affinity-default/web/tcp/80__fd00.10.244.ffff.ffff.ffff.ffff.ffff/65535"
+        );
+        let strange = ObjectName::new("a\"; flush ruleset; ".repeat(40), "ü\n".repeat(200));
+        let strange = PortName::new(&strange, Protocol::Sctp, 65_535);
+        let name = chain(&strange, PortRole::Endpoint(backend));
+        assert!(name.len() < 255, "{} bytes", name.len());
+        let readable = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        assert!(name.chars().all(readable), "{name}");
+    }
+}

@@ -1,0 +1,81 @@
+//! loadBalancerSourceRanges: who may reach the load-balancer IPs of a Service
+//! (reference: section 5.6). Node ports, external and cluster IPs stay open.
+
+use crate::config::Config;
+use crate::model::{Family, Frontend, ObjectName, Service};
+use crate::plan::comment;
+use crate::ruleset::{Element, Key, SetId};
+use crate::state::claims::{self, Claims};
+use ipnet::IpNet;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The checked frontends of a Service, and the sources that they let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Each with its port's name.
+    frontends: Box<[(Frontend, Arc<str>)]>,
+    /// Without overlaps, which an interval set refuses.
+    allowed: Box<[IpNet]>,
+}
+
+impl Sources {
+    /// `None` if every source may reach every frontend.
+    pub(crate) fn of(config: &Config, claims: &Claims, service: &Service) -> Option<Self> {
+        let family = config.family;
+        let ranges = &service.source_ranges;
+        if ranges.is_empty() || ranges.iter().any(|range| range.prefix_len() == 0) {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        let frontends: Box<[_]> = service
+            .ports
+            .iter()
+            .flat_map(|port| {
+                claims::load_balancer(service, port).map(|own| (own, port.name.clone()))
+            })
+            .filter(|(own, _)| own.address.is_some_and(|ip| Family::of(ip) == family))
+            .filter(|(own, _)| claims.owns(&service.name, own) && seen.insert(*own))
+            .collect();
+        if frontends.is_empty() {
+            return None;
+        }
+        let of_family = |range: &&IpNet| Family::of(range.addr()) == family;
+        let mut allowed: Vec<IpNet> = ranges.iter().filter(of_family).map(IpNet::trunc).collect();
+        // A node that may connect may do so from the address itself, which it
+        // has if the load balancer puts it on an interface.
+        let holds_node = |ip| allowed.iter().any(|range| range.contains(&ip));
+        if config.node_ip.is_some_and(holds_node) {
+            let own = frontends.iter().filter_map(|(own, _)| own.address);
+            let own: Vec<IpNet> = own.map(IpNet::from).collect();
+            allowed.extend(own);
+        }
+        Some(Self {
+            frontends,
+            allowed: IpNet::aggregate(&allowed).into(),
+        })
+    }
+
+    /// The elements of both sets.
+    pub(crate) fn add_elements(&self, name: &ObjectName, elements: &mut Vec<(SetId, Element)>) {
+        for (frontend, port) in &self.frontends {
+            let comment = Some(comment(name, port));
+            let mut add = |set, key| {
+                let comment = comment.clone();
+                let value = None;
+                elements.push((
+                    set,
+                    Element {
+                        key,
+                        value,
+                        comment,
+                    },
+                ));
+            };
+            add(SetId::SourceChecked, Key::Frontend(*frontend));
+            for range in &self.allowed {
+                add(SetId::SourceAllowed, Key::Source(*frontend, *range));
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! UDP flows over ctnetlink (`linux/netfilter/nfnetlink_conntrack.h`): listed,
+//! judged while they are read, and deleted one by one. Why so, and how long it
+//! takes: `docs/conntrack.md`.
+
+use super::attributes::{Message, attribute, attributes, message, messages, nested, u32_at};
+use super::socket::{Reply, Socket};
+use rules::conntrack::{Deleted, Flow, FlowTable, Suspects};
+use rules::model::{Backend, Family, Protocol};
+use std::io;
+use std::net::IpAddr;
+
+/// Constants that libc lacks.
+mod kernel {
+    pub(super) const CT_NEW: u16 = 0;
+    pub(super) const CT_GET: u16 = 1;
+    pub(super) const CT_DELETE: u16 = 2;
+    pub(super) const TUPLE_ORIG: u16 = 1;
+    pub(super) const TUPLE_REPLY: u16 = 2;
+    pub(super) const ID: u16 = 12;
+    pub(super) const ZONE: u16 = 18;
+    pub(super) const FILTER: u16 = 25;
+    pub(super) const FILTER_ORIG_FLAGS: u16 = 1;
+    pub(super) const TUPLE_IP: u16 = 1;
+    pub(super) const TUPLE_PROTO: u16 = 2;
+    pub(super) const TUPLE_ZONE: u16 = 3;
+    pub(super) const IP_V4_SRC: u16 = 1;
+    pub(super) const IP_V4_DST: u16 = 2;
+    pub(super) const IP_V6_SRC: u16 = 3;
+    pub(super) const IP_V6_DST: u16 = 4;
+    pub(super) const PROTO_NUM: u16 = 1;
+    pub(super) const PROTO_SRC_PORT: u16 = 2;
+    pub(super) const PROTO_DST_PORT: u16 = 3;
+    /// What a filter compares (`net/netfilter/nf_internals.h`).
+    pub(super) const COMPARE_IP_DST: u32 = 1 << 1;
+    pub(super) const COMPARE_PROTO_NUM: u32 = 1 << 3;
+    pub(super) const COMPARE_PROTO_DST_PORT: u32 = 1 << 5;
+}
+
+/// Listing is tried again so often if the table was resized meanwhile.
+const ATTEMPTS: usize = 5;
+/// Larger than the datagrams of a dump, which are 32 KiB at most.
+const BUFFER: usize = 64 << 10;
+/// Deletions are sent when there are so many bytes of them: what a pass keeps
+/// in memory at most. Some 600 flows, whose answers fit the socket's buffer.
+const CHUNK: usize = 64 << 10;
+
+/// The kernel's flows, in the network namespace that it was opened in.
+pub struct Conntrack {
+    list: Socket,
+    /// Another one, as the list is still being read while flows are deleted.
+    delete: Socket,
+    sequence: u32,
+}
+
+impl Conntrack {
+    /// Opens sockets in the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// There are no netlink sockets to be had.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self {
+            list: Socket::open()?,
+            delete: Socket::open()?,
+            sequence: 0,
+        })
+    }
+
+    /// Lists and deletes once; false if the list has holes.
+    fn pass(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted) -> io::Result<bool> {
+        // Whatever an attempt that failed has left over.
+        self.list.replies()?;
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut request = Vec::new();
+        dump_request(&mut request, self.sequence, suspects);
+        self.list.send(&request)?;
+
+        let mut buffer = vec![0; BUFFER];
+        let mut stale = Deletions::default();
+        let mut deleting = Ok(());
+        let mut whole = true;
+        loop {
+            let length = self.list.receive(&mut buffer)?;
+            for message in messages(&buffer[..length]) {
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                whole &= i32::from(message.flags) & libc::NLM_F_DUMP_INTR == 0;
+                match i32::from(message.kind) {
+                    libc::NLMSG_DONE | libc::NLMSG_ERROR => {
+                        result_of(message)?;
+                        self.flush(&mut stale, tally, &mut deleting);
+                        return deleting.map(|()| whole);
+                    }
+                    _ => {
+                        tally.listed += 1;
+                        if let Some(entry) = entry(message, suspects.family())
+                            && suspects.is_stale(&entry.flow)
+                        {
+                            stale.add(suspects.family(), &entry);
+                        }
+                    }
+                }
+            }
+            if stale.bytes.len() >= CHUNK {
+                self.flush(&mut stale, tally, &mut deleting);
+            }
+        }
+    }
+
+    /// Deletes what was collected. Even if that fails the list is read to its
+    /// end, so the first failure is kept for then.
+    fn flush(&mut self, stale: &mut Deletions, tally: &mut Deleted, outcome: &mut io::Result<()>) {
+        if stale.count == 0 {
+            return;
+        }
+        let result = self.delete(stale);
+        stale.bytes.clear();
+        stale.count = 0;
+        match result {
+            Ok(deleted) => tally.deleted += u64::from(deleted),
+            Err(error) if outcome.is_ok() => *outcome = Err(error),
+            Err(_) => {}
+        }
+    }
+
+    /// How many of them are gone by our doing.
+    fn delete(&mut self, stale: &mut Deletions) -> io::Result<u32> {
+        stale.acknowledge_last();
+        self.delete.send(&stale.bytes)?;
+        let replies = self.delete.replies()?;
+        let failed = |reply: &&Reply| reply.errno != 0 && reply.errno != libc::ENOENT;
+        if let Some(reply) = replies.iter().find(failed) {
+            return Err(io::Error::from_raw_os_error(reply.errno));
+        }
+        if !replies.iter().any(|reply| reply.sequence == stale.count) {
+            return Err(io::Error::other("the kernel did not acknowledge"));
+        }
+        // Those that ended by themselves meanwhile.
+        let missing = replies.iter().filter(|reply| reply.errno != 0).count();
+        Ok(stale.count - u32::try_from(missing).unwrap_or(stale.count))
+    }
+}
+
+impl FlowTable for Conntrack {
+    fn delete_stale(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            if self.pass(suspects, tally)? {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other(
+            "the table of flows changed its size each time that it was listed",
+        ))
+    }
+}
+
+/// Messages that delete flows, numbered from 1.
+#[derive(Default)]
+struct Deletions {
+    bytes: Vec<u8>,
+    count: u32,
+    last: usize,
+}
+
+impl Deletions {
+    /// The tuple finds the flow, the id makes sure that it is that very one
+    /// and not one that began since.
+    fn add(&mut self, family: Family, entry: &Entry<'_>) {
+        self.count += 1;
+        self.last = self.bytes.len();
+        let flags = narrow(libc::NLM_F_REQUEST);
+        let kind = kind(kernel::CT_DELETE);
+        message(&mut self.bytes, kind, flags, self.count, |out| {
+            header(out, family);
+            nested(out, kernel::TUPLE_ORIG, |out| {
+                out.extend_from_slice(entry.tuple);
+            });
+            if let Some(id) = entry.id {
+                attribute(out, kernel::ID, id);
+            }
+        });
+    }
+
+    /// Failures are answered anyway; this makes sure that silence is no success.
+    fn acknowledge_last(&mut self) {
+        super::batch::acknowledge(&mut self.bytes, self.last);
+    }
+}
+
+/// A flow as it was listed.
+struct Entry<'a> {
+    flow: Flow,
+    /// The contents of the original direction's tuple.
+    tuple: &'a [u8],
+    id: Option<&'a [u8]>,
+}
+
+/// Reads a UDP flow; none of another protocol, family or zone. The rules know
+/// only the default zone; the others are other programs' business.
+fn entry(message: Message<'_>, family: Family) -> Option<Entry<'_>> {
+    if message.kind != kind(kernel::CT_NEW) {
+        return None;
+    }
+    let (mut original, mut reply, mut id) = (None, None, None);
+    for (kind, value) in attributes(message.payload.get(4..)?) {
+        match kind {
+            kernel::TUPLE_ORIG => original = Some(value),
+            kernel::TUPLE_REPLY => reply = Some(value),
+            kernel::ID => id = Some(value),
+            kernel::ZONE if value.iter().any(|byte| *byte != 0) => return None,
+            _ => {}
+        }
+    }
+    let flow = Flow {
+        destination: end(original?, family, Direction::To)?,
+        answers: end(reply?, family, Direction::From)?,
+    };
+    Some(Entry {
+        flow,
+        tuple: original?,
+        id,
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    From,
+    To,
+}
+
+/// One end of a tuple.
+fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<Backend> {
+    let (wanted_address, wanted_port) = match (family, direction) {
+        (Family::V4, Direction::From) => (kernel::IP_V4_SRC, kernel::PROTO_SRC_PORT),
+        (Family::V4, Direction::To) => (kernel::IP_V4_DST, kernel::PROTO_DST_PORT),
+        (Family::V6, Direction::From) => (kernel::IP_V6_SRC, kernel::PROTO_SRC_PORT),
+        (Family::V6, Direction::To) => (kernel::IP_V6_DST, kernel::PROTO_DST_PORT),
+    };
+    let (mut address, mut port) = (None, None);
+    for (kind, value) in attributes(tuple) {
+        match kind {
+            kernel::TUPLE_IP => {
+                let (_, bytes) = attributes(value).find(|(kind, _)| *kind == wanted_address)?;
+                address = address_of(bytes);
+            }
+            kernel::TUPLE_PROTO => {
+                for (kind, value) in attributes(value) {
+                    if kind == kernel::PROTO_NUM && value != [Protocol::Udp.number()] {
+                        return None;
+                    }
+                    if kind == wanted_port {
+                        port = Some(u16::from_be_bytes(value.try_into().ok()?));
+                    }
+                }
+            }
+            kernel::TUPLE_ZONE => return None,
+            _ => {}
+        }
+    }
+    Some(Backend {
+        address: address?,
+        port: port?,
+    })
+}
+
+fn address_of(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+/// Asks for the family's UDP flows, and only for those to the one port and the
+/// one address if there are such. A kernel before 5.8 lists the whole family.
+///
+/// Not by an IPv6 address: up to 6.18 at least, the kernel has that comparison
+/// the wrong way round and leaves out the very flows that were asked for.
+fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
+    let port = suspects.port();
+    let address = match suspects.address() {
+        Some(IpAddr::V4(ip)) => Some(ip),
+        Some(IpAddr::V6(_)) | None => None,
+    };
+    let mut compare = kernel::COMPARE_PROTO_NUM;
+    if port.is_some() {
+        compare |= kernel::COMPARE_PROTO_DST_PORT;
+    }
+    if address.is_some() {
+        compare |= kernel::COMPARE_IP_DST;
+    }
+    let flags = narrow(libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
+    message(out, kind(kernel::CT_GET), flags, sequence, |out| {
+        header(out, suspects.family());
+        nested(out, kernel::TUPLE_ORIG, |out| {
+            if let Some(ip) = address {
+                nested(out, kernel::TUPLE_IP, |out| {
+                    attribute(out, kernel::IP_V4_DST, &ip.octets());
+                });
+            }
+            nested(out, kernel::TUPLE_PROTO, |out| {
+                attribute(out, kernel::PROTO_NUM, &[Protocol::Udp.number()]);
+                if let Some(port) = port {
+                    attribute(out, kernel::PROTO_DST_PORT, &port.to_be_bytes());
+                }
+            });
+        });
+        nested(out, kernel::FILTER, |out| {
+            attribute(out, kernel::FILTER_ORIG_FLAGS, &compare.to_ne_bytes());
+        });
+    });
+}
+
+/// `struct nfgenmsg`.
+fn header(out: &mut Vec<u8>, family: Family) {
+    let family = match family {
+        Family::V4 => libc::AF_INET,
+        Family::V6 => libc::AF_INET6,
+    };
+    out.extend_from_slice(&[narrow(family).to_le_bytes()[0], 0, 0, 0]);
+}
+
+fn kind(message: u16) -> u16 {
+    narrow(libc::NFNL_SUBSYS_CTNETLINK) << 8 | message
+}
+
+/// The error number at the end of a list, or of a request that was refused.
+fn result_of(message: Message<'_>) -> io::Result<()> {
+    match u32_at(message.payload, 0).unwrap_or(0) {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(
+            code.cast_signed().wrapping_neg(),
+        )),
+    }
+}
+
+/// The kernel's constants are ints in libc, and 16 bits wide in messages.
+fn narrow(value: libc::c_int) -> u16 {
+    u16::try_from(value).unwrap_or(0)
+}
