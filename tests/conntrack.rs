@@ -97,6 +97,7 @@ impl Table {
             external_policy: Default::default(),
             health_check_node_port: None,
             external_type: false,
+            ..Service::default()
         };
         self.tell(Event::Service(service));
     }

@@ -72,12 +72,12 @@ impl FakeKernel {
                 let refill = matches!(op, Op::RefillChain(_));
                 let verb = if refill { "refill" } else { "add" };
                 let attempted = format!("{verb} chain {}", chain.id);
-                match (refill, self.chains.contains_key(&chain.id)) {
-                    (_, false) if refill || !self.table => {
-                        return Err(refuse(attempted, "No such file or directory (ENOENT)"));
-                    }
-                    (false, true) => return Err(refuse(attempted, "File exists (EEXIST)")),
-                    _ => {}
+                let known = self.chains.contains_key(&chain.id);
+                if !self.table || (refill && !known) {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                if known && !refill {
+                    return Err(refuse(attempted, "File exists (EEXIST)"));
                 }
                 if !self.knows_all_of(chain) {
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));

@@ -96,9 +96,9 @@ fn many(family: Family, number: u32) -> Element {
 fn any_op() -> impl Strategy<Value = Op> {
     let family = Family::V4;
     let id = || (1..4u32).prop_map(pick);
-    // Towards lower numbers, so that no circle comes about, which the kernel
-    // refuses as well and no planner makes.
-    let rule = || {
+    let rule = move || {
+        // Towards lower numbers, so that no circle comes about, which the
+        // kernel refuses as well and no planner makes.
         (1..4u32, 1..4u32).prop_map(|(own, next)| {
             if next < own {
                 with_rule(pick(own), goto(pick(next)))

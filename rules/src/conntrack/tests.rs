@@ -41,6 +41,7 @@ fn service(name: &str, vip: &str, node_port: Option<u16>) -> Service {
         external_policy: Default::default(),
         health_check_node_port: None,
         external_type: true,
+        ..Service::default()
     }
 }
 

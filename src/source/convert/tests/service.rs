@@ -52,8 +52,7 @@ fn expected() -> Service {
         external_policy: TrafficPolicy::Local,
         health_check_node_port: Some(32000),
         external_type: true,
-        session_affinity: None,
-        source_ranges: Box::default(),
+        ..Service::default()
     }
 }
 
