@@ -54,7 +54,10 @@ async fn serve_one(
     let mut last_error = String::new();
     loop {
         let error = match listen(address, false) {
-            Ok(listener) => return Ok(answer_all(listener, answer).await),
+            Ok(listener) => {
+                answer_all(listener, answer).await;
+                return Ok(());
+            }
             Err(error) => error,
         };
         if hard_fail {

@@ -50,6 +50,10 @@ impl FakeKernel {
                 self.sets.entry(*set).or_default();
             }
             Op::AddAffinitySet(set) => {
+                if !self.table {
+                    let attempted = format!("add set {set}");
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
                 if !self.affinity_sets.insert(set.clone()) {
                     let attempted = format!("add set {set}");
                     return Err(refuse(attempted, "File exists (EEXIST)"));

@@ -128,9 +128,11 @@ impl Batch {
 /// Sets the acknowledgement flag of the message at an offset.
 pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
     const FLAGS: usize = 6;
+    #[expect(clippy::cast_possible_truncation, reason = "it is 4")]
+    const ACK: u16 = libc::NLM_F_ACK as u16;
     if let Some(flags) = bytes.get_mut(at + FLAGS..at + FLAGS + 2) {
         let old = u16::from_ne_bytes([flags[0], flags[1]]);
-        flags.copy_from_slice(&(old | libc::NLM_F_ACK as u16).to_ne_bytes());
+        flags.copy_from_slice(&(old | ACK).to_ne_bytes());
     }
 }
 

@@ -273,7 +273,7 @@ fn end(out: &mut Vec<u8>, start: usize) {
 }
 
 /// The same for one whose contents are filled up already.
-fn close(out: &mut Vec<u8>, start: usize) {
+fn close(out: &mut [u8], start: usize) {
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
 }

@@ -104,6 +104,8 @@ impl Socket {
     }
 
     fn enable(&self, option: libc::c_int) -> io::Result<()> {
+        #[expect(clippy::cast_possible_truncation, reason = "it is 4")]
+        const LENGTH: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
         let on: libc::c_int = 1;
         // SAFETY: the value is a live c_int and its size is the one given.
         let result = unsafe {
@@ -112,7 +114,7 @@ impl Socket {
                 libc::SOL_NETLINK,
                 option,
                 std::ptr::from_ref(&on).cast(),
-                size_of::<libc::c_int>() as libc::socklen_t,
+                LENGTH,
             )
         };
         if result == 0 {

@@ -47,21 +47,13 @@ impl FlowTable for Flows {
 fn service(protocol: Protocol, port: u16) -> Event {
     Event::Service(Service {
         name: ObjectName::new("ns", protocol.nft()),
-        origin: None,
-        created: 0,
         cluster_ips: vec![[10, 96, 0, protocol.number()].into()],
-        external_ips: Vec::new(),
-        load_balancer_ips: Vec::new(),
         ports: vec![ServicePort {
             name: "".into(),
             protocol,
             port,
             node_port: None,
         }],
-        internal_policy: Default::default(),
-        external_policy: Default::default(),
-        health_check_node_port: None,
-        external_type: false,
         ..Service::default()
     })
 }

@@ -164,6 +164,46 @@ const FEATURES: &[Feature] = &[
         web.ports[0].name = "http".into();
         node.add(web, build::endpoints(&"w".repeat(200), &["n2"]));
     }),
+    ("session affinity", Family::V4, |node| {
+        let web = with_frontends(|own| own.session_affinity = Some(10_800));
+        node.add(web.clone(), build::endpoints("web", &["n1", "n2"]));
+        node.add(web, build::endpoints("web", &["n1"]));
+    }),
+    (
+        "session affinity and external policy Local",
+        Family::V6,
+        |node| {
+            let local = |affinity| {
+                let mut web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+                web.session_affinity = affinity;
+                web
+            };
+            for affinity in [Some(90), None, Some(91)] {
+                node.add(local(affinity), build::endpoints("web", &["n1", "n2"]));
+            }
+        },
+    ),
+    ("load-balancer source ranges", Family::V4, |node| {
+        let ranges = |ranges: &[&str]| {
+            let range = |text: &&str| text.parse().expect("a range");
+            let mut web = with_frontends(|_| {});
+            web.source_ranges = ranges.iter().map(range).collect();
+            web
+        };
+        let endpoints = || build::endpoints("web", &["n2"]);
+        node.add(
+            ranges(&["203.0.113.0/24", "203.0.113.128/25", "198.18.0.7/32"]),
+            endpoints(),
+        );
+        node.add(ranges(&["192.0.2.0/24", "10.0.0.0/7"]), endpoints());
+    }),
+    ("load-balancer source ranges of IPv6", Family::V6, |node| {
+        let mut web = with_frontends(|own| {
+            own.load_balancer_ips = vec!["2001:db8::7".parse().expect("an address")];
+        });
+        web.source_ranges = Box::new(["2001:db8:1::/48".parse().expect("a range")]);
+        node.add(web, build::endpoints("web", &["n2"]));
+    }),
     ("a Service that goes", Family::V4, |node| {
         node.add(
             with_frontends(|_| {}),
@@ -200,6 +240,22 @@ fn other_settings_are_listed_as_they_are_printed() {
             node.add(web, build::endpoints("web", &["n1", "n2"]));
             node.both.compare("all local addresses, no local detector");
         }
+    }
+}
+
+#[test]
+fn pods_known_by_their_interface_are_listed_as_printed() {
+    for wildcard in [true, false] {
+        let mut node = Node::with(Config {
+            local_detector: LocalDetector::Interface {
+                name: "cali".into(),
+                wildcard,
+            },
+            ..Config::new(Family::V4, "n1")
+        });
+        let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
+        node.add(web, build::endpoints("web", &["n1", "n2"]));
+        node.both.compare("interfaces");
     }
 }
 

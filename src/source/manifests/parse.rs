@@ -16,6 +16,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// An object of a kind that counts.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the heap"
+)]
 pub(super) enum Object {
     Service(Service),
     EndpointSlice(EndpointSlice),

@@ -117,7 +117,7 @@ fn fields_mean_what_the_reference_says() {
             |_| {},
         ),
         ("no node", "/endpoints/0/nodeName", Value::Null, |own| {
-            own.endpoints[0].node = None
+            own.endpoints[0].node = None;
         }),
         (
             "a node's name is not lowered",
@@ -146,7 +146,7 @@ fn fields_mean_what_the_reference_says() {
             |_| {},
         ),
         ("an empty port name", "/ports/0/name", json!(""), |own| {
-            own.ports[0].name = "".into()
+            own.ports[0].name = "".into();
         }),
         (
             "no protocol means TCP",
@@ -169,7 +169,7 @@ fn fields_mean_what_the_reference_says() {
         ("no ports", "/ports", Value::Null, |own| own.ports.clear()),
         ("empty ports", "/ports", json!([]), |own| own.ports.clear()),
         ("no endpoints", "/endpoints", json!([]), |own| {
-            own.endpoints.clear()
+            own.endpoints.clear();
         }),
         (
             "a trigger time",

@@ -55,10 +55,10 @@ fn fields_mean_what_the_reference_says() {
             |own| own.addresses = addresses(&["203.0.113.1", "203.0.113.2"]),
         ),
         ("no address", "/status/addresses", json!([]), |own| {
-            own.addresses.clear()
+            own.addresses.clear();
         }),
         ("no status", "/status", Value::Null, |own| {
-            own.addresses.clear()
+            own.addresses.clear();
         }),
         (
             "a lenient address",
@@ -67,11 +67,11 @@ fn fields_mean_what_the_reference_says() {
             |own| own.addresses = addresses(&["192.0.2.1"]),
         ),
         ("no pod ranges", "/spec/podCIDRs", Value::Null, |own| {
-            own.pod_cidrs.clear()
+            own.pod_cidrs.clear();
         }),
         ("no spec", "/spec", Value::Null, |own| own.pod_cidrs.clear()),
         ("no zone", "/metadata/labels", Value::Null, |own| {
-            own.zone = None
+            own.zone = None;
         }),
         (
             "the region is no zone",

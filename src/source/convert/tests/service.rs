@@ -151,7 +151,7 @@ fn fields_mean_what_the_reference_says() {
             |_| {},
         ),
         ("no external IPs", "/spec/externalIPs", Value::Null, |own| {
-            own.external_ips.clear()
+            own.external_ips.clear();
         }),
         (
             "external IPs of both families, each once",
@@ -162,7 +162,7 @@ fn fields_mean_what_the_reference_says() {
             },
         ),
         ("no status", "/status", Value::Null, |own| {
-            own.load_balancer_ips.clear()
+            own.load_balancer_ips.clear();
         }),
         (
             "no load balancer",
@@ -197,7 +197,7 @@ fn fields_mean_what_the_reference_says() {
             |own| own.load_balancer_ips = ips(&["2001:db8::3", "198.51.100.3"]),
         ),
         ("no port name", "/spec/ports/0/name", Value::Null, |own| {
-            own.ports[0].name = "".into()
+            own.ports[0].name = "".into();
         }),
         (
             "no protocol means TCP",
@@ -220,7 +220,7 @@ fn fields_mean_what_the_reference_says() {
             },
         ),
         ("node port 0", "/spec/ports/0/nodePort", json!(0), |own| {
-            own.ports[0].node_port = None
+            own.ports[0].node_port = None;
         }),
         (
             "not ready addresses are the controller's matter",
@@ -242,6 +242,35 @@ fn fields_mean_what_the_reference_says() {
         assert_eq!(found.problems, Vec::<String>::new(), "{what}");
         assert_eq!(found.object, Some(wanted), "{what}");
     }
+}
+
+#[test]
+fn affinity_and_source_ranges_are_read() {
+    let affinity = |timeout: Value| {
+        let config = json!({"clientIP": {"timeoutSeconds": timeout}});
+        let value = with(base(), "/spec/sessionAffinity", json!("ClientIP"));
+        with(value, "/spec/sessionAffinityConfig", config)
+    };
+    for (value, seconds) in [
+        (with(base(), "/spec/sessionAffinity", json!("None")), None),
+        (
+            with(base(), "/spec/sessionAffinity", json!("ClientIP")),
+            Some(10_800),
+        ),
+        (affinity(Value::Null), Some(10_800)),
+        (affinity(json!(1)), Some(1)),
+        (affinity(json!(86_400)), Some(86_400)),
+    ] {
+        let found = convert(value);
+        assert_eq!(found.problems, Vec::<String>::new());
+        assert_eq!(found.object.expect("a Service").session_affinity, seconds);
+    }
+    let ranges = json!([" 203.0.113.0/24 ", "2001:db8::/32"]);
+    let found = convert(with(base(), "/spec/loadBalancerSourceRanges", ranges));
+    assert_eq!(found.problems, Vec::<String>::new());
+    let ranges = found.object.expect("a Service").source_ranges;
+    let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+    assert_eq!(ranges, ["203.0.113.0/24", "2001:db8::/32"]);
 }
 
 #[test]

@@ -5,6 +5,9 @@ use super::{base, convert, expected, ips};
 use rules::model::{Protocol, Service, ServicePort, TrafficPolicy};
 use serde_json::{Value, json};
 
+/// Where a value is put, the message, and what is made of the expected object.
+type Row = (&'static str, Value, &'static str, Box<dyn Fn(&mut Service)>);
+
 #[test]
 fn a_bad_part_is_named_and_the_rest_is_used() {
     let two_ports = |bad: Value| json!([bad, {"name": "https", "port": 443}]);
@@ -14,7 +17,7 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
         port: 443,
         node_port: None,
     };
-    let rows: Vec<(&str, Value, &str, Box<dyn Fn(&mut Service)>)> = vec![
+    let rows: Vec<Row> = vec![
         (
             "/spec/clusterIPs",
             json!(["10.96.0.x", "fd00::1"]),
@@ -84,6 +87,20 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
                 own.health_check_node_port = None;
             }),
         ),
+        (
+            "/spec/sessionAffinity",
+            json!("Cookie"),
+            r#"spec.sessionAffinity: "Cookie" is neither ClientIP nor None"#,
+            Box::new(|_| {}),
+        ),
+        (
+            "/spec/loadBalancerSourceRanges",
+            json!(["203.0.113.0/24", "203.0.113.7"]),
+            r#"spec.loadBalancerSourceRanges[1]: "203.0.113.7" is not a CIDR; nobody is let in by it"#,
+            Box::new(|own| {
+                own.source_ranges = Box::new(["203.0.113.0/24".parse().expect("a range")]);
+            }),
+        ),
     ];
     for (pointer, value, message, change) in rows {
         let found = convert(with(base(), pointer, value));
@@ -123,4 +140,34 @@ fn nothing_usable_is_named_and_gets_no_rules() {
         [r#"spec.clusterIP: "ten" is not an IP address"#]
     );
     assert_eq!(found.object, None);
+}
+
+#[test]
+fn a_timeout_out_of_range_is_named_and_the_default_used() {
+    let value = with(base(), "/spec/sessionAffinity", json!("ClientIP"));
+    let config = json!({"clientIP": {"timeoutSeconds": 86_401}});
+    let found = convert(with(value, "/spec/sessionAffinityConfig", config));
+    assert_eq!(
+        found.problems,
+        [
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: 86401 is not from 1 to 86400; \
+          10800 is used"
+        ]
+    );
+    assert_eq!(
+        found.object.expect("a Service").session_affinity,
+        Some(10_800)
+    );
+}
+
+#[test]
+fn ranges_that_cannot_be_read_do_not_open_the_load_balancer() {
+    let found = convert(with(
+        base(),
+        "/spec/loadBalancerSourceRanges",
+        json!(["ten"]),
+    ));
+    assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+    let ranges = found.object.expect("a Service").source_ranges;
+    assert!(!ranges.is_empty(), "no range would let everybody in");
 }
