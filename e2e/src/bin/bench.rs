@@ -58,9 +58,8 @@ fn main() -> Result<()> {
 /// Reads a size such as `10000x10`.
 fn size(text: &str) -> Result<(usize, usize)> {
     let parts = text.split_once('x');
-    let numbers = parts.and_then(|(services, endpoints)| {
-        Some((services.parse().ok()?, endpoints.parse().ok()?))
-    });
+    let numbers = parts
+        .and_then(|(services, endpoints)| Some((services.parse().ok()?, endpoints.parse().ok()?)));
     let positive = numbers.filter(|(services, endpoints)| *services > 0 && *endpoints > 0);
     positive.with_context(|| format!("{text:?} is not SERVICESxENDPOINTS, such as 10000x10"))
 }
