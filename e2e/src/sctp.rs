@@ -2,7 +2,7 @@
 //! forward and translate it all the same.
 
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -133,13 +133,8 @@ fn raw(domain: Domain) -> std::io::Result<Socket> {
 }
 
 fn address(from: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = from
-        .as_sockaddr_in()
-        .map(|from| Ipv4Addr::from(from.ip()).into());
-    v4.or_else(|| {
-        from.as_sockaddr_in6()
-            .map(|from| Ipv6Addr::from(from.ip()).into())
-    })
+    let v4 = from.as_sockaddr_in().map(|from| from.ip().into());
+    v4.or_else(|| from.as_sockaddr_in6().map(|from| from.ip().into()))
 }
 
 /// Raw IPv4 sockets give the IP header too, raw IPv6 sockets don't.

@@ -66,7 +66,7 @@ fn run(options: &Options) -> Result<usize> {
     }
     let accepted = Accepted::read()?;
     let begun = Instant::now();
-    let mut rig = Rig::start()?;
+    let mut rig = Rig::start(options.upstream.as_deref())?;
     println!(
         "two beds and one API server in {:.0} s",
         begun.elapsed().as_secs_f64()

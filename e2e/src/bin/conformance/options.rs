@@ -1,5 +1,7 @@
 //! What the command line chooses.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 pub(crate) const HELP: &str = "\
@@ -10,6 +12,7 @@ Sends the same packets through upstream's kube-proxy and ours, and compares what
   --random COUNT  this many randomised cluster states (default 20; 0 for none)
   --seconds N     no new randomised state after N seconds of them (default 180)
   --seed N        begin with this state; each has the next higher seed
+  --upstream PATH another program in upstream's place, such as an earlier build
   --list          print the table's cases and stop
   --help          this text
 ";
@@ -21,6 +24,7 @@ pub(crate) struct Options {
     pub(crate) seconds: u64,
     /// Chosen by the clock if not given.
     pub(crate) seed: Option<u64>,
+    pub(crate) upstream: Option<PathBuf>,
     pub(crate) list: bool,
     pub(crate) help: bool,
 }
@@ -33,6 +37,7 @@ impl Options {
             random: 20,
             seconds: 180,
             seed: None,
+            upstream: None,
             list: false,
             help: false,
         };
@@ -51,6 +56,7 @@ impl Options {
                 "--random" => options.random = number(flag, &value()?)?,
                 "--seconds" => options.seconds = number(flag, &value()?)?,
                 "--seed" => options.seed = Some(number(flag, &value()?)?),
+                "--upstream" => options.upstream = Some(value()?.into()),
                 "--list" => options.list = true,
                 "--help" | "-h" => options.help = true,
                 _ => bail!("{argument} is not known; --help tells what is"),

@@ -50,8 +50,13 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn start() -> Result<Self> {
-        let programs = [program("kube-proxy")?, e2e::binary()?];
+    /// Builds and starts everything, with this program in upstream's place if there is one.
+    pub(crate) fn start(upstream: Option<&Path>) -> Result<Self> {
+        let upstream = match upstream {
+            Some(path) => path.to_owned(),
+            None => program("kube-proxy")?,
+        };
+        let programs = [upstream, e2e::binary()?];
         let directory = ScratchDir::create("conformance")?;
         let control = Namespace::create("control")?;
         ip(&control, &format!("address add {}/32 dev lo", CONTROL.v4))?;
@@ -100,19 +105,18 @@ impl Rig {
     }
 
     fn put_object(&self, path: &str, value: &serde_json::Value, fields: &[&str]) -> Result<()> {
-        let Err(error) = self.api.post(path, value) else {
-            return Ok(());
-        };
-        if !format!("{error:#}").contains("already exists") {
-            return Err(error);
-        }
         let name = value["metadata"]["name"].as_str().unwrap_or_default();
         let change: serde_json::Map<_, _> = fields
             .iter()
             .map(|field| ((*field).to_owned(), value[field].clone()))
             .collect();
-        self.api.patch(&format!("{path}/{name}"), &change.into())?;
-        Ok(())
+        // Not created first: its own addresses and ports would be taken already.
+        match self.api.patch(&format!("{path}/{name}"), &change.into()) {
+            Err(error) if format!("{error:#}").contains("not found") => {
+                self.api.post(path, value).map(drop)
+            }
+            patched => patched.map(drop),
+        }
     }
 
     /// Deletes a Service, and its slices if wanted.
@@ -201,7 +205,7 @@ impl Side {
         let config = kubeconfig(directory, "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
         let mut flags = vec!["--kubeconfig", config];
-        if name == "upstream" {
+        if program != e2e::binary()? {
             // They belong to the whole machine, and a namespace may not write them.
             flags.extend(["--conntrack-max-per-core", "0"]);
             flags.extend(["--conntrack-tcp-timeout-established", "0"]);

@@ -167,17 +167,17 @@ fn all() -> Vec<Sequence> {
         .then("second", |service| service.endpoints = ready(&[A1, B1]))
         .then("without-first", |service| service.endpoints = ready(&[B1]))
         .then("first-again", |service| {
-            service.endpoints = ready(&[B1, A1, A2])
+            service.endpoints = ready(&[B1, A1, A2]);
         })
         .then("none-again", |service| service.endpoints.clear()),
         Sequence::new(151, "policy", "policies change", full())
             .then("cluster", |service| service.endpoints = ready(&[B1, B2]))
             .then("external-local", |service| service.external = Policy::Local)
             .then("internal-local-too", |service| {
-                service.internal = Policy::Local
+                service.internal = Policy::Local;
             })
             .then("endpoint-here", |service| {
-                service.endpoints = ready(&[A1, B1])
+                service.endpoints = ready(&[A1, B1]);
             })
             .then("cluster-again", |service| {
                 service.internal = Policy::Cluster;
@@ -204,7 +204,7 @@ fn all() -> Vec<Sequence> {
             .then("only-one", |service| service.endpoints = ready(&[B1]))
             .then("only-the-other", |service| service.endpoints = ready(&[A1]))
             .then("four", |service| {
-                service.endpoints = ready(&[A1, A2, B1, B2])
+                service.endpoints = ready(&[A1, A2, B1, B2]);
             })
             .then("no-affinity", |service| service.affinity = None)
             .then("affinity-again", |service| service.affinity = Some(60)),
@@ -220,10 +220,10 @@ fn all() -> Vec<Sequence> {
             service.endpoints = ready(&[A1, A2]);
         })
         .then("one-serving", |service| {
-            service.endpoints[0].state = State::Serving
+            service.endpoints[0].state = State::Serving;
         })
         .then("both-serving", |service| {
-            service.endpoints[1].state = State::Serving
+            service.endpoints[1].state = State::Serving;
         })
         .then("replaced", |service| service.endpoints = ready(&[B1])),
         Sequence::new(156, "rollout", "endpoints drain while others come", full())
@@ -232,22 +232,22 @@ fn all() -> Vec<Sequence> {
                 service.endpoints = ready(&[A1, B1]);
             })
             .then("draining", |service| {
-                service.endpoints[0].state = State::Serving
+                service.endpoints[0].state = State::Serving;
             })
             .then("drained", |service| {
-                service.endpoints[0].state = State::Gone
+                service.endpoints[0].state = State::Gone;
             })
             .then("new", |service| service.endpoints = ready(&[A2, B1])),
         Sequence::new(157, "ranges", "source ranges change", full())
             .then("anyone", |service| service.endpoints = ready(&[A1, B1]))
             .then("denied", |service| {
-                service.ranges = vec!["172.16.0.0/12", "fd99::/16"]
+                service.ranges = vec!["172.16.0.0/12", "fd99::/16"];
             })
             .then("allowed", |service| {
                 service.ranges = vec!["203.0.113.10/32", "2001:db8:113::a/128"];
             })
             .then("no-ingress-mode", |service| {
-                service.ingress = Ingress::Proxy
+                service.ingress = Ingress::Proxy;
             })
             .then("anyone-again", |service| {
                 service.ingress = Ingress::Vip;
@@ -290,7 +290,7 @@ fn all() -> Vec<Sequence> {
         })
         .then("gone", |service| service.endpoints[0].state = State::Gone)
         .then("unready", |service| {
-            service.endpoints[1].state = State::Unready
+            service.endpoints[1].state = State::Unready;
         }),
         Sequence::new(
             162,
