@@ -11,7 +11,7 @@ use crate::accepted::Accepted;
 use crate::run::Row;
 
 /// Differences of one group that are shown one by one.
-const SHOWN: usize = 40;
+const SHOWN: usize = 12;
 
 #[derive(Serialize)]
 struct Entry {
@@ -25,6 +25,15 @@ struct Entry {
     pass: bool,
     /// Whether it passes although it differs, as docs/differences.md says.
     accepted: bool,
+}
+
+/// Cases are counted by the first word of their Service's name, those of sequences by sequence.
+fn group(id: &str) -> String {
+    let service = id.split('/').next().unwrap_or_default();
+    match service.split_once('-') {
+        Some((first, _)) if first != "seq" => first.to_owned(),
+        _ => service.to_owned(),
+    }
 }
 
 /// All results so far.
@@ -47,9 +56,8 @@ impl Report {
     pub(crate) fn add(&mut self, rows: Vec<Row>) {
         let mut groups: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         for row in rows {
-            let group = row.case.id.split(['/', '-']).next().unwrap_or_default();
             let entry = self.entry(&row);
-            groups.entry(group.to_owned()).or_default().push(entry);
+            groups.entry(group(&entry.id)).or_default().push(entry);
         }
         for (group, entries) in groups {
             let failed: Vec<_> = entries.iter().filter(|entry| !entry.pass).collect();

@@ -102,8 +102,9 @@ fn flows(service: &Service) -> Vec<Case> {
     };
     let mut client_port = FLOW_PORT + u16::from(service.slot) * 8;
     for frontend in Frontend::ALL {
-        client_port += 1;
         for family in Family::BOTH {
+            // Another for each family, as a socket for all of IPv6 takes IPv4's port as well.
+            client_port += 1;
             let Some(target) = service.target(frontend, family, port) else {
                 continue;
             };
