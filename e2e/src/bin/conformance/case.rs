@@ -62,8 +62,8 @@ pub(crate) struct Case {
     pub(crate) family: Family,
     pub(crate) source: Source,
     pub(crate) what: What,
-    /// Cases with the same number run one after another.
-    pub(crate) turn: Option<u8>,
+    /// Cases with the same text run one after another.
+    pub(crate) turn: Option<String>,
 }
 
 impl Case {
@@ -113,7 +113,6 @@ pub(crate) const BRIEF: Breadth<'_> = Breadth {
 /// and its health check port.
 pub(crate) fn cases(service: &Service, description: &str, breadth: Breadth<'_>) -> Vec<Case> {
     let mut cases = Vec::new();
-    let turn = service.affinity.map(|_| service.slot);
     let mut add = |what: &str, source: Source, family: Family, protocol: &str, probes: What| {
         let id = [
             &service.name,
@@ -128,7 +127,10 @@ pub(crate) fn cases(service: &Service, description: &str, breadth: Breadth<'_>) 
             family,
             source,
             what: probes,
-            turn,
+            // Two first connections of one client at once may each choose an endpoint.
+            turn: service
+                .affinity
+                .map(|_| format!("{}/{source:?}/{family:?}/{protocol}", service.name)),
         });
     };
     for family in Family::BOTH {

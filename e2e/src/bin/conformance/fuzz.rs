@@ -16,7 +16,9 @@ use crate::spec::{Family, Frontend, Service};
 
 const GROUP: &str = "random";
 /// How often a state is made smaller by trial, some seconds each.
-const CHECKS: usize = 60;
+const CHECKS: usize = 40;
+/// How long that may take.
+const SHRINKING: Duration = Duration::from_secs(90);
 /// States that are made smaller; the others are told by their seed.
 const SHRUNK: usize = 2;
 const BREADTH: Breadth<'_> = Breadth {
@@ -109,13 +111,14 @@ fn smaller(
     report: &Report,
 ) -> Result<(Vec<Service>, Vec<Row>)> {
     // A few of them: each costs patience if it is a drop.
-    let ids: BTreeSet<_> = differing
-        .iter()
-        .map(|row| row.case.id.clone())
-        .take(20)
-        .collect();
+    let ids = differing.iter().map(|row| row.case.id.clone());
+    let ids: BTreeSet<_> = ids.take(6).collect();
+    let begun = Instant::now();
     let mut rows = differing;
     let small = shrink(state, CHECKS, |candidate| {
+        if begun.elapsed() > SHRINKING {
+            return Ok(false);
+        }
         let mut seen = look(rig, candidate, Some(&ids))?;
         seen.retain(|row| !report.passes(row));
         let differs = !seen.is_empty();

@@ -15,13 +15,11 @@ use crate::case::{Case, What};
 use crate::rig::Rig;
 
 /// Most of the time is spent waiting for what doesn't come.
-const THREADS: usize = 32;
+const THREADS: usize = 96;
 /// Longer than it takes to repeat a SYN: what is lost once is no drop.
 const PATIENCE: Duration = Duration::from_millis(1300);
 /// For a second look.
 const MORE_PATIENCE: Duration = Duration::from_secs(3);
-/// Where nothing came back this often, nothing will.
-const SILENCES: usize = 2;
 /// Probes that got an error; each costs next to nothing.
 const ERRORS: usize = 4;
 
@@ -59,7 +57,7 @@ pub(crate) fn run(rig: &Rig, cases: Vec<Case>) -> Result<Vec<Row>> {
         .filter(|(_, row)| !row.same())
         .map(|(at, row)| (row.case.clone(), at))
         .unzip();
-    for (row, at) in round(rig, again, MORE_PATIENCE, 3)?.into_iter().zip(at) {
+    for (row, at) in round(rig, again, MORE_PATIENCE, 2)?.into_iter().zip(at) {
         rows[at] = row;
     }
     Ok(rows)
@@ -101,12 +99,13 @@ fn round(rig: &Rig, cases: Vec<Case>, patience: Duration, factor: usize) -> Resu
 
 /// Side and cases of each job: one case, or all that have to take turns.
 fn jobs(cases: &[Case]) -> Vec<(usize, Vec<usize>)> {
-    let mut turns: Vec<(Option<u8>, Vec<usize>)> = Vec::new();
+    let mut turns: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
     for (at, case) in cases.iter().enumerate() {
-        let same = |(turn, _): &&mut (Option<u8>, _)| turn.is_some() && *turn == case.turn;
+        let same =
+            |(turn, _): &&mut (Option<&str>, _)| turn.is_some() && *turn == case.turn.as_deref();
         match turns.iter_mut().find(same) {
             Some((_, members)) => members.push(at),
-            None => turns.push((case.turn, vec![at])),
+            None => turns.push((case.turn.as_deref(), vec![at])),
         }
     }
     // The long ones first.
@@ -134,7 +133,9 @@ fn observe(
         } => {
             let mut seen = BTreeSet::new();
             for target in targets {
-                seen.extend(probes(*protocol, *target, tries * factor, patience));
+                // Where nothing came back this often, nothing will.
+                let limits = (patience, factor);
+                seen.extend(probes(*protocol, *target, tries * factor, limits));
             }
             describe(&seen, *sticky)
         }
@@ -146,7 +147,7 @@ fn probes(
     protocol: Protocol,
     target: SocketAddr,
     tries: usize,
-    patience: Duration,
+    (patience, most_silences): (Duration, usize),
 ) -> BTreeSet<Reply> {
     let mut seen = BTreeSet::new();
     let (mut silences, mut errors) = (0, 0);
@@ -158,7 +159,7 @@ fn probes(
             _ => errors += 1,
         }
         seen.insert(reply);
-        if silences >= SILENCES || errors >= ERRORS {
+        if silences >= most_silences || errors >= ERRORS {
             break;
         }
     }
