@@ -204,6 +204,11 @@ impl Side {
         }
         let client_pod = node(1).pod("client")?;
         wiring::route(&bed)?;
+        // A sequence's flows shall last from step to step, however busy the machine.
+        node(1).namespace().sysctls(&[
+            ("net/netfilter/nf_conntrack_udp_timeout", "120"),
+            ("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+        ])?;
         let config = kubeconfig(directory, "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
         let mut flags = vec!["--kubeconfig", config];
