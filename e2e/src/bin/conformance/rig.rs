@@ -26,6 +26,16 @@ const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 /// How long both proxies may take to program a change, beside a build.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Leaves alone what belongs to the whole machine: a namespace may not write it, and a proxy that
+/// can't doesn't start.
+const CONNTRACK: [&str; 6] = [
+    "--conntrack-max-per-core",
+    "0",
+    "--conntrack-tcp-timeout-established",
+    "0",
+    "--conntrack-tcp-timeout-close-wait",
+    "0",
+];
 /// After the rules come health check ports and conntrack.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
@@ -212,11 +222,8 @@ impl Side {
         let config = kubeconfig(directory, "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
         let mut flags = vec!["--kubeconfig", config];
-        if program != e2e::binary()? {
-            // They belong to the whole machine, and a namespace may not write them.
-            flags.extend(["--conntrack-max-per-core", "0"]);
-            flags.extend(["--conntrack-tcp-timeout-established", "0"]);
-            flags.extend(["--conntrack-tcp-timeout-close-wait", "0"]);
+        if knows(program, CONNTRACK[0])? {
+            flags.extend(CONNTRACK);
         }
         let mut proxy = Daemon::start_program(program, node(1), &flags, &logs)?;
         proxy.wait_live(node(1))?;
@@ -257,6 +264,15 @@ impl Side {
         })
         .map(drop)
     }
+}
+
+/// Whether `program` has this flag.
+fn knows(program: &Path, flag: &str) -> Result<bool> {
+    let mut command = std::process::Command::new(program);
+    let output = command.arg("--help").output();
+    let output = output.with_context(|| format!("run {}", program.display()))?;
+    let help = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&help).contains(flag))
 }
 
 fn kept(name: &str) -> std::path::PathBuf {
