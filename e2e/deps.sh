@@ -11,15 +11,9 @@ need() {
     shift
     command -v "$name" >/dev/null 2>&1 || missing="$missing $*"
 }
-need_library() {
-    pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"
-}
 
 PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin:/usr/local/go/bin"
 need cc gcc libc6-dev
-need pkg-config pkg-config
-need_library libnftnl libnftnl-dev
-need_library libmnl libmnl-dev
 need nft nftables
 need ip iproute2
 if [ "${1:-}" = go ]; then

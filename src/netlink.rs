@@ -2,11 +2,11 @@
 //! the kernel takes whole or refuses whole. And conntrack, whose flows outlive
 //! the rules that they came by, and the addresses of the node's interfaces.
 //!
-//! Tables, sets, chains and rules are encoded by libnftnl. Elements, of which
-//! there may be hundreds of thousands, are written here: libnftnl would
-//! allocate and copy an object of several hundred bytes for each.
+//! All messages are written here, without a C library: what is needed of one is
+//! a list of attribute numbers, and the daemon links statically without it.
 //!
-//! This is the only module with `unsafe`: it calls C and reads C's structs.
+//! This is the only module with `unsafe`: two system calls that no crate offers
+//! without.
 #![allow(unsafe_code)]
 
 mod attributes;

@@ -1,8 +1,8 @@
 //! Session affinity's sets in the present table: listing who is in them, and
 //! putting clients into new ones (`linux/netfilter/nf_tables.h`).
 
-use super::attributes::{attribute, attributes, message, messages, nested, u32_at};
-use super::objects::protocol_family;
+use super::attributes::{attribute, attributes, messages, nested, u32_at};
+use super::objects::{table_message, text as put_text};
 use super::socket::Socket;
 use rules::RememberedClient;
 use rules::model::Family;
@@ -78,9 +78,9 @@ fn dump<T>(
         let mut request = Vec::new();
         let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
         table_message(&mut request, family, kind, flags, sequence, |out| {
-            attribute(out, kernel::SET_TABLE, &c_text(TABLE));
+            put_text(out, kernel::SET_TABLE, TABLE);
             if let Some(set) = set {
-                attribute(out, kernel::SET_NAME, &c_text(set));
+                put_text(out, kernel::SET_NAME, set);
             }
         });
         socket.send(&request)?;
@@ -152,8 +152,8 @@ pub(super) fn add(
     let flags = libc::NLM_F_REQUEST | libc::NLM_F_CREATE;
     let kind = libc::NFT_MSG_NEWSETELEM;
     table_message(out, family, kind, flags, sequence, |out| {
-        attribute(out, kernel::ELEMENTS_TABLE, &c_text(TABLE));
-        attribute(out, kernel::ELEMENTS_SET, &c_text(&set.to_string()));
+        put_text(out, kernel::ELEMENTS_TABLE, TABLE);
+        put_text(out, kernel::ELEMENTS_SET, &set.to_string());
         nested(out, kernel::ELEMENTS, |out| {
             for client in clients {
                 nested(out, kernel::LIST_ELEMENT, |out| element(out, client));
@@ -170,29 +170,6 @@ fn element(out: &mut Vec<u8>, client: &Client) {
     let number = |value: u64| value.to_be_bytes();
     attribute(out, kernel::ELEMENT_TIMEOUT, &number(client.timeout));
     attribute(out, kernel::ELEMENT_EXPIRATION, &number(client.remaining));
-}
-
-/// A message of the nf_tables subsystem about one family.
-fn table_message(
-    out: &mut Vec<u8>,
-    family: Family,
-    kind: libc::c_int,
-    flags: libc::c_int,
-    sequence: u32,
-    write: impl FnOnce(&mut Vec<u8>),
-) {
-    let narrow = |value: libc::c_int| u16::try_from(value).unwrap_or(0);
-    let kind = narrow((libc::NFNL_SUBSYS_NFTABLES << 8) | kind);
-    message(out, kind, narrow(flags), sequence, |out| {
-        let [family, _] = protocol_family(family).to_ne_bytes();
-        out.extend_from_slice(&[family, 0, 0, 0]);
-        write(out);
-    });
-}
-
-/// Text with its closing NUL.
-fn c_text(text: &str) -> Vec<u8> {
-    [text.as_bytes(), &[0]].concat()
 }
 
 fn text(bytes: &[u8]) -> Option<String> {

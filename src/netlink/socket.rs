@@ -1,9 +1,13 @@
 //! The netlink socket: one `send` for a batch, then all that the kernel says.
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    setsockopt, socket, sockopt,
+};
 use nix::sys::time::TimeVal;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Room for the answers of a transaction; each takes some hundred bytes, and
 /// only what failed is answered.
@@ -26,17 +30,19 @@ pub(super) struct Reply {
 
 /// A netlink socket of the netfilter subsystem.
 pub(super) struct Socket {
-    inner: mnl::Socket,
+    inner: OwnedFd,
     send_buffer: usize,
 }
 
-// SAFETY: libmnl's socket is a descriptor and its address on the heap, which
-// no other thread knows of; nothing in it belongs to a thread.
-unsafe impl Send for Socket {}
-
 impl Socket {
     pub(super) fn open() -> io::Result<Self> {
-        let inner = mnl::Socket::new(mnl::Bus::Netfilter)?;
+        let inner = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkNetFilter,
+        )?;
+        bind(inner.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         let socket = Self {
             inner,
             send_buffer: 0,
@@ -45,10 +51,10 @@ impl Socket {
         socket.enable(libc::NETLINK_CAP_ACK)?;
         socket.enable(libc::NETLINK_EXT_ACK)?;
         // Not allowed without NET_ADMIN, which the first request will tell.
-        let _ = setsockopt(&socket.fd(), sockopt::RcvBufForce, &RECEIVE_BUFFER);
+        let _ = setsockopt(&socket.inner, sockopt::RcvBufForce, &RECEIVE_BUFFER);
         // What the kernel has to say is there before anybody reads it; this is
         // so that a mistake in that fails instead of waiting for ever.
-        setsockopt(&socket.fd(), sockopt::ReceiveTimeout, &RECEIVE_PATIENCE)?;
+        setsockopt(&socket.inner, sockopt::ReceiveTimeout, &RECEIVE_PATIENCE)?;
         Ok(socket)
     }
 
@@ -57,10 +63,12 @@ impl Socket {
         // The kernel counts its own book-keeping against the buffer too.
         let needed = bytes.len() + (64 << 10);
         if needed > self.send_buffer {
-            setsockopt(&self.fd(), sockopt::SndBufForce, &needed)?;
+            setsockopt(&self.inner, sockopt::SndBufForce, &needed)?;
             self.send_buffer = needed;
         }
-        self.inner.send(bytes).map(drop)
+        // Without an address it goes to the kernel.
+        send(self.inner.as_raw_fd(), bytes, MsgFlags::empty())?;
+        Ok(())
     }
 
     /// All answers. The kernel has worked through the batch when `send`
@@ -69,26 +77,11 @@ impl Socket {
         let mut buffer = vec![0; REPLY_BUFFER];
         let mut replies = Vec::new();
         loop {
-            // SAFETY: the pointer and the length are those of a live buffer
-            // that nothing else uses; the descriptor is open while self lives.
-            let length = unsafe {
-                libc::recv(
-                    self.fd().as_raw_fd(),
-                    buffer.as_mut_ptr().cast(),
-                    buffer.len(),
-                    libc::MSG_DONTWAIT,
-                )
-            };
-            match usize::try_from(length) {
+            match recv(self.inner.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(length) => parse(&buffer[..length], &mut replies),
-                Err(_) => {
-                    let error = io::Error::last_os_error();
-                    return match error.kind() {
-                        io::ErrorKind::WouldBlock => Ok(replies),
-                        io::ErrorKind::Interrupted => continue,
-                        _ => Err(error),
-                    };
-                }
+                Err(Errno::EAGAIN) => return Ok(replies),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -96,9 +89,12 @@ impl Socket {
     /// The next datagram of a list, which the kernel makes while it is read.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.inner.recv_raw(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                received => return received,
+            // With this flag the length is the datagram's, not what was read.
+            match recv(self.inner.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
+                Ok(length) if length > buffer.len() => return Err(Errno::EMSGSIZE.into()),
+                Ok(length) => return Ok(length),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -110,7 +106,7 @@ impl Socket {
         // SAFETY: the value is a live c_int and its size is the one given.
         let result = unsafe {
             libc::setsockopt(
-                self.fd().as_raw_fd(),
+                self.inner.as_raw_fd(),
                 libc::SOL_NETLINK,
                 option,
                 std::ptr::from_ref(&on).cast(),
@@ -122,12 +118,6 @@ impl Socket {
         } else {
             Err(io::Error::last_os_error())
         }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: libmnl keeps the descriptor open until the socket is
-        // dropped, and the borrow cannot outlive self.
-        unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) }
     }
 }
 

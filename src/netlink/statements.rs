@@ -1,9 +1,9 @@
 //! Statements of rules, as the expressions of the kernel's virtual machine;
 //! the same ones that nft makes of the same text.
 
-use super::objects::{Name, Owned, c_string, narrow, protocol_family};
+use super::attributes::{attribute, nested};
+use super::objects::{number, protocol_family, text};
 use ipnet::IpNet;
-use nftnl_sys as sys;
 use rules::model::{Backend, Family, Protocol};
 use rules::ruleset::{Header, SetId, Side, Statement, Verdict};
 
@@ -11,9 +11,60 @@ use rules::ruleset::{Header, SetId, Side, Statement, Verdict};
 const FIRST_REGISTER: u32 = 8;
 const VERDICT_REGISTER: u32 = 0;
 
-/// Adds a statement's expressions to a rule.
-pub(super) fn add(rule: &Owned<sys::nftnl_rule>, family: Family, statement: &Statement) {
-    let rule = Sink { rule, family };
+/// `linux/netfilter/nf_tables.h`.
+mod kernel {
+    pub(super) const LIST_ELEMENT: u16 = 1;
+    pub(super) const EXPRESSION_NAME: u16 = 1;
+    pub(super) const EXPRESSION_DATA: u16 = 2;
+    pub(super) const DATA_VALUE: u16 = 1;
+    pub(super) const DATA_VERDICT: u16 = 2;
+    pub(super) const VERDICT_CODE: u16 = 1;
+    pub(super) const VERDICT_CHAIN: u16 = 2;
+    pub(super) const IMMEDIATE_DREG: u16 = 1;
+    pub(super) const IMMEDIATE_DATA: u16 = 2;
+    pub(super) const BITWISE_SREG: u16 = 1;
+    pub(super) const BITWISE_DREG: u16 = 2;
+    pub(super) const BITWISE_LENGTH: u16 = 3;
+    pub(super) const BITWISE_MASK: u16 = 4;
+    pub(super) const BITWISE_XOR: u16 = 5;
+    pub(super) const CMP_SREG: u16 = 1;
+    pub(super) const CMP_OPERATOR: u16 = 2;
+    pub(super) const CMP_DATA: u16 = 3;
+    pub(super) const LOOKUP_SET: u16 = 1;
+    pub(super) const LOOKUP_SREG: u16 = 2;
+    pub(super) const LOOKUP_DREG: u16 = 3;
+    pub(super) const LOOKUP_FLAGS: u16 = 5;
+    pub(super) const DYNSET_SET: u16 = 1;
+    pub(super) const DYNSET_OPERATION: u16 = 3;
+    pub(super) const DYNSET_SREG_KEY: u16 = 4;
+    pub(super) const DYNSET_TIMEOUT: u16 = 6;
+    pub(super) const PAYLOAD_DREG: u16 = 1;
+    pub(super) const PAYLOAD_BASE: u16 = 2;
+    pub(super) const PAYLOAD_OFFSET: u16 = 3;
+    pub(super) const PAYLOAD_LENGTH: u16 = 4;
+    pub(super) const META_DREG: u16 = 1;
+    pub(super) const META_KEY: u16 = 2;
+    pub(super) const META_SREG: u16 = 3;
+    pub(super) const CT_DREG: u16 = 1;
+    pub(super) const CT_KEY: u16 = 2;
+    pub(super) const FIB_DREG: u16 = 1;
+    pub(super) const FIB_RESULT: u16 = 2;
+    pub(super) const FIB_FLAGS: u16 = 3;
+    pub(super) const MASQ_FLAGS: u16 = 1;
+    pub(super) const REJECT_TYPE: u16 = 1;
+    pub(super) const REJECT_CODE: u16 = 2;
+    pub(super) const NUMGEN_DREG: u16 = 1;
+    pub(super) const NUMGEN_MODULUS: u16 = 2;
+    pub(super) const NUMGEN_TYPE: u16 = 3;
+    pub(super) const NAT_TYPE: u16 = 1;
+    pub(super) const NAT_FAMILY: u16 = 2;
+    pub(super) const NAT_REG_ADDRESS: u16 = 3;
+    pub(super) const NAT_REG_PORT: u16 = 5;
+}
+
+/// Adds a statement's expressions to those of a rule.
+pub(super) fn add(out: &mut Vec<u8>, family: Family, statement: &Statement) {
+    let mut rule = Sink { out, family };
     match statement {
         Statement::CtStateNew => rule.ct_bit(libc::NFT_CT_STATE, 8),
         Statement::CtStatusDnat => rule.ct_bit(libc::NFT_CT_STATUS, 1 << 5),
@@ -62,65 +113,69 @@ pub(super) fn add(rule: &Owned<sys::nftnl_rule>, family: Family, statement: &Sta
     }
 }
 
-/// A rule that expressions are added to.
+/// The list of a rule's expressions.
 struct Sink<'a> {
-    rule: &'a Owned<sys::nftnl_rule>,
+    out: &'a mut Vec<u8>,
     family: Family,
 }
 
-/// An expression in the making.
-struct Expression(*mut sys::nftnl_expr);
+/// Writes an expression's attributes.
+struct Expression<'a>(&'a mut Vec<u8>);
 
-impl Expression {
-    fn number(self, attribute: u32, value: u32) -> Self {
-        // SAFETY: the expression is live until the rule that it goes to is.
-        unsafe { sys::nftnl_expr_set_u32(self.0, narrow(attribute), value) };
+impl Expression<'_> {
+    fn number(self, kind: u16, value: u32) -> Self {
+        number(self.0, kind, value);
         self
     }
 
-    fn long(self, attribute: u32, value: u64) -> Self {
-        // SAFETY: as for `number`.
-        unsafe { sys::nftnl_expr_set_u64(self.0, narrow(attribute), value) };
+    fn long(self, kind: u16, value: u64) -> Self {
+        attribute(self.0, kind, &value.to_be_bytes());
         self
     }
 
-    fn byte(self, attribute: u32, value: u8) -> Self {
-        // SAFETY: as for `number`.
-        unsafe { sys::nftnl_expr_set_u8(self.0, narrow(attribute), value) };
+    fn byte(self, kind: u16, value: u8) -> Self {
+        attribute(self.0, kind, &[value]);
         self
     }
 
-    fn text(self, attribute: u32, value: &str) -> Self {
-        // SAFETY: as for `number`; the string is copied.
-        unsafe { sys::nftnl_expr_set_str(self.0, narrow(attribute), c_string(value).as_ptr()) };
+    fn text(self, kind: u16, value: &str) -> Self {
+        text(self.0, kind, value);
         self
     }
 
-    fn data(self, attribute: u32, value: &[u8]) -> Self {
-        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
-        // SAFETY: as for `number`; the data is copied with the given length.
-        unsafe {
-            sys::nftnl_expr_set(self.0, narrow(attribute), value.as_ptr().cast(), length);
-        }
+    fn data(self, kind: u16, value: &[u8]) -> Self {
+        nested(self.0, kind, |out| {
+            attribute(out, kernel::DATA_VALUE, value);
+        });
+        self
+    }
+
+    fn verdict(self, kind: u16, code: libc::c_int, chain: Option<&str>) -> Self {
+        nested(self.0, kind, |out| {
+            nested(out, kernel::DATA_VERDICT, |out| {
+                number(out, kernel::VERDICT_CODE, code.cast_unsigned());
+                if let Some(chain) = chain {
+                    text(out, kernel::VERDICT_CHAIN, chain);
+                }
+            });
+        });
         self
     }
 }
 
 impl Sink<'_> {
-    /// Makes an expression, lets it be filled, and hands it to the rule.
-    fn push(&self, name: Name, fill: impl FnOnce(Expression) -> Expression) {
-        // SAFETY: the name is a C string; the rule owns the expression from
-        // here on and frees it.
-        unsafe {
-            let expression = sys::nftnl_expr_alloc(name.as_ptr());
-            assert!(!expression.is_null(), "libnftnl has no expression {name:?}");
-            fill(Expression(expression));
-            sys::nftnl_rule_add_expr(self.rule.as_ptr(), expression);
-        }
+    /// Adds an expression with the attributes that `fill` writes.
+    fn push(&mut self, name: &str, fill: impl FnOnce(Expression<'_>) -> Expression<'_>) {
+        nested(self.out, kernel::LIST_ELEMENT, |out| {
+            text(out, kernel::EXPRESSION_NAME, name);
+            nested(out, kernel::EXPRESSION_DATA, |out| {
+                fill(Expression(out));
+            });
+        });
     }
 
     /// Loads the fields of a key into consecutive registers; returns the next.
-    fn key(&self, key: &[Header]) -> u32 {
+    fn key(&mut self, key: &[Header]) -> u32 {
         key.iter()
             .fold(FIRST_REGISTER, |register, header| match header {
                 Header::Address(side) => {
@@ -139,7 +194,7 @@ impl Sink<'_> {
             })
     }
 
-    fn load_address(&self, side: Side, register: u32) {
+    fn load_address(&mut self, side: Side, register: u32) {
         let offset = match (self.family, side) {
             (Family::V4, Side::Source) => 12,
             (Family::V4, Side::Destination) => 16,
@@ -150,52 +205,52 @@ impl Sink<'_> {
         self.payload(libc::NFT_PAYLOAD_NETWORK_HEADER, offset, length, register);
     }
 
-    fn payload(&self, base: libc::c_int, offset: u32, length: u32, register: u32) {
-        self.push(c"payload", |own| {
-            own.number(sys::NFTNL_EXPR_PAYLOAD_BASE, base.cast_unsigned())
-                .number(sys::NFTNL_EXPR_PAYLOAD_OFFSET, offset)
-                .number(sys::NFTNL_EXPR_PAYLOAD_LEN, length)
-                .number(sys::NFTNL_EXPR_PAYLOAD_DREG, register)
+    fn payload(&mut self, base: libc::c_int, offset: u32, length: u32, register: u32) {
+        self.push("payload", |own| {
+            own.number(kernel::PAYLOAD_BASE, base.cast_unsigned())
+                .number(kernel::PAYLOAD_OFFSET, offset)
+                .number(kernel::PAYLOAD_LENGTH, length)
+                .number(kernel::PAYLOAD_DREG, register)
         });
     }
 
-    fn meta(&self, key: libc::c_int, register: u32) {
-        self.push(c"meta", |own| {
-            own.number(sys::NFTNL_EXPR_META_KEY, key.cast_unsigned())
-                .number(sys::NFTNL_EXPR_META_DREG, register)
+    fn meta(&mut self, key: libc::c_int, register: u32) {
+        self.push("meta", |own| {
+            own.number(kernel::META_KEY, key.cast_unsigned())
+                .number(kernel::META_DREG, register)
         });
     }
 
-    fn compare(&self, operator: libc::c_int, data: &[u8]) {
-        self.push(c"cmp", |own| {
-            own.number(sys::NFTNL_EXPR_CMP_SREG, FIRST_REGISTER)
-                .number(sys::NFTNL_EXPR_CMP_OP, operator.cast_unsigned())
-                .data(sys::NFTNL_EXPR_CMP_DATA, data)
+    fn compare(&mut self, operator: libc::c_int, data: &[u8]) {
+        self.push("cmp", |own| {
+            own.number(kernel::CMP_SREG, FIRST_REGISTER)
+                .number(kernel::CMP_OPERATOR, operator.cast_unsigned())
+                .data(kernel::CMP_DATA, data)
         });
     }
 
     /// `register = (register & mask) ^ xor`.
-    fn bitwise(&self, mask: &[u8], xor: &[u8]) {
+    fn bitwise(&mut self, mask: &[u8], xor: &[u8]) {
         let length = u32::try_from(mask.len()).unwrap_or(u32::MAX);
-        self.push(c"bitwise", |own| {
-            own.number(sys::NFTNL_EXPR_BITWISE_SREG, FIRST_REGISTER)
-                .number(sys::NFTNL_EXPR_BITWISE_DREG, FIRST_REGISTER)
-                .number(sys::NFTNL_EXPR_BITWISE_LEN, length)
-                .data(sys::NFTNL_EXPR_BITWISE_MASK, mask)
-                .data(sys::NFTNL_EXPR_BITWISE_XOR, xor)
+        self.push("bitwise", |own| {
+            own.number(kernel::BITWISE_SREG, FIRST_REGISTER)
+                .number(kernel::BITWISE_DREG, FIRST_REGISTER)
+                .number(kernel::BITWISE_LENGTH, length)
+                .data(kernel::BITWISE_MASK, mask)
+                .data(kernel::BITWISE_XOR, xor)
         });
     }
 
-    fn ct_bit(&self, key: libc::c_int, bit: u32) {
-        self.push(c"ct", |own| {
-            own.number(sys::NFTNL_EXPR_CT_KEY, key.cast_unsigned())
-                .number(sys::NFTNL_EXPR_CT_DREG, FIRST_REGISTER)
+    fn ct_bit(&mut self, key: libc::c_int, bit: u32) {
+        self.push("ct", |own| {
+            own.number(kernel::CT_KEY, key.cast_unsigned())
+                .number(kernel::CT_DREG, FIRST_REGISTER)
         });
         self.bitwise(&bit.to_ne_bytes(), &[0; 4]);
         self.compare(libc::NFT_CMP_NEQ, &[0; 4]);
     }
 
-    fn fib_local(&self, side: Side) {
+    fn fib_local(&mut self, side: Side) {
         /// `NFT_FIB_RESULT_ADDRTYPE`, and the flags that choose the address.
         const ADDRESS_TYPE: u32 = 3;
         const SOURCE: u32 = 1;
@@ -204,15 +259,15 @@ impl Sink<'_> {
             Side::Source => SOURCE,
             Side::Destination => DESTINATION,
         };
-        self.push(c"fib", |own| {
-            own.number(sys::NFTNL_EXPR_FIB_RESULT, ADDRESS_TYPE)
-                .number(sys::NFTNL_EXPR_FIB_FLAGS, flags)
-                .number(sys::NFTNL_EXPR_FIB_DREG, FIRST_REGISTER)
+        self.push("fib", |own| {
+            own.number(kernel::FIB_RESULT, ADDRESS_TYPE)
+                .number(kernel::FIB_FLAGS, flags)
+                .number(kernel::FIB_DREG, FIRST_REGISTER)
         });
         self.compare(libc::NFT_CMP_EQ, &u32::from(libc::RTN_LOCAL).to_ne_bytes());
     }
 
-    fn address(&self, side: Side, prefix: &IpNet, negated: bool) {
+    fn address(&mut self, side: Side, prefix: &IpNet, negated: bool) {
         self.load_address(side, FIRST_REGISTER);
         if prefix.prefix_len() < prefix.max_prefix_len() {
             let mask = octets(prefix.netmask());
@@ -221,7 +276,7 @@ impl Sink<'_> {
         self.compare(equality(negated), &octets(prefix.network()));
     }
 
-    fn input_interface(&self, name: &str, wildcard: bool, negated: bool) {
+    fn input_interface(&mut self, name: &str, wildcard: bool, negated: bool) {
         self.meta(libc::NFT_META_IIFNAME, FIRST_REGISTER);
         let mut data = name.as_bytes().to_vec();
         if !wildcard {
@@ -231,23 +286,23 @@ impl Sink<'_> {
         self.compare(equality(negated), &data);
     }
 
-    fn lookup(&self, map: SetId, result: u32) {
-        self.push(c"lookup", |own| {
-            own.number(sys::NFTNL_EXPR_LOOKUP_SREG, FIRST_REGISTER)
-                .text(sys::NFTNL_EXPR_LOOKUP_SET, map.name())
-                .number(sys::NFTNL_EXPR_LOOKUP_DREG, result)
+    fn lookup(&mut self, map: SetId, result: u32) {
+        self.push("lookup", |own| {
+            own.number(kernel::LOOKUP_SREG, FIRST_REGISTER)
+                .text(kernel::LOOKUP_SET, map.name())
+                .number(kernel::LOOKUP_DREG, result)
         });
     }
 
-    fn is_in(&self, set: &str, negated: bool) {
+    fn is_in(&mut self, set: &str, negated: bool) {
         /// `NFT_LOOKUP_F_INV`.
         const INVERTED: u32 = 1;
-        self.push(c"lookup", |own| {
+        self.push("lookup", |own| {
             let own = own
-                .number(sys::NFTNL_EXPR_LOOKUP_SREG, FIRST_REGISTER)
-                .text(sys::NFTNL_EXPR_LOOKUP_SET, set);
+                .number(kernel::LOOKUP_SREG, FIRST_REGISTER)
+                .text(kernel::LOOKUP_SET, set);
             if negated {
-                own.number(sys::NFTNL_EXPR_LOOKUP_FLAGS, INVERTED)
+                own.number(kernel::LOOKUP_FLAGS, INVERTED)
             } else {
                 own
             }
@@ -255,63 +310,58 @@ impl Sink<'_> {
     }
 
     /// Puts the source address into a set, or keeps it there, for so long.
-    fn update(&self, set: &str, seconds: u32) {
+    fn update(&mut self, set: &str, seconds: u32) {
         /// `NFT_DYNSET_OP_UPDATE`.
         const UPDATE: u32 = 1;
         self.load_address(Side::Source, FIRST_REGISTER);
-        self.push(c"dynset", |own| {
-            own.number(sys::NFTNL_EXPR_DYNSET_SREG_KEY, FIRST_REGISTER)
-                .number(sys::NFTNL_EXPR_DYNSET_OP, UPDATE)
-                .text(sys::NFTNL_EXPR_DYNSET_SET_NAME, set)
-                .long(sys::NFTNL_EXPR_DYNSET_TIMEOUT, u64::from(seconds) * 1000)
+        self.push("dynset", |own| {
+            own.number(kernel::DYNSET_SREG_KEY, FIRST_REGISTER)
+                .number(kernel::DYNSET_OPERATION, UPDATE)
+                .text(kernel::DYNSET_SET, set)
+                .long(kernel::DYNSET_TIMEOUT, u64::from(seconds) * 1000)
         });
     }
 
-    fn load_mark(&self) {
+    fn load_mark(&mut self) {
         self.meta(libc::NFT_META_MARK, FIRST_REGISTER);
     }
 
-    fn set_mark(&self, mask: u32, xor: u32) {
+    fn set_mark(&mut self, mask: u32, xor: u32) {
         self.load_mark();
         self.bitwise(&mask.to_ne_bytes(), &xor.to_ne_bytes());
-        self.push(c"meta", |own| {
-            own.number(
-                sys::NFTNL_EXPR_META_KEY,
-                libc::NFT_META_MARK.cast_unsigned(),
-            )
-            .number(sys::NFTNL_EXPR_META_SREG, FIRST_REGISTER)
+        self.push("meta", |own| {
+            own.number(kernel::META_KEY, libc::NFT_META_MARK.cast_unsigned())
+                .number(kernel::META_SREG, FIRST_REGISTER)
         });
     }
 
-    fn masquerade(&self) {
+    fn masquerade(&mut self) {
         /// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.
         const FULLY_RANDOM: u32 = 1 << 4;
-        self.push(c"masq", |own| {
-            own.number(sys::NFTNL_EXPR_MASQ_FLAGS, FULLY_RANDOM)
-        });
+        self.push("masq", |own| own.number(kernel::MASQ_FLAGS, FULLY_RANDOM));
     }
 
-    fn reject(&self) {
+    fn reject(&mut self) {
         /// `NFT_REJECT_ICMP_UNREACH`, and port unreachable in each family.
         const ICMP: u32 = 0;
         let code = match self.family {
             Family::V4 => 3,
             Family::V6 => 4,
         };
-        self.push(c"reject", |own| {
-            own.number(sys::NFTNL_EXPR_REJECT_TYPE, ICMP)
-                .byte(sys::NFTNL_EXPR_REJECT_CODE, code)
+        self.push("reject", |own| {
+            own.number(kernel::REJECT_TYPE, ICMP)
+                .byte(kernel::REJECT_CODE, code)
         });
     }
 
-    fn dnat(&self, key: &[Header], modulus: u32, map: SetId) {
+    fn dnat(&mut self, key: &[Header], modulus: u32, map: SetId) {
         let register = self.key(key);
         self.random(modulus, register);
         self.lookup(map, FIRST_REGISTER);
         self.nat();
     }
 
-    fn dnat_to(&self, protocol: Protocol, backend: Backend) {
+    fn dnat_to(&mut self, protocol: Protocol, backend: Backend) {
         self.meta(libc::NFT_META_L4PROTO, FIRST_REGISTER);
         self.compare(libc::NFT_CMP_EQ, &[protocol.number()]);
         let address = octets(backend.address);
@@ -321,53 +371,46 @@ impl Sink<'_> {
         self.nat();
     }
 
-    fn immediate(&self, register: u32, data: &[u8]) {
-        self.push(c"immediate", |own| {
-            own.number(sys::NFTNL_EXPR_IMM_DREG, register)
-                .data(sys::NFTNL_EXPR_IMM_DATA, data)
+    fn immediate(&mut self, register: u32, data: &[u8]) {
+        self.push("immediate", |own| {
+            own.number(kernel::IMMEDIATE_DREG, register)
+                .data(kernel::IMMEDIATE_DATA, data)
         });
     }
 
-    fn random(&self, modulus: u32, register: u32) {
+    fn random(&mut self, modulus: u32, register: u32) {
         /// `NFT_NG_RANDOM`.
         const RANDOM: u32 = 1;
-        self.push(c"numgen", |own| {
-            own.number(sys::NFTNL_EXPR_NG_DREG, register)
-                .number(sys::NFTNL_EXPR_NG_MODULUS, modulus)
-                .number(sys::NFTNL_EXPR_NG_TYPE, RANDOM)
+        self.push("numgen", |own| {
+            own.number(kernel::NUMGEN_DREG, register)
+                .number(kernel::NUMGEN_MODULUS, modulus)
+                .number(kernel::NUMGEN_TYPE, RANDOM)
         });
     }
 
     /// Translates to the address and the port in the first registers.
-    fn nat(&self) {
+    fn nat(&mut self) {
         /// `NFT_NAT_DNAT`.
         const DESTINATION: u32 = 1;
+        let family = u32::from(protocol_family(self.family));
         let port = FIRST_REGISTER + address_length(self.family) / 4;
-        self.push(c"nat", |own| {
-            own.number(sys::NFTNL_EXPR_NAT_TYPE, DESTINATION)
-                .number(
-                    sys::NFTNL_EXPR_NAT_FAMILY,
-                    u32::from(protocol_family(self.family)),
-                )
-                .number(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, FIRST_REGISTER)
-                .number(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, port)
+        self.push("nat", |own| {
+            own.number(kernel::NAT_TYPE, DESTINATION)
+                .number(kernel::NAT_FAMILY, family)
+                .number(kernel::NAT_REG_ADDRESS, FIRST_REGISTER)
+                .number(kernel::NAT_REG_PORT, port)
         });
     }
 
-    fn verdict(&self, verdict: &Verdict) {
+    fn verdict(&mut self, verdict: &Verdict) {
         let (code, chain) = match verdict {
             Verdict::Drop => (libc::NF_DROP, None),
-            Verdict::Goto(chain) => (libc::NFT_GOTO, Some(chain)),
-            Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain)),
+            Verdict::Goto(chain) => (libc::NFT_GOTO, Some(chain.to_string())),
+            Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain.to_string())),
         };
-        self.push(c"immediate", |own| {
-            let own = own
-                .number(sys::NFTNL_EXPR_IMM_DREG, VERDICT_REGISTER)
-                .number(sys::NFTNL_EXPR_IMM_VERDICT, code.cast_unsigned());
-            match chain {
-                Some(chain) => own.text(sys::NFTNL_EXPR_IMM_CHAIN, &chain.to_string()),
-                None => own,
-            }
+        self.push("immediate", |own| {
+            own.number(kernel::IMMEDIATE_DREG, VERDICT_REGISTER)
+                .verdict(kernel::IMMEDIATE_DATA, code, chain.as_deref())
         });
     }
 }
