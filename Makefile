@@ -6,8 +6,10 @@ CONTROL_PLANE := target/controlplane
 CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
+# Architectures of the image: ARCH="amd64 arm64".
+ARCH := $(shell dpkg --print-architecture)
 
-.PHONY: demo test e2e conformance bench lint deny deps deps-go
+.PHONY: demo test e2e conformance bench image chart manifest lint deny deps deps-go deps-image deps-chart
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -34,6 +36,21 @@ bench: deps
 	@target/release/bench $(SIZES)
 	@target/release/bench_flows
 
+# The static image as an OCI archive, and run with no more rights than it needs.
+image: deps-image
+	@for arch in $(ARCH); do image/build.sh $$arch || exit 1; done
+	@image/run.sh
+
+# The Helm chart: linted, rendered, and applied to a real API server.
+chart: deps-chart $(CONTROL_PLANE_PROGRAMS) target/tools/bin/helm target/tools/bin/promtool target/tools/crds
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin chart
+	@target/debug/chart
+
+# deploy/kube-proxy-rs.yaml from the chart, for whoever has no Helm.
+manifest: deps-chart target/tools/bin/helm
+	cargo build --quiet -p e2e --bin chart
+	@target/debug/chart --manifest
+
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
@@ -50,6 +67,28 @@ deps:
 
 deps-go:
 	@e2e/deps.sh go
+
+deps-image:
+	@e2e/deps.sh image "$(ARCH)"
+
+deps-chart:
+	@e2e/deps.sh go
+
+target/tools/bin/helm: e2e/helm/go.mod e2e/helm/go.sum | deps-chart
+	mkdir -p $(@D)
+	cd e2e/helm && go build -p 2 -trimpath -ldflags "-s -w" -o ../../$@ helm.sh/helm/v3/cmd/helm
+	touch $@
+
+# From Debian's package, which is not installed: it would start a server.
+target/tools/bin/promtool:
+	@e2e/promtool.sh $@
+
+# Where the Go module cache has the definitions that the Prometheus operator publishes.
+target/tools/crds: e2e/crds/go.mod e2e/crds/go.sum | deps-chart
+	mkdir -p $(@D)
+	cd e2e/crds && go mod download && \
+		echo "$$(go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd" \
+		>../../$@
 
 # About eight minutes the first time; two at once need not much memory.
 $(CONTROL_PLANE_PROGRAMS) &: e2e/controlplane/go.mod e2e/controlplane/go.sum | deps-go

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a build and the tests need and this machine lacks: Debian
 # packages, the Rust toolchain and, with the argument `go`, Go for the control
-# plane. Says nothing if nothing is missing.
+# plane; with `image "ARCH..."` what builds and runs images for these architectures.
+# Says nothing if nothing is missing.
 set -eu
 
 missing=""
@@ -19,6 +20,22 @@ need ip iproute2
 if [ "${1:-}" = go ]; then
     need etcd etcd-server
     command -v go >/dev/null 2>&1 || need curl curl ca-certificates
+fi
+if [ "${1:-}" = image ]; then
+    need musl-gcc musl-tools
+    need buildah buildah
+    # And with it runc, conmon and the default seccomp profile.
+    need podman podman runc
+    need runc runc
+    need curl curl
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    for arch in ${2:-}; do
+        case $arch-$(uname -m) in
+            # `ring` wants a few headers of some C library.
+            arm64-x86_64) need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
+            amd64-aarch64) need x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu libc6-dev-amd64-cross ;;
+        esac
+    done
 fi
 command -v cargo >/dev/null 2>&1 || need curl curl ca-certificates
 

@@ -163,6 +163,8 @@ fn start_api_server(
         .args(["--advertise-address", &CONTROL.v4.to_string()])
         .args(["--service-cluster-ip-range", SERVICE_CIDR])
         .args(["--authorization-mode", "RBAC"])
+        // As in any cluster whose nodes run agents.
+        .arg("--allow-privileged=true")
         // Pods here run no container that would need a token.
         .args(["--disable-admission-plugins", "ServiceAccount"])
         .args(["--service-account-issuer", "https://kubernetes.default.svc"])

@@ -62,6 +62,17 @@ impl Api {
         Ok(serde_json::from_str(&changed)?)
     }
 
+    /// Applies an object on the server's side, given as YAML; a field that it doesn't know, or
+    /// that is there twice, is an error.
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn apply(&self, path: &str, yaml: &str) -> Result<()> {
+        let kind = "application/apply-patch+yaml";
+        let path = format!("{path}?fieldManager=e2e&force=true&fieldValidation=Strict");
+        self.send(Method::PATCH, &path, kind, yaml).map(drop)
+    }
+
     /// Deletes an object at once.
     ///
     /// # Errors
