@@ -89,7 +89,7 @@ pub enum End {
     Dropped,
 }
 
-/// A rule that matched.
+/// A rule that matched; jumps to chains in which none did are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// How many random choices came before.
@@ -109,13 +109,15 @@ pub struct Step {
 pub struct Path {
     /// The rules that matched, in order; empty if they were not asked for.
     pub steps: Vec<Step>,
+    /// How many random choices lead there.
+    pub choices: usize,
     /// Endpoints that remember the client from now on (session affinity).
     pub remembered: Vec<AffinitySet>,
     /// What becomes of the packet.
     pub end: End,
 }
 
-/// Every way that a packet may go, each once. Shown one step a line; after a
+/// Every way that a packet may go. Shown one step a line; after a
 /// random choice, each way is indented below what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -186,10 +188,7 @@ impl<'a> Tracer<'a> {
         let mut paths: Vec<Path> = Vec::new();
         loop {
             let path = Walk::new(self, packet, &mut choices, with_steps).go();
-            // Two choices may lead to one endpoint (session affinity).
-            if with_steps || !paths.contains(&path) {
-                paths.push(path);
-            }
+            paths.push(path);
             if !choices.advance() {
                 break;
             }

@@ -68,10 +68,10 @@ impl fmt::Display for Trace {
 
 fn write_path(f: &mut fmt::Formatter<'_>, path: &Path, from: usize) -> fmt::Result {
     const INDENT: usize = 2;
-    let mut width = 0;
     for step in path.steps.iter().skip(from) {
-        width = INDENT * step.choices;
+        let width = INDENT * step.choices;
         writeln!(f, "{:width$}{step}", "")?;
     }
+    let width = INDENT * path.choices;
     writeln!(f, "{:width$}=> {}", "", path.end)
 }

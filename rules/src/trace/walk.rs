@@ -106,6 +106,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         };
         Path {
             steps: self.steps.unwrap_or_default(),
+            choices: self.choices.made(),
             remembered: self.remembered,
             end,
         }
@@ -188,8 +189,7 @@ impl<'a, 'c> Walk<'a, 'c> {
                         None => return Say::Nothing,
                     },
                     After::Jump(next) => {
-                        let next = self.tracer.table.chains.get(next);
-                        let said = next.map_or(Say::Nothing, |next| self.run(next));
+                        let said = self.jump(next);
                         if said != Say::Nothing {
                             return said;
                         }
@@ -198,6 +198,19 @@ impl<'a, 'c> Walk<'a, 'c> {
             }
             return Say::Nothing;
         }
+    }
+
+    /// Runs a chain and comes back. A jump to where nothing matched is no step.
+    fn jump(&mut self, to: &ChainId) -> Say {
+        let steps = self.steps.as_ref().map(Vec::len);
+        let next = self.tracer.table.chains.get(to);
+        let said = next.map_or(Say::Nothing, |next| self.run(next));
+        if let Some(own) = &mut self.steps
+            && Some(own.len()) == steps
+        {
+            own.pop();
+        }
+        said
     }
 
     /// Runs a rule up to the first statement that does not match.
