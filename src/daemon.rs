@@ -1,15 +1,18 @@
 //! The daemon: objects come in, rules and health answers follow.
 
+use crate::about::{self, About};
+use crate::events::{self, Events, Report};
 use crate::flows::FlowCleanup;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
 use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
-use crate::source::{self, Manifests};
+use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
 use crate::{addresses, health, settings};
 use anyhow::Context;
+use kube::Client;
 use rules::model::Family;
 use rules::{Event, Kernel};
 use std::sync::Arc;
@@ -24,6 +27,9 @@ const EVENT_BUFFER: usize = 256;
 /// How long the first sync waits for the Node object to tell its addresses
 /// (reference: section 8, node handling).
 const NODE_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a failing process waits for its last events to be sent.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Runs until a signal says stop. Rules stay in place when it ends.
 ///
@@ -58,22 +64,67 @@ async fn serve(
     } else {
         &[Family::V4]
     };
-    announce(&options, &node_name, families);
     let metrics = Metrics::new().context("registering the metrics")?;
+    for (name, stage, enabled) in about::FEATURES {
+        metrics.feature(name, stage, enabled);
+    }
+    let client = match &options.manifests {
+        Some(_) => None,
+        None => {
+            let (file, master) = (options.kubeconfig.clone(), options.master.clone());
+            Some(source::client(&ClientOptions::new(file, master), metrics.rest()).await?)
+        }
+    };
+    let api_events = match &client {
+        Some(client) => {
+            let (events, queue) = Events::queue();
+            tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
+            events
+        }
+        None => Events::nowhere(),
+    };
     let reports = Reports {
         health: Arc::new(health::Health::new(2 * options.sync_period)),
         metrics,
+        events: api_events,
     };
+    announce(&options, &node_name, families, &reports.events);
+    let result = run_parts(options, node_name, families, kernel, client, &reports).await;
+    // What went wrong may be the last thing that was reported.
+    if result.is_err() {
+        reports.events.flush(LAST_EVENTS).await;
+    }
+    result
+}
+
+/// Runs everything until one part ends.
+async fn run_parts(
+    options: DaemonOptions,
+    node_name: Arc<str>,
+    families: &[Family],
+    kernel: Nftables,
+    client: Option<Client>,
+    reports: &Reports,
+) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let mut objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
+    let mut objects = tokio::spawn(objects(
+        options.clone(),
+        node_name.clone(),
+        client,
+        events,
+        reports.events.clone(),
+    ));
     // Files tell at once what they tell; only an API server may be late.
     let wait_for_node = if options.manifests.is_some() {
         Duration::ZERO
     } else {
         NODE_WAIT
     };
-    let service_health =
-        ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
+    let service_health = ServiceHealth::new(
+        reports.health.clone(),
+        reports.events.clone(),
+        tokio::runtime::Handle::current(),
+    );
     let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
     let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
     // Before addresses are listed first, so that no change falls in between.
@@ -88,7 +139,14 @@ async fn serve(
         flows,
     );
     let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let servers = tokio::spawn(http::serve(options, reports));
+    let about = About::of(&options, &node_name).context("describing the configuration")?;
+    let servers = tokio::spawn(http::serve(
+        http::Addresses::from(&options),
+        about,
+        reports.clone(),
+        reports.events.clone(),
+    ));
+    reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
     let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
@@ -111,13 +169,15 @@ async fn serve(
 async fn objects(
     options: DaemonOptions,
     node_name: Arc<str>,
+    client: Option<Client>,
     events: mpsc::Sender<Event>,
+    reports: Events,
 ) -> anyhow::Result<()> {
     if let Some(dir) = &options.manifests {
         return Manifests::new(dir, &node_name).follow(events).await;
     }
-    let client = source::client(options.kubeconfig.as_deref(), options.master.as_deref()).await?;
-    source::watch(client, &node_name, events).await
+    let client = client.context("neither manifests nor an API server")?;
+    source::watch(client, &node_name, events, reports).await
 }
 
 /// Takes in events and changed addresses and syncs when due, until the source
@@ -129,6 +189,7 @@ async fn sync_loop<K: Kernel>(
     mut interfaces: interfaces::Watch,
     wait_for_node: Duration,
 ) {
+    syncer.begin();
     let started = Instant::now();
     let mut gate = Gate {
         started,
@@ -229,7 +290,7 @@ impl Gate {
     }
 }
 
-fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
+fn announce(options: &DaemonOptions, node_name: &str, families: &[Family], events: &Events) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
         "kube-proxy-rs {} on node {node_name}, mode nftables, {}",
@@ -237,10 +298,12 @@ fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
         families.join(" and ")
     );
     if options.proxy_mode != "nftables" {
-        tracing::warn!(
+        let note = format!(
             "--proxy-mode {:?} means iptables, which is not there yet: using nftables",
             options.proxy_mode
         );
+        tracing::warn!("{note}");
+        events.report(Report::node_warning("KubeProxyDefaultMode", note));
     }
     if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
         && options.rules.cluster_cidr.is_empty()

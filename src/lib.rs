@@ -1,7 +1,9 @@
 //! The daemon around the `rules` crate: sources of objects, the sync loop, the
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
+pub mod about;
 pub mod daemon;
+pub mod events;
 pub mod health;
 pub mod http;
 pub mod logging;

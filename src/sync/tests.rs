@@ -74,8 +74,9 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
         Reports {
             metrics: metrics.clone(),
             health: health.clone(),
+            events: Events::nowhere(),
         },
-        ServiceHealth::new(health, runtime.handle().clone()),
+        ServiceHealth::new(health, Events::nowhere(), runtime.handle().clone()),
         FlowCleanup::new(
             Box::new(Flows(switches.clone())),
             &families,
@@ -101,7 +102,7 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
     syncer.apply(service(Protocol::Tcp, 80));
     assert!(syncer.sync().is_ok());
     assert_eq!(passes(), 2, "TCP needs no pass");
-    let text = String::from_utf8(metrics.text().expect("text")).expect("UTF-8");
+    let text = metrics.text();
     let line = "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 1";
     assert!(text.lines().any(|own| own == line), "{text}");
 }
