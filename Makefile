@@ -3,17 +3,11 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin
 
 CONTROL_PLANE := target/controlplane
-<<<<<<< HEAD
 CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo test e2e bench lint deny deps deps-go
-=======
-CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,kube-apiserver kube-controller-manager kube-proxy)
-
-.PHONY: demo e2e conformance deps deps-go
->>>>>>> wt-conf
+.PHONY: demo test e2e conformance bench lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -29,11 +23,16 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin cluster
 	@target/debug/cluster $(SCENARIOS)
 
-<<<<<<< HEAD
+# The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
+conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
+	@target/debug/conformance $(FLAGS)
+
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
+	@target/release/bench_flows
 
 lint: deps
 	cargo fmt --all --check
@@ -45,12 +44,6 @@ deny: deps target/tools/bin/cargo-deny
 
 target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools cargo-deny --version $(CARGO_DENY_VERSION)
-=======
-# The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
-conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
-	@target/debug/conformance $(FLAGS)
->>>>>>> wt-conf
 
 deps:
 	@e2e/deps.sh
@@ -62,9 +55,5 @@ deps-go:
 $(CONTROL_PLANE_PROGRAMS) &: e2e/controlplane/go.mod e2e/controlplane/go.sum | deps-go
 	mkdir -p $(CONTROL_PLANE)
 	cd e2e/controlplane && go build -p 2 -trimpath -ldflags "-s -w" -o ../../$(CONTROL_PLANE)/ \
-<<<<<<< HEAD
 		$(addprefix k8s.io/kubernetes/cmd/,$(CONTROL_PLANE_COMMANDS))
-=======
-		$(addprefix k8s.io/kubernetes/cmd/,$(notdir $(CONTROL_PLANE_PROGRAMS)))
->>>>>>> wt-conf
 	touch $(CONTROL_PLANE_PROGRAMS)

@@ -15,6 +15,7 @@ pub mod ruleset;
 
 mod affinity;
 mod base;
+mod clients;
 mod config;
 mod event;
 mod kernel;
@@ -24,6 +25,7 @@ mod select;
 mod sources;
 mod state;
 
+pub use clients::RememberedClient;
 pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
 pub use kernel::{Kernel, Refusal};

@@ -3,10 +3,12 @@
 use crate::State;
 use crate::affinity::Affinity;
 use crate::base;
+use crate::clients::Clients;
 use crate::config::Config;
 use crate::model::{Backend, Frontend, ObjectName, Protocol, Service, ServicePort, TrafficPolicy};
 use crate::ruleset::{
-    AffinitySet, Chain, ChainId, Element, Key, PortChain, PortName, PortRole, SetId, Value, Verdict,
+    AffinitySet, Chain, ChainId, Element, Key, Op, PortChain, PortName, PortRole, SetId, Value,
+    Verdict,
 };
 use crate::select::{Needs, Place, Selection, local_ready_addresses, select};
 use crate::sources::Sources;
@@ -88,6 +90,22 @@ impl ServicePlan {
     /// The sets of clients of ports with session affinity.
     pub(crate) fn affinity_sets(&self, name: &ObjectName) -> Vec<AffinitySet> {
         let of_port = |port: &PortPlan| port.with_affinity(name, |affinity, _| affinity.sets());
+        self.ports.iter().filter_map(of_port).flatten().collect()
+    }
+
+    /// The clients that the endpoints' sets begin with.
+    pub(crate) fn clients(&self, name: &ObjectName, known: &Clients) -> Vec<Op> {
+        let of_port = |port: &PortPlan| {
+            port.with_affinity(name, |affinity, _| {
+                let sets = affinity.sets().into_iter().map(|set| {
+                    let clients = known.of(&set, &port.name, affinity.seconds);
+                    (set, clients)
+                });
+                sets.filter(|(_, clients)| !clients.is_empty())
+                    .map(|(set, clients)| Op::AddClients(set, clients))
+                    .collect::<Vec<_>>()
+            })
+        };
         self.ports.iter().filter_map(of_port).flatten().collect()
     }
 

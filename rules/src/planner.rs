@@ -10,6 +10,7 @@ mod own;
 
 use crate::State;
 use crate::base;
+use crate::clients::{Clients, RememberedClient};
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::plan::{ServicePlan, plan};
@@ -37,6 +38,8 @@ pub struct Planner {
     dirty: HashSet<ObjectName>,
     /// The next sync replaces the whole table.
     full: bool,
+    /// What that one remembers of clients.
+    clients: Clients,
     summary: Summary,
 }
 
@@ -81,6 +84,7 @@ impl Planner {
             nodeport_ips: Vec::new(),
             dirty: HashSet::new(),
             full: true,
+            clients: Clients::default(),
             summary: Summary::default(),
         }
     }
@@ -101,6 +105,16 @@ impl Planner {
         } == self.config;
         self.full |= !same_rules || listed(&config) != listed(&self.config);
         self.config = config;
+    }
+
+    /// Whether the next sync replaces the whole table.
+    pub fn replaces_table(&self) -> bool {
+        self.full
+    }
+
+    /// Tells which clients the table remembers that is going to be replaced.
+    pub fn remember(&mut self, clients: Vec<RememberedClient>) {
+        self.clients = Clients::new(clients);
     }
 
     /// Figures over what is programmed.
@@ -159,6 +173,7 @@ impl Planner {
             self.summary = Summary::default();
         }
         self.full = false;
+        self.clients = Clients::default();
         self.dirty.clear();
         self.ledger.commit(pending.touched);
         self.chains = pending.chains;
@@ -195,6 +210,7 @@ impl Planner {
         let mut sets: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let empty = Ledger::default();
         let mut own = OwnObjects::default();
+        let mut clients = Vec::new();
         for name in names {
             let Some(plan) = plan(&self.config, state, name, None) else {
                 continue;
@@ -205,6 +221,7 @@ impl Planner {
                 }
             }
             own.change(&self.config, name, &BTreeSet::new(), None, Some(&plan));
+            clients.extend(plan.clients(name, &self.clients));
             pending.plans.push((name.clone(), Some(plan)));
         }
         if !pending.nodeport_ips.is_empty() {
@@ -225,6 +242,7 @@ impl Planner {
         ops.extend(sorted_chains(&self.config, &pending.chains).map(Op::AddChain));
         ops.extend(fixed.into_iter().map(Op::AddChain));
         ops.extend(own.first());
+        ops.extend(clients);
         ops.extend(
             sets.into_iter()
                 .map(|(set, elements)| Op::AddElements(set, elements)),

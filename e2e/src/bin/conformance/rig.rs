@@ -1,17 +1,19 @@
 //! Two identical beds with one API server: node-1 of the first is upstream's, of the second ours.
 
+mod wiring;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use e2e::address::{CONTROL, ECHO_PORT, Pair, node};
+use e2e::address::{CONTROL, ECHO_PORT};
 use e2e::cleanup::ScratchDir;
 use e2e::controlplane::{Api, ControlPlane, kubeconfig, program};
 use e2e::probe::{Protocol, Reply, probe};
 use e2e::sctp::SctpEcho;
-use e2e::{Bed, Daemon, Echo, Namespace, Pod, ip, manifest, target_directory, veth, wait};
+use e2e::{Bed, Daemon, Echo, Namespace, Pod, ip, manifest, target_directory, wait};
 use serde_json::json;
 
 use crate::case::Source;
@@ -24,6 +26,16 @@ const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 /// How long both proxies may take to program a change, beside a build.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Leaves alone what belongs to the whole machine: a namespace may not write it, and a proxy that
+/// can't doesn't start.
+const CONNTRACK: [&str; 6] = [
+    "--conntrack-max-per-core",
+    "0",
+    "--conntrack-tcp-timeout-established",
+    "0",
+    "--conntrack-tcp-timeout-close-wait",
+    "0",
+];
 /// After the rules come health check ports and conntrack.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
@@ -62,7 +74,7 @@ impl Rig {
         ip(&control, &format!("address add {}/32 dev lo", CONTROL.v4))?;
         let beds = [Bed::build(2)?, Bed::build(2)?];
         for (bed, number) in beds.iter().zip(1..) {
-            connect(bed, &control, number)?;
+            wiring::connect(bed, &control, number)?;
         }
         let result = ControlPlane::start(&control, directory.path(), None);
         let (plane, api) = result.inspect_err(|_| keep_logs(directory.path(), "control"))?;
@@ -201,15 +213,17 @@ impl Side {
             sctp.push(SctpEcho::start(pod.namespace(), pod.name(), ECHO_PORT)?);
         }
         let client_pod = node(1).pod("client")?;
-        route(&bed)?;
+        wiring::route(&bed)?;
+        // A sequence's flows shall last from step to step, however busy the machine.
+        node(1).namespace().sysctls(&[
+            ("net/netfilter/nf_conntrack_udp_timeout", "120"),
+            ("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
+        ])?;
         let config = kubeconfig(directory, "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
         let mut flags = vec!["--kubeconfig", config];
-        if program != e2e::binary()? {
-            // They belong to the whole machine, and a namespace may not write them.
-            flags.extend(["--conntrack-max-per-core", "0"]);
-            flags.extend(["--conntrack-tcp-timeout-established", "0"]);
-            flags.extend(["--conntrack-tcp-timeout-close-wait", "0"]);
+        if knows(program, CONNTRACK[0])? {
+            flags.extend(CONNTRACK);
         }
         let mut proxy = Daemon::start_program(program, node(1), &flags, &logs)?;
         proxy.wait_live(node(1))?;
@@ -252,51 +266,13 @@ impl Side {
     }
 }
 
-/// Joins node-1 to the API server's namespace by a link that nothing else uses.
-fn connect(bed: &Bed, control: &Namespace, number: u8) -> Result<()> {
-    let node = bed.nodes()[0].namespace();
-    let link = format!("bed{number}");
-    veth((control, &link), (node, "api"))?;
-    ip(
-        control,
-        &format!("address add 169.254.{number}.1/30 dev {link}"),
-    )?;
-    // More specific than the underlay's route, where the bed has no API server.
-    ip(
-        node,
-        &format!(
-            "address add 169.254.{number}.2/30 dev api\n\
-             route add {}/32 via 169.254.{number}.1",
-            CONTROL.v4
-        ),
-    )
-}
-
-/// Brings what is sent to Services to node-1 from everywhere, as if it announced their
-/// addresses. What node-1 forwards as it came in has failed to be translated: the router answers
-/// that with an ICMP error of a kind that no proxy sends.
-fn route(bed: &Bed) -> Result<()> {
-    const V4: [&str; 3] = ["10.96.0.0/16", "198.51.100.0/24", "192.0.2.0/24"];
-    const V6: [&str; 3] = ["fd00:10:96::/112", "2001:db8:100::/64", "2001:db8:2::/64"];
-    let Pair { v4, v6 } = node(1);
-    let routes: Vec<_> = V4
-        .map(|range| format!("route add {range} via {v4}"))
-        .into_iter()
-        .chain(V6.map(|range| format!("-6 route add {range} via {v6}")))
-        .collect();
-    let router = bed.balancer().namespace();
-    for namespace in [router, bed.nodes()[1].namespace()] {
-        ip(namespace, &routes.join("\n"))?;
-    }
-    router.nft(&format!(
-        "table inet untranslated {{\nchain forward {{\n\
-         type filter hook forward priority filter; policy accept;\n\
-         iifname eth0 ip daddr {{ {} }} reject with icmp type host-prohibited\n\
-         iifname eth0 ip6 daddr {{ {} }} reject with icmpv6 type admin-prohibited\n\
-         }}\n}}\n",
-        V4.join(", "),
-        V6.join(", ")
-    ))
+/// Whether `program` has this flag.
+fn knows(program: &Path, flag: &str) -> Result<bool> {
+    let mut command = std::process::Command::new(program);
+    let output = command.arg("--help").output();
+    let output = output.with_context(|| format!("run {}", program.display()))?;
+    let help = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&help).contains(flag))
 }
 
 fn kept(name: &str) -> std::path::PathBuf {

@@ -111,6 +111,7 @@ fn unserved(table: &mut Table) {
     let mut empty = table.service("unserved-empty");
     // The one after, which is added first.
     empty.slot += 1;
+    empty.external_ips = Some(empty.slot);
     let loopback = |family| match family {
         Family::V4 => IpAddr::from(Ipv4Addr::LOCALHOST),
         Family::V6 => Ipv6Addr::LOCALHOST.into(),
