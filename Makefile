@@ -7,7 +7,7 @@ CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo test e2e bench lint deny deps deps-go
+.PHONY: demo test e2e compare bench lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -22,6 +22,11 @@ test: deps
 e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin cluster
 	@target/debug/cluster $(SCENARIOS)
+
+# Upstream's kube-proxy and ours, asked the same: configuration, refusals.
+compare: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
+	@target/debug/compare $(PARTS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
