@@ -1,6 +1,7 @@
 //! The daemon around the `rules` crate: sources of objects, the sync loop, the
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
+pub mod config;
 pub mod daemon;
 pub mod health;
 pub mod http;
