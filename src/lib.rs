@@ -2,6 +2,7 @@
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
 pub mod about;
+pub mod config;
 pub mod daemon;
 pub mod events;
 pub mod health;
