@@ -1,12 +1,14 @@
 //! What the process tells about itself on the metrics port: its configuration,
 //! its flags, its version.
 
+use crate::config::{
+    GoDuration, KubeProxyConfiguration, MODE_NFTABLES, set_defaults, set_mode_defaults,
+};
 use crate::options::{DaemonOptions, DetectLocalMode, NodeportAddress};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The Kubernetes release whose kube-proxy this one stands in for.
 pub const COMPATIBLE: &str = "1.37";
@@ -65,57 +67,47 @@ pub struct About {
 
 impl About {
     /// With the configuration that is in force.
-    ///
-    /// # Errors
-    /// It has no form in JSON.
-    pub fn new(
-        config: &impl Serialize,
-        flags: BTreeMap<String, String>,
-        profiling: bool,
-    ) -> serde_json::Result<Self> {
-        Ok(Self {
-            config: serde_json::to_string(config)?.into(),
+    pub fn new(config: &KubeProxyConfiguration, flags: BTreeMap<String, String>) -> Self {
+        Self {
+            config: config.to_json().into(),
             flags: Arc::new(flags),
-            mode: "nftables",
-            profiling,
+            mode: MODE_NFTABLES,
+            profiling: config.enable_profiling,
             started: Timestamp::now(),
-        })
+        }
     }
 
-    /// What the flags say; all that is not a flag has its default.
-    ///
-    /// # Errors
-    /// As [`About::new`].
-    pub fn of(options: &DaemonOptions, node_name: &str) -> serde_json::Result<Self> {
-        Self::new(&configuration(options, node_name), flags(options), false)
+    /// What the flags say; all that is no flag yet has its default.
+    pub fn of(options: &DaemonOptions, node_name: &str) -> Self {
+        Self::new(&configuration(options, node_name), flags(options))
     }
 }
 
-fn configuration(options: &DaemonOptions, node_name: &str) -> Value {
+fn configuration(options: &DaemonOptions, node_name: &str) -> KubeProxyConfiguration {
     let rules = &options.rules;
-    json!({
-        "kind": "KubeProxyConfiguration",
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "clientConnection": {"kubeconfig": path(options.kubeconfig.as_deref())},
-        "hostnameOverride": node_name,
-        "bindAddress": rules.bind_address,
-        "healthzBindAddress": options.healthz_bind_address,
-        "metricsBindAddress": options.metrics_bind_address,
-        "bindAddressHardFail": options.bind_address_hard_fail,
-        "mode": "nftables",
-        "nftables": {
-            "masqueradeAll": rules.masquerade_all,
-            "syncPeriod": format!("{:?}", options.sync_period),
-            "minSyncPeriod": format!("{:?}", options.min_sync_period),
-        },
-        "detectLocalMode": detect_local(rules.detect_local_mode),
-        "detectLocal": {
-            "bridgeInterface": rules.pod_bridge_interface,
-            "interfaceNamePrefix": rules.pod_interface_name_prefix,
-        },
-        "clusterCIDR": comma(&rules.cluster_cidr),
-        "nodePortAddresses": nodeport_addresses(options),
-    })
+    let ranges = rules.cluster_cidr.iter();
+    let mut config = KubeProxyConfiguration {
+        mode: MODE_NFTABLES.to_owned(),
+        hostname_override: node_name.to_owned(),
+        bind_address: rules.bind_address.to_string(),
+        healthz_bind_address: options.healthz_bind_address.to_string(),
+        metrics_bind_address: options.metrics_bind_address.to_string(),
+        bind_address_hard_fail: options.bind_address_hard_fail,
+        detect_local_mode: detect_local(rules.detect_local_mode).to_owned(),
+        cluster_cidrs: ranges.map(ToString::to_string).collect(),
+        node_port_addresses: Some(nodeport_addresses(options)),
+        ..KubeProxyConfiguration::default()
+    };
+    config.client_connection.kubeconfig = path(options.kubeconfig.as_deref());
+    config.logging.verbosity = options.v.into();
+    config.nftables.masquerade_all = rules.masquerade_all;
+    config.nftables.sync_period = go_duration(options.sync_period);
+    config.nftables.min_sync_period = go_duration(options.min_sync_period);
+    config.detect_local.bridge_interface = rules.pod_bridge_interface.clone();
+    config.detect_local.interface_name_prefix = rules.pod_interface_name_prefix.clone();
+    set_defaults(&mut config);
+    set_mode_defaults(&mut config);
+    config
 }
 
 fn flags(options: &DaemonOptions) -> BTreeMap<String, String> {
@@ -139,9 +131,12 @@ fn flags(options: &DaemonOptions) -> BTreeMap<String, String> {
         ("hostname-override", hostname),
         (
             "iptables-min-sync-period",
-            format!("{:?}", options.min_sync_period),
+            go_duration(options.min_sync_period).to_string(),
         ),
-        ("iptables-sync-period", format!("{:?}", options.sync_period)),
+        (
+            "iptables-sync-period",
+            go_duration(options.sync_period).to_string(),
+        ),
         ("kubeconfig", path(options.kubeconfig.as_deref())),
         ("manifests", path(options.manifests.as_deref())),
         ("masquerade-all", rules.masquerade_all.to_string()),
@@ -166,6 +161,10 @@ fn flags(options: &DaemonOptions) -> BTreeMap<String, String> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value));
     owned.collect()
+}
+
+fn go_duration(duration: Duration) -> GoDuration {
+    GoDuration::from_nanos(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
 }
 
 fn path(path: Option<&std::path::Path>) -> String {

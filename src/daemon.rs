@@ -139,7 +139,7 @@ async fn run_parts(
         flows,
     );
     let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let about = About::of(&options, &node_name).context("describing the configuration")?;
+    let about = About::of(&options, &node_name);
     let servers = tokio::spawn(http::serve(
         http::Addresses::from(&options),
         about,

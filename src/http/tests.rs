@@ -65,7 +65,7 @@ impl Site {
         profiling: bool,
     ) -> tokio::task::JoinHandle<anyhow::Result<()>> {
         let options = options(flags);
-        let mut about = About::of(&options, "node-1").expect("JSON");
+        let mut about = About::of(&options, "node-1");
         about.profiling = profiling;
         let events = self.reports.events.clone();
         let servers = super::serve((&options).into(), about, self.reports.clone(), events);

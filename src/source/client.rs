@@ -50,6 +50,9 @@ impl ClientOptions {
 /// Names the file that cannot be used.
 pub async fn client(options: &ClientOptions, metrics: &RestMetrics) -> anyhow::Result<Client> {
     let mut config = config(options).await?;
+    // kube would try fifteen times over minutes before anybody hears of an error. Whoever asks
+    // here tries again by a backoff of its own, and says what is wrong.
+    config.default_retry = false;
     let agent = format!(
         "kube-proxy/v{} ({}) kube-proxy-rs",
         env!("CARGO_PKG_VERSION"),
@@ -120,3 +123,6 @@ fn parse_master(url: &str) -> anyhow::Result<http::Uri> {
     );
     Ok(uri)
 }
+
+#[cfg(test)]
+mod tests;

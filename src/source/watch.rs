@@ -312,3 +312,6 @@ fn describe(error: &watcher::Error) -> String {
     }
     parts.join(": ")
 }
+
+#[cfg(test)]
+mod tests;
