@@ -39,6 +39,8 @@ pub struct Report {
     pub action: &'static str,
     /// For people; may be empty.
     pub note: String,
+    /// Every node says the same, and it is to be there once.
+    pub everywhere: bool,
 }
 
 impl Report {
@@ -50,6 +52,7 @@ impl Report {
             reason: "Starting",
             action: "StartKubeProxy",
             note: String::new(),
+            everywhere: false,
         }
     }
 
@@ -76,12 +79,16 @@ impl Report {
             reason,
             action,
             note,
+            everywhere: false,
         }
     }
 
     /// A part of a Service or of its EndpointSlices was left out.
     pub fn left_out(service: ObjectName, note: String) -> Self {
-        Self::service_warning(service, "LeftOut", "SyncProxyRules", note)
+        Self {
+            everywhere: true,
+            ..Self::service_warning(service, "LeftOut", "SyncProxyRules", note)
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, Error};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
@@ -64,7 +65,8 @@ struct Sender {
 impl Sender {
     /// Tries until it is there, or cannot be.
     async fn insist(&self, report: &Report) {
-        // Made once: a second try of one that came through after all is refused.
+        // Made once: a second try of one that came through after all is refused, as is one
+        // that another node has sent.
         let event = self.event(report, Timestamp::now());
         for attempt in 1..=TRIES {
             let tried = tokio::time::timeout(TIMEOUT, self.create(report, event.clone())).await;
@@ -125,7 +127,7 @@ impl Sender {
         let kind = if report.warning { "Warning" } else { "Normal" };
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
+                name: Some(format!("{name}.{:x}", number(report, now))),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
@@ -143,6 +145,18 @@ impl Sender {
             ..Event::default()
         }
     }
+}
+
+/// What makes an event's name its own: the time; or what it says, so that of a
+/// thousand nodes that all send it one succeeds. After an hour the API server
+/// forgets it, and it may come again.
+fn number(report: &Report, now: Timestamp) -> i128 {
+    if !report.everywhere {
+        return now.as_nanosecond();
+    }
+    let mut hasher = DefaultHasher::new();
+    report.hash(&mut hasher);
+    hasher.finish().into()
 }
 
 fn cut(note: &str) -> String {
