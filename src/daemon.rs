@@ -4,11 +4,11 @@ use crate::flows::FlowCleanup;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
-use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
+use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, health, settings};
+use crate::{addresses, health};
 use anyhow::Context;
 use rules::model::Family;
 use rules::{Event, Kernel};
@@ -30,9 +30,8 @@ const NODE_WAIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// Something that no retry can mend: no permission, no nf_tables, a flag that
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
-pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
-    settings::validate(&options.rules)?;
-    let node_name = settings::node_name(&options.rules)?;
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -41,33 +40,29 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(options, node_name, kernel));
+    let result = runtime.block_on(serve(settings, kernel));
     // A sync under way is one system call that lands whole or not at all, so
     // there is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(
-    options: DaemonOptions,
-    node_name: Arc<str>,
-    kernel: Nftables,
-) -> anyhow::Result<()> {
+async fn serve(settings: Arc<Settings>, kernel: Nftables) -> anyhow::Result<()> {
     let families: &[Family] = if addresses::has_ipv6() {
         &Family::ALL
     } else {
         &[Family::V4]
     };
-    announce(&options, &node_name, families);
+    announce(&settings, families);
     let metrics = Metrics::new().context("registering the metrics")?;
     let reports = Reports {
-        health: Arc::new(health::Health::new(2 * options.sync_period)),
+        health: Arc::new(health::Health::new(2 * settings.sync_period)),
         metrics,
     };
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let mut objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
+    let mut objects = tokio::spawn(objects(settings.clone(), events));
     // Files tell at once what they tell; only an API server may be late.
-    let wait_for_node = if options.manifests.is_some() {
+    let wait_for_node = if settings.source.manifests.is_some() {
         Duration::ZERO
     } else {
         NODE_WAIT
@@ -79,16 +74,16 @@ async fn serve(
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let syncer = Syncer::new(
-        options.rules.clone(),
-        &node_name,
+        settings.rules.clone(),
+        &settings.node_name,
         families,
         kernel,
         reports.clone(),
         service_health,
         flows,
     );
-    let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let servers = tokio::spawn(http::serve(options, reports));
+    let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
+    let servers = tokio::spawn(http::serve(settings.clone(), reports));
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
     let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
@@ -108,16 +103,13 @@ async fn serve(
 }
 
 /// Sends the cluster's objects and all that happens to them.
-async fn objects(
-    options: DaemonOptions,
-    node_name: Arc<str>,
-    events: mpsc::Sender<Event>,
-) -> anyhow::Result<()> {
-    if let Some(dir) = &options.manifests {
-        return Manifests::new(dir, &node_name).follow(events).await;
+async fn objects(settings: Arc<Settings>, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
+    let (source, node_name) = (&settings.source, &settings.node_name);
+    if let Some(dir) = &source.manifests {
+        return Manifests::new(dir, node_name).follow(events).await;
     }
-    let client = source::client(options.kubeconfig.as_deref(), options.master.as_deref()).await?;
-    source::watch(client, &node_name, events).await
+    let client = source::client(source.kubeconfig.as_deref(), source.master.as_deref()).await?;
+    source::watch(client, node_name, events).await
 }
 
 /// Takes in events and changed addresses and syncs when due, until the source
@@ -229,21 +221,20 @@ impl Gate {
     }
 }
 
-fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
+fn announce(settings: &Settings, families: &[Family]) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
-        "kube-proxy-rs {} on node {node_name}, mode nftables, {}",
+        "kube-proxy-rs {} on node {}, mode nftables, {}",
         env!("CARGO_PKG_VERSION"),
+        settings.node_name,
         families.join(" and ")
     );
-    if options.proxy_mode != "nftables" {
-        tracing::warn!(
-            "--proxy-mode {:?} means iptables, which is not there yet: using nftables",
-            options.proxy_mode
-        );
+    let mode = settings::mode_notice(settings);
+    for notice in mode.into_iter().chain(settings::notices(settings)) {
+        tracing::warn!("{notice}");
     }
-    if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
-        && options.rules.cluster_cidr.is_empty()
+    if settings.rules.detect_local_mode == DetectLocalMode::ClusterCidr
+        && settings.rules.cluster_cidrs.is_empty()
     {
         tracing::warn!(
             "--cluster-cidr is not set: pods cannot be told from other clients, so sources \

@@ -6,7 +6,7 @@ mod service_health;
 pub use answer::Answer;
 pub use service_health::{ServiceHealth, ServiceHealthCheck};
 
-use crate::options::DaemonOptions;
+use crate::settings::Settings;
 use crate::sync::Reports;
 use answer::answer_all;
 use anyhow::Context;
@@ -14,6 +14,7 @@ use hyper::{Request, StatusCode, body::Incoming};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -24,22 +25,24 @@ const BIND_RETRY: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// An address cannot be bound and `--bind-address-hard-fail` is set.
-pub async fn serve(options: DaemonOptions, reports: Reports) -> anyhow::Result<()> {
-    let hard_fail = options.bind_address_hard_fail;
-    let health = {
+pub async fn serve(settings: Arc<Settings>, reports: Reports) -> anyhow::Result<()> {
+    let hard_fail = settings.bind_address_hard_fail;
+    let health = async {
+        let Some(address) = settings.healthz_bind_address else {
+            return Ok(());
+        };
         let reports = reports.clone();
-        serve_one(
-            "healthz",
-            options.healthz_bind_address,
-            hard_fail,
-            move |request| health_answer(&reports, request),
-        )
+        serve_one("healthz", address, hard_fail, move |request| {
+            health_answer(&reports, request)
+        })
+        .await
     };
+    let metrics_reports = reports.clone();
     let metrics = serve_one(
         "metrics",
-        options.metrics_bind_address,
+        settings.metrics_bind_address,
         hard_fail,
-        move |request| metrics_answer(&reports, request),
+        move |request| metrics_answer(&metrics_reports, request),
     );
     tokio::try_join!(health, metrics)?;
     Ok(())

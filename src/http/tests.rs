@@ -7,9 +7,8 @@ mod service_health;
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::options::{Cli, DaemonOptions};
+use crate::settings::Settings;
 use crate::sync::Reports;
-use clap::Parser;
 use e2e::Namespace;
 use e2e::http::Response;
 use std::net::SocketAddr;
@@ -48,8 +47,7 @@ impl Site {
 
     /// The health and the metrics server with these flags.
     fn serve(&self, flags: &[&str]) -> tokio::task::JoinHandle<anyhow::Result<()>> {
-        let options = options(flags);
-        let servers = super::serve(options, self.reports.clone());
+        let servers = super::serve(settings(flags).into(), self.reports.clone());
         self.runtime().spawn(servers)
     }
 
@@ -80,9 +78,8 @@ impl Drop for Site {
     }
 }
 
-fn options(flags: &[&str]) -> DaemonOptions {
-    let args = ["kube-proxy"].iter().chain(flags);
-    Cli::try_parse_from(args).expect("flags").daemon
+fn settings(flags: &[&str]) -> Settings {
+    Settings::from_flags(flags).expect("flags")
 }
 
 /// The answer as it came, but for its date.

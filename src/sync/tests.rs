@@ -1,7 +1,7 @@
 //! Stale flows wait for rules that are right, and are not forgotten.
 
 use super::*;
-use crate::options::Cli;
+use crate::settings::Settings;
 use rules::conntrack::{Deleted, FlowTable, Suspects};
 use rules::fake::FakeKernel;
 use rules::model::{ObjectName, Protocol, Service, ServicePort};
@@ -60,14 +60,15 @@ fn service(protocol: Protocol, port: u16) -> Event {
 
 #[test]
 fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
-    use clap::Parser;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let switches = Arc::new(Switches::default());
     let health = Arc::new(Health::new(Duration::from_secs(60)));
     let metrics = Metrics::new().expect("metrics");
     let families = [Family::V4];
     let mut syncer = Syncer::new(
-        Cli::parse_from(["kube-proxy"]).daemon.rules,
+        Settings::from_flags(&["--proxy-mode=nftables"])
+            .expect("flags")
+            .rules,
         &"n1".into(),
         &families,
         Rules(FakeKernel::new(), switches.clone()),
