@@ -6,11 +6,11 @@ use crate::flows::FlowCleanup;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
-use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
+use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, health, settings};
+use crate::{addresses, health};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
@@ -36,9 +36,8 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// # Errors
 /// Something that no retry can mend: no permission, no nf_tables, a flag that
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
-pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
-    settings::validate(&options.rules)?;
-    let node_name = settings::node_name(&options.rules)?;
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -47,49 +46,34 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(options, node_name, kernel));
+    let result = runtime.block_on(serve(settings, kernel));
     // A sync under way is one system call that lands whole or not at all, so
     // there is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(
-    options: DaemonOptions,
-    node_name: Arc<str>,
-    kernel: Nftables,
-) -> anyhow::Result<()> {
+async fn serve(settings: Arc<Settings>, kernel: Nftables) -> anyhow::Result<()> {
     let families: &[Family] = if addresses::has_ipv6() {
         &Family::ALL
     } else {
         &[Family::V4]
     };
     let metrics = Metrics::new().context("registering the metrics")?;
-    for (name, stage, enabled) in about::FEATURES {
+    for (name, stage, enabled) in about::features(&settings.gates) {
         metrics.feature(name, stage, enabled);
     }
-    let client = match &options.manifests {
+    let client = match &settings.source.manifests {
         Some(_) => None,
-        None => {
-            let (file, master) = (options.kubeconfig.clone(), options.master.clone());
-            Some(source::client(&ClientOptions::new(file, master), metrics.rest()).await?)
-        }
-    };
-    let api_events = match &client {
-        Some(client) => {
-            let (events, queue) = Events::queue();
-            tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
-            events
-        }
-        None => Events::nowhere(),
+        None => Some(source::client(&ClientOptions::from(&*settings), metrics.rest()).await?),
     };
     let reports = Reports {
-        health: Arc::new(health::Health::new(2 * options.sync_period)),
+        health: Arc::new(health::Health::new(2 * settings.sync_period)),
         metrics,
-        events: api_events,
+        events: events_to(client.as_ref(), &settings.node_name),
     };
-    announce(&options, &node_name, families, &reports.events);
-    let result = run_parts(options, node_name, families, kernel, client, &reports).await;
+    announce(&settings, families, &reports.events);
+    let result = run_parts(settings, families, kernel, client, &reports).await;
     // What went wrong may be the last thing that was reported.
     if result.is_err() {
         reports.events.flush(LAST_EVENTS).await;
@@ -97,25 +81,29 @@ async fn serve(
     result
 }
 
+/// Where events go: to the API server, by a task of their own, if there is one.
+fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
+    let Some(client) = client else {
+        return Events::nowhere();
+    };
+    let (events, queue) = Events::queue();
+    tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
+    events
+}
+
 /// Runs everything until one part ends.
 async fn run_parts(
-    options: DaemonOptions,
-    node_name: Arc<str>,
+    settings: Arc<Settings>,
     families: &[Family],
     kernel: Nftables,
     client: Option<Client>,
     reports: &Reports,
 ) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let mut objects = tokio::spawn(objects(
-        options.clone(),
-        node_name.clone(),
-        client,
-        events,
-        reports.events.clone(),
-    ));
+    let about = reports.events.clone();
+    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about));
     // Files tell at once what they tell; only an API server may be late.
-    let wait_for_node = if options.manifests.is_some() {
+    let wait_for_node = if settings.source.manifests.is_some() {
         Duration::ZERO
     } else {
         NODE_WAIT
@@ -130,21 +118,19 @@ async fn run_parts(
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let syncer = Syncer::new(
-        options.rules.clone(),
-        &node_name,
+        settings.rules.clone(),
+        &settings.node_name,
         families,
         kernel,
         reports.clone(),
         service_health,
         flows,
     );
-    let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let about = About::of(&options, &node_name);
+    let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
     let servers = tokio::spawn(http::serve(
-        http::Addresses::from(&options),
-        about,
+        http::Addresses::from(&*settings),
+        About::new(&settings),
         reports.clone(),
-        reports.events.clone(),
     ));
     reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
@@ -167,17 +153,17 @@ async fn run_parts(
 
 /// Sends the cluster's objects and all that happens to them.
 async fn objects(
-    options: DaemonOptions,
-    node_name: Arc<str>,
+    settings: Arc<Settings>,
     client: Option<Client>,
     events: mpsc::Sender<Event>,
-    reports: Events,
+    about_objects: Events,
 ) -> anyhow::Result<()> {
-    if let Some(dir) = &options.manifests {
-        return Manifests::new(dir, &node_name).follow(events).await;
+    let node_name = &settings.node_name;
+    match (client, &settings.source.manifests) {
+        (Some(client), _) => source::watch(client, node_name, events, about_objects).await,
+        (None, Some(dir)) => Manifests::new(dir, node_name).follow(events).await,
+        (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }
-    let client = client.context("neither manifests nor an API server")?;
-    source::watch(client, &node_name, events, reports).await
 }
 
 /// Takes in events and changed addresses and syncs when due, until the source
@@ -290,23 +276,23 @@ impl Gate {
     }
 }
 
-fn announce(options: &DaemonOptions, node_name: &str, families: &[Family], events: &Events) {
+fn announce(settings: &Settings, families: &[Family], events: &Events) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
-        "kube-proxy-rs {} on node {node_name}, mode nftables, {}",
+        "kube-proxy-rs {} on node {}, mode nftables, {}",
         env!("CARGO_PKG_VERSION"),
+        settings.node_name,
         families.join(" and ")
     );
-    if options.proxy_mode != "nftables" {
-        let note = format!(
-            "--proxy-mode {:?} means iptables, which is not there yet: using nftables",
-            options.proxy_mode
-        );
-        tracing::warn!("{note}");
-        events.report(Report::node_warning("KubeProxyDefaultMode", note));
+    if let Some(notice) = settings::mode_notice(settings) {
+        tracing::warn!("{notice}");
+        events.report(Report::node_warning("KubeProxyDefaultMode", notice));
     }
-    if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
-        && options.rules.cluster_cidr.is_empty()
+    for notice in settings::notices(settings) {
+        tracing::warn!("{notice}");
+    }
+    if settings.rules.detect_local_mode == DetectLocalMode::ClusterCidr
+        && settings.rules.cluster_cidrs.is_empty()
     {
         tracing::warn!(
             "--cluster-cidr is not set: pods cannot be told from other clients, so sources \

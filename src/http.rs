@@ -14,7 +14,7 @@ pub use service_health::{ServiceHealth, ServiceHealthCheck};
 
 use crate::about::About;
 use crate::events::{Events, Report};
-use crate::options::DaemonOptions;
+use crate::settings::Settings;
 use crate::sync::Reports;
 use answer::answer_all;
 use anyhow::Context;
@@ -39,12 +39,12 @@ pub struct Addresses {
     pub hard_fail: bool,
 }
 
-impl From<&DaemonOptions> for Addresses {
-    fn from(options: &DaemonOptions) -> Self {
+impl From<&Settings> for Addresses {
+    fn from(settings: &Settings) -> Self {
         Self {
-            healthz: Some(options.healthz_bind_address),
-            metrics: options.metrics_bind_address,
-            hard_fail: options.bind_address_hard_fail,
+            healthz: settings.healthz_bind_address,
+            metrics: settings.metrics_bind_address,
+            hard_fail: settings.bind_address_hard_fail,
         }
     }
 }
@@ -54,12 +54,8 @@ impl From<&DaemonOptions> for Addresses {
 /// # Errors
 /// An address cannot be bound and that is to be fatal; an event has been made
 /// of it.
-pub async fn serve(
-    addresses: Addresses,
-    about: About,
-    reports: Reports,
-    events: Events,
-) -> anyhow::Result<()> {
+pub async fn serve(addresses: Addresses, about: About, reports: Reports) -> anyhow::Result<()> {
+    let events = reports.events.clone();
     let hard_fail = addresses.hard_fail;
     let health = async {
         let Some(address) = addresses.healthz else {

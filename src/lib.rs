@@ -12,10 +12,11 @@ pub mod metrics;
 pub mod netlink;
 pub mod options;
 pub mod render;
+pub mod settings;
 pub mod source;
+pub mod startup;
 
 mod addresses;
 mod flows;
 mod schedule;
-mod settings;
 mod sync;

@@ -282,11 +282,9 @@ fn complete(make: Maker) -> prometheus::Result<Registry> {
     let build = make.with(Stability::Beta).int_gauges(
         "kubernetes_build_info",
         "Always 1; the labels tell what was built",
-        &about::BUILD.map(|(label, _)| label),
+        &about::BUILD_LABELS,
     )?;
-    build
-        .with_label_values(&about::BUILD.map(|(_, value)| value))
-        .set(1);
+    build.with_label_values(&about::build()).set(1);
     make.with(Stability::Stable).own(Process::new())?;
     make.finish()
 }

@@ -7,8 +7,7 @@ use crate::health::Health;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces;
-use crate::options::RuleOptions;
-use crate::settings;
+use crate::settings::{self, RuleSettings};
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
 use rules::{Event, Kernel, Planner, Refusal, State, Trigger};
@@ -30,8 +29,11 @@ pub struct Reports {
 
 /// The state, a planner per family, and the kernel that they program.
 pub struct Syncer<K> {
-    options: RuleOptions,
+    settings: RuleSettings,
     state: State,
+    /// The Node object as it was seen last: while there is none, as between its deletion and the
+    /// next registration, node ports and pods stay what they were.
+    node: Option<rules::model::Node>,
     planners: Vec<Planner>,
     kernel: K,
     reports: Reports,
@@ -54,7 +56,7 @@ pub struct Syncer<K> {
 impl<K: Kernel> Syncer<K> {
     /// A syncer whose first sync takes over whatever table there is.
     pub fn new(
-        options: RuleOptions,
+        settings: RuleSettings,
         node_name: &Arc<str>,
         families: &[Family],
         kernel: K,
@@ -64,11 +66,12 @@ impl<K: Kernel> Syncer<K> {
     ) -> Self {
         let planners = families
             .iter()
-            .map(|family| Planner::new(settings::config(&options, node_name, None, *family)))
+            .map(|family| Planner::new(settings::config(&settings, node_name, None, *family)))
             .collect();
         Self {
-            options,
+            settings,
             state: State::new(),
+            node: None,
             planners,
             kernel,
             reports,
@@ -99,7 +102,10 @@ impl<K: Kernel> Syncer<K> {
     }
 
     /// Takes in an event; true if a sync is needed.
-    pub fn apply(&mut self, event: Event) -> bool {
+    pub fn apply(&mut self, mut event: Event) -> bool {
+        if let (Event::Service(service), false) = (&mut event, self.settings.external_ips) {
+            service.external_ips.clear();
+        }
         self.count(&event);
         let service = match &event {
             Event::Service(service) => Some(service.name.clone()),
@@ -265,7 +271,13 @@ impl<K: Kernel> Syncer<K> {
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
         let node_name = &self.planners[at].config().node_name.clone();
-        let config = settings::config(&self.options, node_name, self.state.node(), family);
+        if let Some(node) = self.state.node()
+            && self.node.as_ref() != Some(node)
+        {
+            self.node = Some(node.clone());
+        }
+        let node = self.node.as_ref();
+        let config = settings::config(&self.settings, node_name, node, family);
         self.service_health
             .listen_on(family, &config.nodeport_addresses, local);
         self.planners[at].configure(config);

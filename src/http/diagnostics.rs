@@ -33,8 +33,8 @@ pub(super) fn answer(reports: &Reports, about: &About, request: &Request<Bytes>)
             let body = format!("{{\"kubeproxy.config.k8s.io\":{}}}", about.config);
             Answer::json(StatusCode::OK, body)
         }
-        "/flagz" => zpages::flagz(request, about),
-        "/statusz" => zpages::statusz(request, about),
+        "/flagz" if about.flagz => zpages::flagz(request, about),
+        "/statusz" if about.statusz => zpages::statusz(request, about),
         path if about.profiling && path.starts_with("/debug/") => debug::answer(request),
         _ => Answer::not_found(),
     }

@@ -10,9 +10,8 @@ use crate::about::About;
 use crate::events::Events;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::options::{Cli, DaemonOptions};
+use crate::settings::Settings;
 use crate::sync::Reports;
-use clap::Parser;
 use e2e::Namespace;
 use e2e::http::{Request, Response};
 use std::net::SocketAddr;
@@ -64,11 +63,13 @@ impl Site {
         flags: &[&str],
         profiling: bool,
     ) -> tokio::task::JoinHandle<anyhow::Result<()>> {
-        let options = options(flags);
-        let mut about = About::of(&options, "node-1");
-        about.profiling = profiling;
-        let events = self.reports.events.clone();
-        let servers = super::serve((&options).into(), about, self.reports.clone(), events);
+        let mut words = flags.to_vec();
+        if profiling {
+            words.push("--profiling");
+        }
+        let settings = settings(&words);
+        let about = About::new(&settings);
+        let servers = super::serve((&settings).into(), about, self.reports.clone());
         self.runtime().spawn(servers)
     }
 
@@ -108,9 +109,8 @@ impl Drop for Site {
     }
 }
 
-fn options(flags: &[&str]) -> DaemonOptions {
-    let args = ["kube-proxy"].iter().chain(flags);
-    Cli::try_parse_from(args).expect("flags").daemon
+fn settings(flags: &[&str]) -> Settings {
+    Settings::from_flags(flags).expect("flags")
 }
 
 /// The answer as it came, but for its date.

@@ -6,6 +6,7 @@ mod service;
 
 use crate::about;
 use crate::metrics::RestMetrics;
+use crate::settings::Settings;
 use anyhow::Context;
 use credentials::Credentials;
 use http::{HeaderValue, header::USER_AGENT};
@@ -39,6 +40,18 @@ impl ClientOptions {
             master,
             qps: 5.0,
             burst: 10,
+        }
+    }
+}
+
+impl From<&Settings> for ClientOptions {
+    fn from(settings: &Settings) -> Self {
+        let connection = &settings.config.client_connection;
+        Self {
+            kubeconfig: settings.source.kubeconfig.clone(),
+            master: settings.source.master.clone(),
+            qps: connection.qps,
+            burst: u32::try_from(connection.burst).unwrap_or(0),
         }
     }
 }

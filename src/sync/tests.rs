@@ -1,7 +1,7 @@
 //! Stale flows wait for rules that are right, and are not forgotten.
 
 use super::*;
-use crate::options::Cli;
+use crate::settings::Settings;
 use rules::RememberedClient;
 use rules::conntrack::{Deleted, FlowTable, Suspects};
 use rules::fake::FakeKernel;
@@ -82,11 +82,12 @@ fn syncer(
     reports: &Reports,
     runtime: &tokio::runtime::Runtime,
 ) -> Syncer<Rules> {
-    use clap::Parser;
     let flows = Box::new(Flows(switches.clone()));
     let (health, events) = (reports.health.clone(), reports.events.clone());
     Syncer::new(
-        Cli::parse_from(["kube-proxy"]).daemon.rules,
+        Settings::from_flags(&["--proxy-mode=nftables"])
+            .expect("flags")
+            .rules,
         &"n1".into(),
         families,
         Rules(FakeKernel::new(), switches.clone()),
