@@ -7,7 +7,7 @@ CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo test e2e conformance bench lint deny deps deps-go
+.PHONY: demo test e2e conformance compare bench lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -27,6 +27,11 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
+
+# Upstream's kube-proxy and ours, asked the same: configuration, refusals.
+compare: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
+	@target/debug/compare $(PARTS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps

@@ -72,7 +72,7 @@ fn what_makes_no_sense_is_one_line_and_exit_code_1() {
         (&["--master=host"], "--master \"host\": not a URL"),
         (
             &["--manifests=/tmp", "--cluster-cidr=10.0.0.0/8,11.0.0.0/8"],
-            "--cluster-cidr: more than one IPv4 range",
+            "KubeProxyConfiguration.DetectLocalConfiguration.ClusterCIDRs: Invalid value",
         ),
     ];
     let mut rig = Rig::new("flags");
