@@ -28,7 +28,7 @@ conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
 
-# Upstream's kube-proxy and ours, asked the same: configuration, refusals.
+# Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics.
 compare: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
 	@target/debug/compare $(PARTS)

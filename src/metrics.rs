@@ -290,11 +290,12 @@ fn complete(make: Maker) -> prometheus::Result<Registry> {
 }
 
 /// Upstream's: fine to a second, by seconds to a minute, then coarser to five.
+/// That of 0, which only a clock that is behind fills, is there as well.
 fn programming_buckets() -> Vec<f64> {
     let seconds = (1..60).map(f64::from);
     let fives = (60..120).step_by(5).map(f64::from);
     let halves = (120..=300).step_by(30).map(f64::from);
-    [0.25, 0.5]
+    [0.0, 0.25, 0.5]
         .into_iter()
         .chain(seconds)
         .chain(fives)
@@ -346,6 +347,6 @@ mod tests {
             );
         }
         assert!(!text.contains("livez"), "what was never observed stays out");
-        assert_eq!(programming_buckets().len(), 2 + 59 + 12 + 7);
+        assert_eq!(programming_buckets().len(), 3 + 59 + 12 + 7);
     }
 }

@@ -75,6 +75,19 @@ impl Request {
     }
 }
 
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers = self.headers.trim_end().replace("\r\n", ", ");
+        write!(f, "{} {}", self.method, self.path)?;
+        for part in [headers.as_str(), &self.body] {
+            if !part.is_empty() {
+                write!(f, " [{part}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Gets `path` from the calling thread's namespace.
 ///
 /// # Errors
@@ -106,53 +119,63 @@ pub fn send(server: SocketAddr, request: &Request, timeout: Duration) -> Result<
     stream
         .read_to_end(&mut answer)
         .with_context(|| format!("read the answer of {server}{path}"))?;
-    let answer = String::from_utf8_lossy(&answer);
-    let response = parse(&answer)
-        .with_context(|| format!("no HTTP answer from {server}{path}: {answer:?}"))?;
-    match response.header("transfer-encoding") {
-        Some("chunked") if method != "HEAD" => Ok(Response {
-            body: unchunk(&response.body).context("chunks that do not fit")?,
-            ..response
-        }),
-        _ => Ok(response),
-    }
+    parse(&answer, method == "HEAD").with_context(|| {
+        let answer = String::from_utf8_lossy(&answer);
+        format!("no HTTP answer from {server}{path}: {answer:?}")
+    })
 }
 
-fn unchunk(mut body: &str) -> Option<String> {
-    let mut whole = String::new();
+fn parse(answer: &[u8], is_head: bool) -> Option<Response> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let (head, body) = (&answer[..end], &answer[end + 4..]);
+    let head = String::from_utf8_lossy(head).into_owned();
+    let mut response = Response {
+        status: head.split(' ').nth(1)?.parse().ok()?,
+        head,
+        body: String::new(),
+    };
+    let chunked = response.header("transfer-encoding") == Some("chunked");
+    response.body = if chunked && !is_head {
+        String::from_utf8_lossy(&unchunk(body)?).into_owned()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
+    Some(response)
+}
+
+fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
     loop {
-        let (length, rest) = body.split_once("\r\n")?;
+        let end = body.windows(2).position(|bytes| bytes == b"\r\n")?;
+        let length = std::str::from_utf8(&body[..end]).ok()?;
         let length = usize::from_str_radix(length, 16).ok()?;
         if length == 0 {
             return Some(whole);
         }
-        let (chunk, rest) = rest.split_at_checked(length)?;
-        whole.push_str(chunk);
-        body = rest.strip_prefix("\r\n")?;
+        let (chunk, rest) = body[end + 2..].split_at_checked(length)?;
+        whole.extend_from_slice(chunk);
+        body = rest.strip_prefix(b"\r\n")?;
     }
-}
-
-fn parse(answer: &str) -> Option<Response> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some(Response {
-        status: head.split(' ').nth(1)?.parse().ok()?,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, unchunk};
+    use super::parse;
 
     #[test]
     fn splits_status_headers_and_body() {
-        let response = parse("HTTP/1.1 503 Service Unavailable\r\nX-Weight: 0\r\n\r\n{}")
-            .expect("a well-formed answer");
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nX-Weight: 0\r\n\r\n{}";
+        let response = parse(answer, false).expect("a well-formed answer");
         assert_eq!(response.status, 503);
         assert_eq!(response.header("x-weight"), Some("0"));
         assert_eq!(response.body, "{}");
-        let whole = unchunk("2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
-        assert_eq!(whole.as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                       2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        let response = parse(answer, false).expect("a well-formed answer");
+        assert_eq!(response.body, "abc");
     }
 }

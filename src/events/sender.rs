@@ -50,6 +50,12 @@ pub async fn send(client: Client, node_name: Arc<str>, mut queue: Receiver<Messa
     }
 }
 
+/// Whether the API server will say the same next time. A token may be renewed,
+/// and who asks too often may ask later.
+fn is_final(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 429)
+}
+
 /// Upstream's: the controller and the host's own name.
 fn instance() -> String {
     let host = nix::unistd::gethostname().unwrap_or_default();
@@ -68,22 +74,23 @@ impl Sender {
         // Made once: a second try of one that came through after all is refused, as is one
         // that another node has sent.
         let event = self.event(report, Timestamp::now());
-        for attempt in 1..=TRIES {
+        let mut problem = String::new();
+        for _ in 0..TRIES {
             let tried = tokio::time::timeout(TIMEOUT, self.create(report, event.clone())).await;
-            let error = match tried {
+            problem = match tried {
                 Ok(Ok(())) => return,
                 Ok(Err(Error::Api(status))) if status.code == 409 => return,
-                Ok(Err(Error::Api(status))) if (400..500).contains(&status.code) => {
-                    let reason = &status.message;
-                    tracing::warn!("event {}: the API server says {reason}", report.reason);
-                    return;
+                Ok(Err(Error::Api(status))) if is_final(status.code) => {
+                    problem = status.message;
+                    break;
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {TIMEOUT:?}"),
             };
-            tracing::debug!("event {}, attempt {attempt}: {error}", report.reason);
+            tracing::debug!("event {}: {problem}; trying again", report.reason);
             tokio::time::sleep(PAUSE).await;
         }
+        tracing::warn!("event {} is not sent: {problem}", report.reason);
     }
 
     async fn create(&self, report: &Report, mut event: Event) -> Result<(), Error> {

@@ -154,25 +154,31 @@ fn deprecation(kind: &str) -> String {
     )
 }
 
-/// A `Status` in JSON, or in YAML for those that want YAML rather than JSON.
+/// A `Status`, in JSON or YAML for those that take just that, and else in JSON
+/// for people.
 fn refusal(request: &Request<Bytes>, ranges: &[Range]) -> Answer {
-    let forms = ["application/json", "application/yaml"];
-    let mut wanted = ranges.iter().map(|range| range.media.as_str());
-    let form = wanted.find(|media| forms.contains(media));
-    let form = form.unwrap_or("application/json");
-    let body = encode(
-        request,
-        form,
-        &Status {
-            kind: "Status",
-            api_version: "v1",
-            metadata: BTreeMap::new(),
-            status: "Failure",
-            message: REFUSAL,
-            reason: "NotAcceptable",
-            code: 406,
-        },
-    );
+    let status = Status {
+        kind: "Status",
+        api_version: "v1",
+        metadata: BTreeMap::new(),
+        status: "Failure",
+        message: REFUSAL,
+        reason: "NotAcceptable",
+        code: 406,
+    };
+    let is_plain = |range: &&Range| ["g", "v", "as"].map(|own| range.parameter(own)) == [""; 3];
+    let form = ranges
+        .iter()
+        .filter(is_plain)
+        .find_map(|range| match range.media.as_str() {
+            "application/json" | "application/*" => Some("application/json"),
+            "application/yaml" => Some("application/yaml"),
+            _ => None,
+        });
+    let (form, body) = match form {
+        Some(form) => (form, encode(request, form, &status)),
+        None => ("application/json", indented(&status)),
+    };
     Answer::plain(form, body).with_status(StatusCode::NOT_ACCEPTABLE)
 }
 
@@ -194,11 +200,15 @@ fn encode(request: &Request<Bytes>, media: &str, object: &impl Serialize) -> Str
         let value = serde_json::to_value(object);
         value.map(|value| super::yaml::write(&value))
     } else if is_for_people(request) {
-        serde_json::to_string_pretty(object)
+        return indented(object);
     } else {
         serde_json::to_string(object).map(|line| line + "\n")
     };
     encoded.unwrap_or_else(|error| error.to_string())
+}
+
+fn indented(object: &impl Serialize) -> String {
+    serde_json::to_string_pretty(object).unwrap_or_else(|error| error.to_string())
 }
 
 /// Upstream indents for browsers and for tools that people use by hand, unless

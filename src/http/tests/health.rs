@@ -1,6 +1,7 @@
 //! `--healthz-bind-address` (reference: section 4.1).
 
 use super::{Site, raw};
+use crate::events::{Events, Message};
 use jiff::Timestamp;
 use rules::model::Family;
 
@@ -141,7 +142,9 @@ fn a_wildcard_address_answers_on_both_families() {
 
 #[test]
 fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
-    let site = Site::new();
+    let mut site = Site::new();
+    let (events, mut queue) = Events::queue();
+    site.reports.events = events;
     let taken = site.namespace.run(|| std::net::TcpListener::bind(SERVER));
     let taken = taken.expect("the namespace").expect("a free port");
     let hard = site.serve(&["--bind-address-hard-fail"]);
@@ -150,6 +153,12 @@ fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
     assert_eq!(
         error,
         "listening on --healthz-bind-address 0.0.0.0:10256: Address already in use (os error 98)"
+    );
+    let event = queue.try_recv().expect("an event");
+    assert!(
+        matches!(&event, Message::Report(own) if own.warning
+            && own.reason == "FailedToStartProxierHealthcheck" && own.note == error),
+        "{event:?}"
     );
     // Otherwise the other server works meanwhile, and this one when it can.
     let _soft = site.serve(&[]);

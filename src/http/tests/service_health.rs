@@ -1,7 +1,7 @@
 //! Servers of healthCheckNodePorts (reference: section 4.3).
 
 use super::{Site, raw};
-use crate::events::Events;
+use crate::events::{Events, Message, Regarding};
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use jiff::Timestamp;
 use rules::NodeportAddresses;
@@ -24,7 +24,8 @@ fn servers(site: &Site, nodeports: &NodeportAddresses) -> ServiceHealth {
         .map(|text| text.parse().expect("an address"))
         .collect();
     let runtime = site.runtime().handle().clone();
-    let mut servers = ServiceHealth::new(site.reports.health.clone(), Events::nowhere(), runtime);
+    let (health, events) = (site.reports.health.clone(), site.reports.events.clone());
+    let mut servers = ServiceHealth::new(health, events, runtime);
     for family in Family::ALL {
         servers.listen_on(family, nodeports, &local);
     }
@@ -198,7 +199,9 @@ fn a_changed_port_closes_and_opens() {
 
 #[test]
 fn a_taken_port_is_tried_again_at_the_next_sync() {
-    let site = site();
+    let mut site = site();
+    let (events, mut queue) = Events::queue();
+    site.reports.events = events;
     let mut servers = servers(&site, &NodeportAddresses::All);
     let server = "127.0.0.1:32000";
     let taken = site.namespace.run(|| TcpListener::bind(server));
@@ -212,6 +215,13 @@ fn a_taken_port_is_tried_again_at_the_next_sync() {
         site.get("127.0.0.1:32001", "/").status,
         200,
         "the others work"
+    );
+    let event = queue.try_recv().expect("an event");
+    let regarding = Regarding::Service(ObjectName::new("shop", "web"));
+    assert!(
+        matches!(&event, Message::Report(own) if own.regarding == regarding
+            && own.reason == "FailedToStartServiceHealthcheck" && own.action == "Listen"),
+        "{event:?}"
     );
     drop(taken);
     assert!(site.refuses(server));

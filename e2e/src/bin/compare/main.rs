@@ -4,7 +4,11 @@
 //! name; without any, all run.
 
 mod config;
+mod exposition;
+mod http;
+mod metrics;
 mod report;
+mod rig;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +30,11 @@ pub struct Programs {
 /// A part's name, and what asks its questions.
 type Part = (&'static str, fn(&Programs, &mut Report) -> Result<()>);
 
-const PARTS: &[Part] = &[("config", config::compare)];
+const PARTS: &[Part] = &[
+    ("config", config::compare),
+    ("http", http::compare),
+    ("metrics", metrics::compare),
+];
 
 fn main() -> ExitCode {
     match cleanup::on_signals().and_then(|()| run()) {

@@ -47,14 +47,22 @@ pub(super) fn token_file(cluster: &mut Cluster) -> Result<()> {
     // A server that nobody listens at; --master says better.
     let config = write_config(cluster, "https://192.0.2.1:6443", &user)?;
     let master = format!("https://{}:6443", CONTROL.v4);
-    let flags = ["--kubeconfig", &config, "--master", &master];
+    // And a mode that is not there, which is told.
+    let mode = ["--proxy-mode", "iptables"];
+    let flags = [&["--kubeconfig", &config, "--master", &master], &mode[..]].concat();
     let daemon = replace_daemon(cluster, &binary()?, &flags)?;
     is_refused(cluster, "401")?;
     // As a kubelet does it: another file in its place, with a newline as editors leave it.
     let next = cluster.scratch().join("token.next");
     std::fs::write(&next, format!("{good}\n"))?;
     std::fs::rename(&next, &token)?;
-    follows(cluster, &daemon)
+    follows(cluster, &daemon)?;
+    let event = has_event(cluster, "Node", "node-1", "KubeProxyDefaultMode")?;
+    ensure!(
+        event["type"] == "Warning" && event["regarding"]["apiVersion"] == "v1",
+        "{event:#}"
+    );
+    Ok(())
 }
 
 /// A certificate of somebody without rights; then that of the proxy takes its place.
