@@ -24,6 +24,8 @@ need nft nftables
 need ip iproute2
 if [ "${1:-}" = go ]; then
     need etcd etcd-server
+    # For kube-proxy's iptables mode, which ours takes over from.
+    need iptables iptables
     command -v go >/dev/null 2>&1 || need curl curl ca-certificates
 fi
 command -v cargo >/dev/null 2>&1 || need curl curl ca-certificates

@@ -6,7 +6,9 @@
 
 mod accepted;
 mod case;
+mod edge;
 mod fuzz;
+mod live;
 mod object;
 mod options;
 mod random;
@@ -14,9 +16,11 @@ mod report;
 mod rig;
 mod run;
 mod sequence;
+mod settings;
 mod shrink;
 mod spec;
 mod table;
+mod takeover;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -89,5 +93,11 @@ fn compare(rig: &mut Rig, table: Table, options: &Options, report: &mut Report) 
         rig.clear("table")?;
     }
     report.add(sequence::compare(rig, options)?);
-    fuzz::compare(rig, options, report)
+    report.add(edge::compare(rig, options)?);
+    report.add(live::compare(rig, options)?);
+    fuzz::compare(rig, options, report)?;
+    // Other proxies than before run after these.
+    report.add(settings::compare(rig, options)?);
+    report.add(takeover::compare(rig, options)?);
+    Ok(())
 }
