@@ -7,7 +7,7 @@ CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo test e2e conformance compare bench lint deny deps deps-go
+.PHONY: demo test e2e conformance compare bench bench-upstream lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -38,6 +38,13 @@ bench: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
 	@target/release/bench_flows
+
+# Upstream's kube-proxy and ours on the same objects: SIZES="1000x10 10000x10",
+# FLAGS="--packets --docs"; `target/release/bench_upstream --help` has the rest.
+bench-upstream: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench_upstream
+	cargo build --quiet --release -p kube-proxy-rs --example replay
+	@target/release/bench_upstream $(SIZES) $(FLAGS)
 
 lint: deps
 	cargo fmt --all --check

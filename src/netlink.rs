@@ -83,6 +83,12 @@ impl Nftables {
     }
 }
 
+/// The messages of a transaction as [`Nftables`] sends them, for measuring what
+/// the kernel alone takes.
+pub fn encode(transaction: &Transaction) -> Vec<u8> {
+    Batch::new(transaction).into_bytes()
+}
+
 impl Kernel for Nftables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         let family = transaction.family;
