@@ -7,7 +7,7 @@ CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
 
-.PHONY: demo test e2e compare bench lint deny deps deps-go
+.PHONY: demo test e2e conformance compare bench lint deny deps deps-go
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -28,10 +28,16 @@ compare: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
 	@target/debug/compare $(PARTS)
 
+# The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
+conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
+	@target/debug/conformance $(FLAGS)
+
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
+	@target/release/bench_flows
 
 lint: deps
 	cargo fmt --all --check

@@ -11,6 +11,7 @@
 
 mod attributes;
 mod batch;
+mod clients;
 mod conntrack;
 mod elements;
 pub mod interfaces;
@@ -23,7 +24,7 @@ use batch::Batch;
 pub use conntrack::Conntrack;
 use rules::model::Family;
 use rules::ruleset::{Key, Op, Transaction};
-use rules::{Kernel, Refusal, print};
+use rules::{Kernel, Refusal, RememberedClient, print};
 use socket::{Reply, Socket};
 use std::io;
 
@@ -116,6 +117,10 @@ impl Kernel for Nftables {
             ))
         }
     }
+
+    fn clients(&mut self, family: Family) -> io::Result<Vec<RememberedClient>> {
+        clients::list(&mut self.socket, family)
+    }
 }
 
 fn reason(reply: &Reply) -> String {
@@ -148,6 +153,7 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
         Op::AddSet(set) => format!("add set {set}"),
         Op::AddAffinitySet(set) => format!("add set {set}"),
         Op::DeleteAffinitySet(set) => format!("delete set {set}"),
+        Op::AddClients(set, clients) => format!("add {} clients to set {set}", clients.len()),
         Op::AddChain(chain) => format!("add chain {}", chain.id),
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
         Op::DeleteChain(chain) => format!("delete chain {chain}"),

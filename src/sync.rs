@@ -182,6 +182,15 @@ impl<K: Kernel> Syncer<K> {
         let start = Instant::now();
         let planner = &mut self.planners[at];
         let family = planner.config().family;
+        if planner.replaces_table() {
+            match self.kernel.clients(family) {
+                Ok(clients) => planner.remember(clients),
+                Err(error) => tracing::warn!(
+                    "{family}: listing the clients that session affinity remembers: {error}; \
+                     their next connections may go to other endpoints"
+                ),
+            }
+        }
         let pending = planner.prepare(&self.state, local);
         let planned = start.elapsed();
         let full = pending.as_ref().is_some_and(|pending| pending.full);

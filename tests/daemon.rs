@@ -3,6 +3,8 @@
 //!
 //! Each test has network namespaces of its own, and fails where it cannot.
 
+#[path = "daemon/affinity.rs"]
+mod affinity;
 #[path = "daemon/input.rs"]
 mod input;
 #[path = "daemon/life.rs"]

@@ -4,7 +4,8 @@
 use anyhow::{Context, Result, ensure};
 use e2e::address::{ECHO_PORT, Pair, cluster_ip, node};
 use e2e::client::Outcome;
-use e2e::{Bed, Daemon, ip, manifest, wait};
+use e2e::{Bed, Daemon, Namespace, ip, manifest, wait};
+use kube_proxy::netlink::interfaces;
 use rules::model::Family;
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr};
@@ -203,4 +204,33 @@ fn an_ipv6_address_answers_once_it_is_known_to_be_unique() -> Result<()> {
     std::thread::sleep(Duration::from_millis(500));
     ensure!(!rig.listed(gateway.into())?, "a duplicate is listed");
     Ok(())
+}
+
+#[test]
+fn messages_that_are_lost_are_news_as_well() -> Result<()> {
+    const ADDRESSES: u16 = 1000;
+    let namespace = Namespace::create("lost")?;
+    let add: Vec<String> = (0..ADDRESSES)
+        .map(|n| format!("address add 192.168.{}.{}/32 dev lo", n / 250, 1 + n % 250))
+        .collect();
+    namespace.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut watch = interfaces::Watch::open()?;
+            let before = interfaces::local()?.len();
+            // Far more than the socket has room for, and nobody reads.
+            ip(&namespace, &add.join("\n"))?;
+            tokio::time::timeout(AT_ONCE, watch.changed()).await?;
+            let now = interfaces::local()?.len();
+            ensure!(now == before + usize::from(ADDRESSES), "{now} addresses");
+            let quiet = tokio::time::timeout(Duration::from_millis(300), watch.changed());
+            ensure!(quiet.await.is_err(), "told again of what was told");
+            ip(&namespace, "address del 192.168.0.1/32 dev lo")?;
+            tokio::time::timeout(AT_ONCE, watch.changed()).await?;
+            ensure!(interfaces::local()?.len() == now - 1, "still there");
+            Ok(())
+        })
+    })?
 }

@@ -31,7 +31,7 @@ pub enum Outcome {
 }
 
 /// What a pod said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Answer {
     /// The pod's name.
     pub pod: String,
@@ -85,7 +85,7 @@ pub fn dial_udp(target: SocketAddr, patience: Duration) -> Outcome {
 /// A socket at a source port that this process has not used for long: on an
 /// earlier one's port, conntrack would take the datagram for more of the same
 /// flow and send it the way that was right then.
-fn fresh_udp_socket(target: SocketAddr) -> std::io::Result<UdpSocket> {
+pub(crate) fn fresh_udp_socket(target: SocketAddr) -> std::io::Result<UdpSocket> {
     // Below what the kernel hands out itself, and below the node ports.
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 20_000;
@@ -117,7 +117,7 @@ fn outcome(line: std::io::Result<String>) -> Outcome {
     }
 }
 
-fn parse(line: &str) -> Option<Answer> {
+pub(crate) fn parse(line: &str) -> Option<Answer> {
     let (pod, client) = line.trim_end().split_once(' ')?;
     Some(Answer {
         pod: pod.to_owned(),

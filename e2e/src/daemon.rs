@@ -24,7 +24,20 @@ impl Daemon {
     /// # Errors
     /// If the binary is missing or can't be started.
     pub fn start(node: &Node, source: &[&str], logs: &Path) -> Result<Self> {
-        let mut command = node.namespace().command(binary()?);
+        Self::start_program(&binary()?, node, source, logs)
+    }
+
+    /// Starts another program that takes the same flags, as [`Daemon::start`] does.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub fn start_program(
+        program: &Path,
+        node: &Node,
+        source: &[&str],
+        logs: &Path,
+    ) -> Result<Self> {
+        let mut command = node.namespace().command(program);
         command
             .args(["--hostname-override", node.name()])
             .args(["--proxy-mode", "nftables"])

@@ -8,9 +8,12 @@
 pub mod address;
 pub mod cleanup;
 pub mod client;
+pub mod controlplane;
 pub mod flows;
 pub mod http;
 pub mod manifest;
+pub mod probe;
+pub mod sctp;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -58,7 +58,11 @@ impl Namespace {
             // Nodes forward out of the interface a packet came in by.
             ("net/ipv4/conf/all/send_redirects", "0"),
             ("net/ipv4/conf/default/send_redirects", "0"),
-            // Tests count rejects: each must be answered.
+            // Tests count rejects: each must be answered. The masks, as the limit for the whole
+            // namespace holds whatever the one for each peer is; IPv6's must name a type, and
+            // this one is never sent.
+            ("net/ipv4/icmp_ratemask", "0"),
+            ("net/ipv6/icmp/ratemask", "200"),
             ("net/ipv4/icmp_ratelimit", "0"),
             ("net/ipv6/icmp/ratelimit", "0"),
             // Addresses are usable at once.

@@ -1,20 +1,23 @@
 //! A kernel for tests that refuses what the real one refuses.
 
+use crate::clients::RememberedClient;
 use crate::kernel::{Kernel, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// One family's table as plain maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FakeKernel {
     /// Sets with their elements.
     pub sets: BTreeMap<SetId, BTreeMap<Key, Element>>,
-    /// Sets of clients; the rules that fill them do not run here.
-    pub affinity_sets: BTreeSet<AffinitySet>,
+    /// Sets of clients, each with how long it is remembered, in milliseconds.
+    /// The rules that fill them do not run here.
+    pub affinity_sets: BTreeMap<AffinitySet, BTreeMap<IpAddr, u64>>,
     /// Chains with their rules.
     pub chains: BTreeMap<ChainId, Chain>,
     /// How many transactions it took.
@@ -54,9 +57,21 @@ impl FakeKernel {
                     let attempted = format!("add set {set}");
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                 }
-                if !self.affinity_sets.insert(set.clone()) {
+                if self.affinity_sets.contains_key(set) {
                     let attempted = format!("add set {set}");
                     return Err(refuse(attempted, "File exists (EEXIST)"));
+                }
+                self.affinity_sets.insert(set.clone(), BTreeMap::new());
+            }
+            Op::AddClients(set, clients) => {
+                let attempted = format!("add {} clients to set {set}", clients.len());
+                let Some(own) = self.affinity_sets.get_mut(set) else {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                };
+                for client in clients {
+                    if own.insert(client.address, client.remaining).is_some() {
+                        return Err(refuse(attempted, "File exists (EEXIST)"));
+                    }
                 }
             }
             Op::DeleteAffinitySet(set) => {
@@ -64,7 +79,7 @@ impl FakeKernel {
                 if self.is_set_used(set) {
                     return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
                 }
-                if !self.affinity_sets.remove(set) {
+                if self.affinity_sets.remove(set).is_none() {
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                 }
             }
@@ -136,7 +151,7 @@ impl FakeKernel {
                 | Statement::VerdictMap { map: set, .. }
                 | Statement::Dnat { map: set, .. } => self.sets.contains_key(set),
                 Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
-                    self.affinity_sets.contains(set)
+                    self.affinity_sets.contains_key(set)
                 }
                 _ => true,
             })
@@ -173,5 +188,17 @@ impl Kernel for FakeKernel {
         next.applied += 1;
         *self = next;
         Ok(())
+    }
+
+    fn clients(&mut self, _: Family) -> std::io::Result<Vec<RememberedClient>> {
+        let sets = self.affinity_sets.iter();
+        let clients = sets.flat_map(|(set, own)| {
+            own.iter().map(|(address, remaining)| RememberedClient {
+                set: set.to_string(),
+                address: *address,
+                remaining: *remaining,
+            })
+        });
+        Ok(clients.collect())
     }
 }

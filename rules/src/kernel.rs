@@ -1,5 +1,7 @@
 //! The boundary to whatever holds the rules.
 
+use crate::clients::RememberedClient;
+use crate::model::Family;
 use crate::ruleset::Transaction;
 
 /// Something that takes transactions: the kernel, or the fake one of the tests.
@@ -9,6 +11,13 @@ pub trait Kernel {
     /// # Errors
     /// Names the object that was refused, or the step that failed.
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal>;
+
+    /// The clients that the family's present table remembers for session
+    /// affinity, ours or upstream's; none if there is no table.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn clients(&mut self, family: Family) -> std::io::Result<Vec<RememberedClient>>;
 }
 
 /// Why a transaction was not applied.

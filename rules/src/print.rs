@@ -4,11 +4,12 @@ mod chain;
 mod element;
 
 pub use chain::{rule, statement};
-pub use element::{element, key, value};
+pub use element::{client, element, key, value};
 
 use crate::model::Family;
 use crate::ruleset::{
-    AffinitySet, Chain, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT, Transaction,
+    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT,
+    Transaction,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,12 +46,16 @@ fn table(transaction: &Transaction) -> String {
     let family = transaction.family;
     let mut elements: BTreeMap<SetId, &[Element]> = BTreeMap::new();
     let mut sets = Vec::new();
-    let mut clients = Vec::new();
+    let mut affinity_sets = Vec::new();
+    let mut clients: BTreeMap<&AffinitySet, &[Client]> = BTreeMap::new();
     let mut chains = Vec::new();
     for op in &transaction.ops {
         match op {
             Op::AddSet(set) => sets.push(*set),
-            Op::AddAffinitySet(set) => clients.push(set),
+            Op::AddAffinitySet(set) => affinity_sets.push(set),
+            Op::AddClients(set, own) => {
+                clients.insert(set, own);
+            }
             Op::AddElements(set, own) => {
                 elements.insert(*set, own);
             }
@@ -71,11 +76,13 @@ fn table(transaction: &Transaction) -> String {
             elements.get(&set).copied().unwrap_or_default(),
         );
     }
-    for set in clients {
+    for set in affinity_sets {
         let _ = writeln!(out, "\n\tset {set} {{");
         for line in affinity_set(family) {
             let _ = writeln!(out, "\t\t{line}");
         }
+        let own = clients.get(set).copied().unwrap_or_default();
+        write_elements(&mut out, own.iter().map(client));
         out.push_str("\t}\n");
     }
     for chain in chains {
@@ -93,17 +100,24 @@ fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Element])
         out.push_str("\t\tflags interval\n");
     }
     let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
-    if !elements.is_empty() {
-        out.push_str("\t\telements = { ");
-        for (n, own) in elements.iter().enumerate() {
-            if n > 0 {
-                out.push_str(",\n\t\t\t     ");
-            }
-            out.push_str(&element(own));
-        }
+    write_elements(out, elements.iter().map(element));
+    out.push_str("\t}\n");
+}
+
+fn write_elements(out: &mut String, elements: impl Iterator<Item = String>) {
+    let mut any = false;
+    for own in elements {
+        out.push_str(if any {
+            ",\n\t\t\t     "
+        } else {
+            "\t\telements = { "
+        });
+        out.push_str(&own);
+        any = true;
+    }
+    if any {
         out.push_str(" }\n");
     }
-    out.push_str("\t}\n");
 }
 
 /// What stands between the braces of a set of clients.
@@ -190,6 +204,10 @@ fn commands(transaction: &Transaction) -> String {
             Op::AddAffinitySet(set) => {
                 let lines = affinity_set(family).join("; ");
                 let _ = writeln!(out, "add set {place} {set} {{ {lines}; }}");
+            }
+            Op::AddClients(set, clients) => {
+                let list: Vec<String> = clients.iter().map(client).collect();
+                let _ = writeln!(out, "add element {place} {set} {{ {} }}", list.join(", "));
             }
             Op::DeleteAffinitySet(set) => {
                 let _ = writeln!(out, "delete set {place} {set}");

@@ -8,7 +8,7 @@ mod set;
 mod statement;
 mod transaction;
 
-pub use affinity::{AffinitySet, PortChain, PortName, PortRole};
+pub use affinity::{AffinitySet, Client, PortChain, PortName, PortRole};
 pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};

@@ -103,7 +103,7 @@ impl State {
             Event::Slice(slice) => applied.changed = self.set_slice(slice),
             Event::SliceGone(name) => applied.changed = self.remove_slice(&name),
             Event::Node(node) => applied.changed = self.set_node(node),
-            Event::NodeGone => applied.changed = self.node.take().is_some(),
+            Event::NodeGone => applied.changed = self.remove_node(),
             Event::ServiceCidr(cidr) => {
                 self.lists.unseen_cidrs.remove(&cidr.name);
                 let old = self.cidrs.insert(cidr.name.clone(), cidr.clone());
@@ -247,18 +247,28 @@ impl State {
 
     fn set_node(&mut self, node: Node) -> bool {
         self.lists.node_seen = true;
-        let zone_changed =
-            self.node.as_ref().and_then(|old| old.zone.as_ref()) != node.zone.as_ref();
-        if zone_changed {
-            // Zone hints of any Service may mean something else now.
-            let with_service = |(name, entry): (&ObjectName, &Entry)| {
-                entry.service.is_some().then(|| name.clone())
-            };
-            self.dirty
-                .extend(self.services.iter().filter_map(with_service));
-        }
         let old = self.node.replace(node);
+        self.note_zone(old.as_ref());
         old != self.node
+    }
+
+    fn remove_node(&mut self) -> bool {
+        let old = self.node.take();
+        self.note_zone(old.as_ref());
+        old.is_some()
+    }
+
+    /// In another zone, or in none any more, zone hints of any Service may
+    /// mean something else.
+    fn note_zone(&mut self, old: Option<&Node>) {
+        let zone = |node: &Node| node.zone.clone();
+        if old.and_then(zone) == self.node.as_ref().and_then(zone) {
+            return;
+        }
+        let with_service =
+            |(name, entry): (&ObjectName, &Entry)| entry.service.is_some().then(|| name.clone());
+        self.dirty
+            .extend(self.services.iter().filter_map(with_service));
     }
 
     fn begin_list(&mut self, kind: ObjectKind) {
@@ -301,7 +311,7 @@ impl State {
             }
             ObjectKind::Node => {
                 if !self.lists.node_seen {
-                    applied.changed = self.node.take().is_some();
+                    applied.changed = self.remove_node();
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! A transaction as one run of netlink messages.
 
+use super::clients;
 use super::elements::{self, Chunk};
 use super::objects;
 use rules::model::Family;
@@ -70,6 +71,11 @@ impl Batch {
             Op::DeleteAffinitySet(set) => self.message(at, |out, seq| {
                 objects::delete_affinity_set(out, seq, family, set);
             }),
+            Op::AddClients(set, clients) => {
+                for some in clients.chunks(clients::CLIENTS_PER_MESSAGE) {
+                    self.message(at, |out, seq| clients::add(out, seq, family, set, some));
+                }
+            }
             Op::AddChain(chain) => {
                 self.message(at, |out, seq| objects::add_chain(out, seq, family, chain));
                 self.add_rules(family, at, chain);

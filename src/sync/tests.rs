@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::settings::Settings;
+use rules::RememberedClient;
 use rules::conntrack::{Deleted, FlowTable, Suspects};
 use rules::fake::FakeKernel;
 use rules::model::{ObjectName, Protocol, Service, ServicePort};
@@ -19,6 +20,10 @@ struct Switches {
 struct Rules(FakeKernel, Arc<Switches>);
 
 impl Kernel for Rules {
+    fn clients(&mut self, _: Family) -> std::io::Result<Vec<RememberedClient>> {
+        Ok(Vec::new())
+    }
+
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         if self.1.refuse_rules.load(Ordering::Relaxed) {
             return Err(Refusal {

@@ -49,7 +49,7 @@ impl Both {
             .iter()
             .filter(|set| self.fake.sets.contains_key(set));
         ops.extend(sets.map(|set| Op::AddSet(*set)));
-        let clients = self.fake.affinity_sets.iter().cloned();
+        let clients = self.fake.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
         ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));
         for (set, elements) in &self.fake.sets {

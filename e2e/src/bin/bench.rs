@@ -14,14 +14,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use e2e::{Namespace, Process, wait};
 
-/// Services × endpoints of each.
-const SIZES: [(usize, usize); 3] = [(1_000, 10), (10_000, 10), (45_000, 1)];
+/// Services × endpoints of each, unless the arguments name others.
+const SIZES: [&str; 3] = ["1000x10", "10000x10", "45000x1"];
 /// How many times an endpoint is replaced.
 const UPDATES: usize = 20;
 const METRICS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
 
 fn main() -> Result<()> {
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let sizes = if named.is_empty() {
+        SIZES.map(str::to_owned).to_vec()
+    } else {
+        named
+    };
+    let sizes = sizes.iter().map(|text| size(text));
+    let sizes = sizes.collect::<Result<Vec<_>>>()?;
     println!(
         "{:>20} {:>12} {:>14} {:>14} {:>12} {:>12}",
         "Services × endpoints",
@@ -31,7 +39,7 @@ fn main() -> Result<()> {
         "peak memory",
         "nft objects"
     );
-    for (services, endpoints) in SIZES {
+    for (services, endpoints) in sizes {
         let figures = measure(services, endpoints)
             .with_context(|| format!("{services} Services × {endpoints} endpoints"))?;
         println!(
@@ -45,6 +53,15 @@ fn main() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Reads a size such as `10000x10`.
+fn size(text: &str) -> Result<(usize, usize)> {
+    let parts = text.split_once('x');
+    let numbers = parts
+        .and_then(|(services, endpoints)| Some((services.parse().ok()?, endpoints.parse().ok()?)));
+    let positive = numbers.filter(|(services, endpoints)| *services > 0 && *endpoints > 0);
+    positive.with_context(|| format!("{text:?} is not SERVICESxENDPOINTS, such as 10000x10"))
 }
 
 /// What one size came to; seconds.

@@ -7,7 +7,7 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, PortRole, Statement, Value, Verdict};
+use crate::ruleset::{AffinitySet, Op, PortRole, SetId, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -64,7 +64,7 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
         .filter(|chain| used.contains(chain))
         .cloned()
         .collect();
-    found.clients = kernel.affinity_sets.clone();
+    found.clients = kernel.affinity_sets.keys().cloned().collect();
     for (id, chain) in &kernel.chains {
         let ChainId::Port(port) = id else { continue };
         let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
@@ -383,6 +383,37 @@ fn a_list_removes_what_it_does_not_name() {
     for (set, elements) in &kernel.sets {
         assert!(elements.is_empty(), "{set} still holds {elements:?}");
     }
+}
+
+#[test]
+fn clients_are_carried_over_when_the_table_is_replaced() {
+    let mut state = State::new();
+    let mut kernel = FakeKernel::new();
+    let service = Service {
+        session_affinity: Some(60),
+        ..web_service(0, 0)
+    };
+    state.apply(Event::Service(service));
+    state.apply(Event::Slice(web(1..3)));
+    sync(
+        &mut Planner::new(config(Family::V4)),
+        &mut state,
+        &mut kernel,
+    );
+    let client = ip("203.0.113.7");
+    let (set, clients) = kernel.affinity_sets.iter_mut().next().expect("a set");
+    clients.insert(client, 42_000);
+    let set = set.clone();
+
+    let mut restarted = Planner::new(config(Family::V4));
+    assert!(restarted.replaces_table());
+    restarted.remember(kernel.clients(Family::V4).expect("the fake can list"));
+    sync(&mut restarted, &mut state, &mut kernel);
+    assert_eq!(
+        kernel.affinity_sets[&set],
+        BTreeMap::from([(client, 42_000)])
+    );
+    assert!(!restarted.replaces_table());
 }
 
 #[test]

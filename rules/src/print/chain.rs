@@ -77,7 +77,7 @@ pub fn statement(statement: &Statement, family: Family) -> String {
         }
         Statement::InAffinity(set) => format!("{ip} saddr @{set}"),
         Statement::UpdateAffinity { set, seconds } => {
-            let timeout = duration(*seconds);
+            let timeout = duration(u64::from(*seconds) * 1000);
             format!("update @{set} {{ {ip} saddr timeout {timeout} }}")
         }
         Statement::OneIn(count) => format!("numgen random mod {count} 0"),
@@ -100,9 +100,15 @@ pub fn statement(statement: &Statement, family: Family) -> String {
 }
 
 /// A time as nft writes it, for example `1d2h3m4s`.
-fn duration(seconds: u32) -> String {
-    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
-    let mut rest = seconds;
+pub(super) fn duration(milliseconds: u64) -> String {
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+        (1, "ms"),
+    ];
+    let mut rest = milliseconds;
     let mut text = String::new();
     for (length, unit) in units {
         if rest >= length {

@@ -1,8 +1,9 @@
 //! Elements.
 
+use super::chain::duration;
 use crate::model::{Backend, Frontend};
 use crate::print::comment;
-use crate::ruleset::{Element, Key, Value, Verdict};
+use crate::ruleset::{Client, Element, Key, Value, Verdict};
 use ipnet::IpNet;
 
 /// An element as it stands in a set, for example `10.96.0.10 . udp . 53
@@ -30,6 +31,16 @@ pub fn key(key: &Key) -> String {
         }
         Key::Source(own, range) => format!("{} . {}", frontend(own), prefix(range)),
     }
+}
+
+/// A client in a set, for example `203.0.113.7 timeout 3h expires 2h59m12s`.
+pub fn client(client: &Client) -> String {
+    format!(
+        "{} timeout {} expires {}",
+        client.address,
+        duration(client.timeout),
+        duration(client.remaining)
+    )
 }
 
 /// A range as nft lists it: one that holds a single address is that address.

@@ -4,6 +4,7 @@
 
 use crate::model::{Backend, ObjectName, Protocol};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// `namespace/name/protocol/port`, as part of names in the table. At most 138
@@ -56,6 +57,17 @@ impl fmt::Display for AffinitySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_endpoint(f, &self.port, &self.backend)
     }
+}
+
+/// A client that a new set remembers from the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// How long it is remembered after a connection, in milliseconds.
+    pub timeout: u64,
+    /// How much of that is left, in milliseconds; at least 1, at most `timeout`.
+    pub remaining: u64,
 }
 
 /// A chain of a Service port with session affinity.

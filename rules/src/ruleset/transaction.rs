@@ -1,6 +1,6 @@
 //! A change of one family's table that lands whole or not at all.
 
-use super::{AffinitySet, Chain, ChainId, Element, SetId};
+use super::{AffinitySet, Chain, ChainId, Client, Element, SetId};
 use crate::model::Family;
 
 /// One step of a transaction. Steps are in an order that the kernel accepts:
@@ -14,6 +14,8 @@ pub enum Op {
     AddSet(SetId),
     /// Add an empty set of clients.
     AddAffinitySet(AffinitySet),
+    /// Add clients to a set that has none of them.
+    AddClients(AffinitySet, Vec<Client>),
     /// Delete a set of clients with all that is in it.
     DeleteAffinitySet(AffinitySet),
     /// Add a chain with its comment and hook, then its rules.

@@ -158,12 +158,21 @@ fn describe(frontend: &Frontend) -> String {
     }
 }
 
-/// Every frontend of a Service, of both families; some may repeat.
+/// Every frontend of a Service; some may repeat. Without a cluster IP of a
+/// family it gets no rules there (reference: section 5.10), so it does not ask
+/// for addresses of that family either, and nobody has to stand back for it.
 fn frontends_of(service: &Service) -> impl Iterator<Item = Frontend> {
+    let is_served = |frontend: &Frontend| {
+        frontend.address.is_none_or(|address| {
+            let mut cluster_ips = service.cluster_ips.iter();
+            cluster_ips.any(|ip| ip.is_ipv4() == address.is_ipv4())
+        })
+    };
     service.ports.iter().flat_map(move |port| {
         internal(service, port)
             .chain(external(service, port))
             .chain(node_port(port))
+            .filter(is_served)
     })
 }
 

@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use e2e::address::{ECHO_PORT, Pair};
 use e2e::cleanup::ScratchDir;
+use e2e::controlplane::{Api, CONTROLLERS, ControlPlane, kubeconfig};
 use e2e::{Bed, Daemon, Node, Pod, manifest, target_directory};
 use serde_json::{Value, json};
-
-use crate::api::Api;
-use crate::controlplane::{ControlPlane, kubeconfig};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
@@ -80,8 +78,9 @@ impl Cluster {
         e2e::binary()?;
         let directory = ScratchDir::create("cluster")?;
         let bed = Bed::build(3)?;
-        let (control, api) = ControlPlane::start(bed.control(), directory.path())
-            .inspect_err(|_| keep_logs(&directory, "start"))?;
+        let (control, api) =
+            ControlPlane::start(bed.control(), directory.path(), Some(CONTROLLERS))
+                .inspect_err(|_| keep_logs(&directory, "start"))?;
         for node in bed.nodes() {
             let object = manifest::node(node);
             api.post("/api/v1/nodes", &object)?;

@@ -4,9 +4,6 @@
 //! posts Nodes, Pods and Services, the controllers make the EndpointSlices, and a daemon in
 //! every node's namespace follows. Arguments choose scenarios by parts of their names.
 
-mod api;
-mod certs;
-mod controlplane;
 mod expect;
 mod fixture;
 mod scenario;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use e2e::address::{CONTROL, cluster_ip};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+use crate::address::{CONTROL, cluster_ip};
 
 /// Where everything lies that the control plane's flags name.
 pub(crate) struct Certificates {

@@ -1,16 +1,19 @@
-//! A real control plane, in the bed's namespace `control`: no port of the host is taken, and
-//! the nodes reach it over the underlay.
+//! A real control plane in a namespace of its own, so that no port of the host is taken.
+
+mod api;
+mod certs;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use e2e::address::{CONTROL, SERVICE_CIDR};
-use e2e::{Namespace, Process, target_directory, wait};
 use nix::sys::signal::Signal;
 
-use crate::api::Api;
-use crate::certs::Certificates;
+use crate::address::{CONTROL, SERVICE_CIDR};
+use crate::{Namespace, Process, target_directory, wait};
+use certs::Certificates;
+
+pub use api::Api;
 
 /// Long enough for a cold start beside a build.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -20,13 +23,14 @@ const USERS: [(&str, &str); 3] = [
     ("system:kube-proxy", ""),
     ("system:kube-controller-manager", ""),
 ];
-/// Those that turn Pods into EndpointSlices, and no more: no controller shall judge the nodes,
+/// The controllers that turn Pods into EndpointSlices, and no more: none shall judge the nodes,
 /// which have no kubelet.
-const CONTROLLERS: &str = "endpointslice-controller,service-cidr-controller,namespace-controller";
+pub const CONTROLLERS: &str =
+    "endpointslice-controller,service-cidr-controller,namespace-controller";
 
-/// etcd, kube-apiserver and kube-controller-manager; stopped with the value.
-pub(crate) struct ControlPlane {
-    _manager: Process,
+/// etcd, kube-apiserver and, if wanted, kube-controller-manager; stopped with the value.
+pub struct ControlPlane {
+    _manager: Option<Process>,
     api_server: Option<Process>,
     _etcd: Process,
     certificates: Certificates,
@@ -34,8 +38,17 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts it and waits until the API server is ready.
-    pub(crate) fn start(namespace: &Namespace, directory: &Path) -> Result<(Self, Api)> {
+    /// Starts it in `namespace`, which has the address [`CONTROL`], and waits until the API
+    /// server is ready. Keys, logs and data go to `directory`. Without `controllers`, a list as
+    /// `--controllers` takes it, there is no kube-controller-manager.
+    ///
+    /// # Errors
+    /// If a program is missing, ends, or isn't ready within a minute and a half.
+    pub fn start(
+        namespace: &Namespace,
+        directory: &Path,
+        controllers: Option<&str>,
+    ) -> Result<(Self, Api)> {
         let certificates = Certificates::create(directory)?;
         let tokens: String = USERS
             .iter()
@@ -49,7 +62,9 @@ impl ControlPlane {
         let mut api_server = start_api_server(namespace, directory, &certificates)?;
         let api = Api::connect(namespace, &kubeconfig(directory, "harness"))?;
         await_ready(&api, &mut api_server)?;
-        let manager = start_manager(namespace, directory, &certificates)?;
+        let manager = controllers
+            .map(|names| start_manager(namespace, directory, &certificates, names))
+            .transpose()?;
         let plane = Self {
             _manager: manager,
             api_server: Some(api_server),
@@ -61,7 +76,10 @@ impl ControlPlane {
     }
 
     /// Kills the API server: no connection is closed in order.
-    pub(crate) fn kill_api_server(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If it doesn't run.
+    pub fn kill_api_server(&mut self) -> Result<()> {
         let mut process = self
             .api_server
             .take()
@@ -72,7 +90,10 @@ impl ControlPlane {
     }
 
     /// Starts the API server again and waits until it is ready.
-    pub(crate) fn restart_api_server(&mut self, namespace: &Namespace) -> Result<Api> {
+    ///
+    /// # Errors
+    /// As [`ControlPlane::start`].
+    pub fn restart_api_server(&mut self, namespace: &Namespace) -> Result<Api> {
         let process = start_api_server(namespace, &self.directory, &self.certificates)?;
         let process = self.api_server.insert(process);
         let api = Api::connect(namespace, &kubeconfig(&self.directory, "harness"))?;
@@ -81,8 +102,8 @@ impl ControlPlane {
     }
 }
 
-/// The kubeconfig of `user`.
-pub(crate) fn kubeconfig(directory: &Path, user: &str) -> PathBuf {
+/// The kubeconfig of `user` among the files of the control plane in `directory`.
+pub fn kubeconfig(directory: &Path, user: &str) -> PathBuf {
     directory.join(format!("{}.kubeconfig", user.replace(':', "-")))
 }
 
@@ -103,12 +124,18 @@ fn write_kubeconfig(directory: &Path, user: &str, certificates: &Certificates) -
         .with_context(|| format!("write {}", path.display()))
 }
 
-/// A program of the control plane that `make` built.
-fn program(name: &str) -> Result<PathBuf> {
+/// A program of Kubernetes that `make` built.
+///
+/// # Errors
+/// If it isn't there.
+pub fn program(name: &str) -> Result<PathBuf> {
     let path = target_directory().join("controlplane").join(name);
     match path.is_file() {
         true => Ok(path),
-        false => bail!("{} is missing: `make e2e` builds it", path.display()),
+        false => bail!(
+            "{} is missing: `make e2e` and `make conformance` build it",
+            path.display()
+        ),
     }
 }
 
@@ -160,12 +187,13 @@ fn start_manager(
     namespace: &Namespace,
     directory: &Path,
     certificates: &Certificates,
+    controllers: &str,
 ) -> Result<Process> {
     let mut command = namespace.command(program("kube-controller-manager")?);
     command
         .arg("--kubeconfig")
         .arg(kubeconfig(directory, "system:kube-controller-manager"))
-        .args(["--controllers", CONTROLLERS])
+        .args(["--controllers", controllers])
         // As in a real cluster: every controller by its own account's rights.
         .arg("--use-service-account-credentials=true")
         .arg("--service-account-private-key-file")

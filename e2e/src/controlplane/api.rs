@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use e2e::Namespace;
 use http::{Method, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-/// Plain requests, made from the namespace `control`.
-pub(crate) struct Api {
+use crate::Namespace;
+
+/// Plain requests, made from the control plane's namespace.
+pub struct Api {
     runtime: Runtime,
     client: Client,
     namespace: String,
@@ -34,31 +35,47 @@ impl Api {
         })
     }
 
-    pub(crate) fn get(&self, path: &str) -> Result<String> {
+    /// The object or collection at `path`, as text.
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn get(&self, path: &str) -> Result<String> {
         self.send(Method::GET, path, "", "")
     }
 
     /// Creates an object; returns it with what the server added.
-    pub(crate) fn post(&self, path: &str, object: &Value) -> Result<Value> {
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn post(&self, path: &str, object: &Value) -> Result<Value> {
         let created = self.send(Method::POST, path, "application/json", &object.to_string())?;
         Ok(serde_json::from_str(&created)?)
     }
 
-    /// Merges `change` into an object.
-    pub(crate) fn patch(&self, path: &str, change: &Value) -> Result<Value> {
+    /// Merges `change` into an object; returns what became of it.
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn patch(&self, path: &str, change: &Value) -> Result<Value> {
         let kind = "application/merge-patch+json";
         let changed = self.send(Method::PATCH, path, kind, &change.to_string())?;
         Ok(serde_json::from_str(&changed)?)
     }
 
     /// Deletes an object at once.
-    pub(crate) fn delete(&self, path: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn delete(&self, path: &str) -> Result<()> {
         let path = format!("{path}?gracePeriodSeconds=0");
         self.send(Method::DELETE, &path, "", "").map(drop)
     }
 
     /// Deletes every object of a collection with this label.
-    pub(crate) fn delete_labelled(&self, collection: &str, label: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn delete_labelled(&self, collection: &str, label: &str) -> Result<()> {
         let path = format!("{collection}?labelSelector={label}");
         self.send(Method::DELETE, &path, "", "").map(drop)
     }
