@@ -3,9 +3,10 @@
 
 use anyhow::Context;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use tokio::io::unix::AsyncFd;
+
+/// What counts: it is written to, or renamed.
+const CHANGES: AddWatchFlags = AddWatchFlags::IN_MODIFY.union(AddWatchFlags::IN_MOVE_SELF);
 
 /// Watches one file.
 ///
@@ -26,10 +27,8 @@ impl ConfigFile {
     /// The file is not there, or the kernel has no more watches.
     pub fn watch(path: &Path) -> anyhow::Result<Self> {
         let name = || format!("watching --config {}", path.display());
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)
-            .with_context(name)?;
-        let events = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE_SELF;
-        inotify.add_watch(path, events).with_context(name)?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC).with_context(name)?;
+        inotify.add_watch(path, CHANGES).with_context(name)?;
         Ok(Self {
             path: path.to_owned(),
             inotify,
@@ -41,22 +40,31 @@ impl ConfigFile {
     /// # Errors
     /// There was one, or it cannot be watched any more.
     pub async fn changed(self) -> anyhow::Result<()> {
-        let ready = AsyncFd::new(self.inotify.as_fd()).context("watching the configuration")?;
+        let path = self.path.display().to_string();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // Blocked nearly always; it ends with the process.
+        std::thread::Builder::new()
+            .name("kube-proxy".to_owned())
+            .spawn(move || tell.send(self.wait()))
+            .context("starting a thread")?;
+        told.await
+            .context("watching the configuration")?
+            .with_context(|| format!("watching --config {path}"))?;
+        anyhow::bail!(
+            "content of the proxy server's configuration file was updated: {path}; ending, so \
+             that the next start reads it"
+        )
+    }
+
+    /// Blocks until there is a change.
+    fn wait(&self) -> nix::Result<()> {
         loop {
-            let mut guard = ready.readable().await.context("watching the configuration")?;
-            guard.clear_ready();
-            let events = match self.inotify.read_events() {
-                Ok(events) => events,
-                Err(nix::errno::Errno::EAGAIN) => continue,
-                Err(error) => return Err(error).context("watching the configuration"),
-            };
-            let change = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE_SELF;
-            if events.iter().any(|event| event.mask.intersects(change)) {
-                anyhow::bail!(
-                    "content of the proxy server's configuration file was updated: {}; ending, \
-                     so that the next start reads it",
-                    self.path.display()
-                );
+            match self.inotify.read_events() {
+                Ok(events) if events.iter().any(|event| event.mask.intersects(CHANGES)) => {
+                    return Ok(());
+                }
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -3,7 +3,9 @@
 
 use crate::config::{Conntrack, GoDuration};
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// No more connections than this are asked for because of many CPUs.
 const MAX_LIMIT: i64 = 1 << 20;
@@ -98,7 +100,8 @@ impl Default for Kernel {
 
 impl Kernel {
     /// One whose files are below another directory.
-    pub fn at(root: &Path) -> Self {
+    #[cfg(test)]
+    fn at(root: &Path) -> Self {
         Self { root: root.into() }
     }
 

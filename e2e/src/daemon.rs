@@ -42,6 +42,8 @@ impl Daemon {
             .args(["--hostname-override", node.name()])
             .args(["--proxy-mode", "nftables"])
             .args(["--cluster-cidr", CLUSTER_CIDR])
+            // The limit on connections is the machine's, which tests leave alone.
+            .args(["--conntrack-max-per-core", "0"])
             // Changes are awaited by tests, one by one.
             .args(["--iptables-min-sync-period", "100ms", "-v", "2"])
             .args(source);

@@ -118,7 +118,10 @@ fn defaults() -> Conntrack {
 #[test]
 fn only_what_is_wrong_is_written() {
     let machine = Machine::new("wrong");
-    machine.kernel().set_conntrack(&defaults()).expect("written");
+    machine
+        .kernel()
+        .set_conntrack(&defaults())
+        .expect("written");
     assert_eq!(machine.value(FILES[1].0), "32768", "a quarter of the limit");
     assert_eq!(machine.value(FILES[2].0), "131072");
     assert_eq!(machine.value(FILES[3].0), "86400");
@@ -127,7 +130,10 @@ fn only_what_is_wrong_is_written() {
     // Larger limits stay.
     fs::write(machine.dir.join(FILES[2].0), "999999").expect("a file");
     fs::write(machine.dir.join(FILES[1].0), "999999").expect("a file");
-    machine.kernel().set_conntrack(&defaults()).expect("nothing to do");
+    machine
+        .kernel()
+        .set_conntrack(&defaults())
+        .expect("nothing to do");
     assert_eq!(machine.value(FILES[2].0), "999999");
     assert_eq!(machine.value(FILES[1].0), "999999");
 }
@@ -153,7 +159,10 @@ fn what_cannot_be_written_is_named() {
     );
     // All that is alone is not even looked at.
     let none = Conntrack::default();
-    machine.kernel().set_conntrack(&none).expect("nothing to do");
+    machine
+        .kernel()
+        .set_conntrack(&none)
+        .expect("nothing to do");
 }
 
 #[test]
@@ -162,7 +171,10 @@ fn hints() {
     assert!(hint(FILES[2].0, &read_only).contains("maxPerCore: 0"));
     assert!(hint(FILES[3].0, &read_only).contains("a value of 0"));
     assert_eq!(hint(FILES[6].0, &read_only), "");
-    assert_eq!(hint(FILES[2].0, &io::Error::from_raw_os_error(libc::EINVAL)), "");
+    assert_eq!(
+        hint(FILES[2].0, &io::Error::from_raw_os_error(libc::EINVAL)),
+        ""
+    );
 }
 
 #[test]
