@@ -22,6 +22,8 @@ need_library libnftnl libnftnl-dev
 need_library libmnl libmnl-dev
 need nft nftables
 need ip iproute2
+need iptables-nft iptables
+need ipset ipset
 if [ "${1:-}" = go ]; then
     need etcd etcd-server
     # For kube-proxy's iptables mode, which ours takes over from.

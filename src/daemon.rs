@@ -2,7 +2,9 @@
 
 use crate::about::{self, About};
 use crate::events::{self, Events, Report};
+use crate::config_file::ConfigFile;
 use crate::flows::FlowCleanup;
+use crate::gate::Gate;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
@@ -10,7 +12,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, health};
+use crate::{addresses, cleanup, health, sysctl};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
@@ -24,10 +26,6 @@ use tokio::sync::mpsc;
 /// enough to cost no memory to speak of.
 const EVENT_BUFFER: usize = 256;
 
-/// How long the first sync waits for the Node object to tell its addresses
-/// (reference: section 8, node handling).
-const NODE_WAIT: Duration = Duration::from_secs(30);
-
 /// How long a failing process waits for its last events to be sent.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -36,9 +34,21 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// # Errors
 /// Something that no retry can mend: no permission, no nf_tables, a flag that
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
+    set_up(&settings)?;
+    if settings.init_only {
+        tracing::info!("--init-only: all is set up; no rules were written");
+        return Ok(());
+    }
+    let machine = sysctl::Kernel::default();
+    if let Some(Err(error)) = settings
+        .oom_score_adj
+        .map(|score| machine.set_oom_score(score))
+    {
+        tracing::debug!("{error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // What `nft monitor` calls whoever changed the rules.
@@ -46,15 +56,28 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(settings, kernel));
+    let result = runtime.block_on(serve(settings, config_file, kernel));
     // A sync under way is one system call that lands whole or not at all, so
     // there is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(settings: Arc<Settings>, kernel: Nftables) -> anyhow::Result<()> {
-    let families: &[Family] = if addresses::has_ipv6() {
+/// What needs more rights than what comes later: of the kernel's settings, those that are not
+/// right yet.
+fn set_up(settings: &Settings) -> anyhow::Result<()> {
+    cleanup::other_modes();
+    sysctl::Kernel::default()
+        .set_conntrack(&settings.conntrack)
+        .context("could not set conntrack parameters from kube-proxy configuration")
+}
+
+async fn serve(
+    settings: Arc<Settings>,
+    config_file: Option<ConfigFile>,
+    kernel: Nftables,
+) -> anyhow::Result<()> {
+    let families: &'static [Family] = if addresses::has_ipv6() {
         &Family::ALL
     } else {
         &[Family::V4]
@@ -73,7 +96,10 @@ async fn serve(settings: Arc<Settings>, kernel: Nftables) -> anyhow::Result<()> 
         events: events_to(client.as_ref(), &settings.node_name),
     };
     announce(&settings, families, &reports.events);
-    let result = run_parts(settings, families, kernel, client, &reports).await;
+    let result = tokio::select! {
+        result = run_parts(settings, families, kernel, client, &reports) => result,
+        result = changed(config_file) => result,
+    };
     // What went wrong may be the last thing that was reported.
     if result.is_err() {
         reports.events.flush(LAST_EVENTS).await;
@@ -94,7 +120,7 @@ fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
 /// Runs everything until one part ends.
 async fn run_parts(
     settings: Arc<Settings>,
-    families: &[Family],
+    families: &'static [Family],
     kernel: Nftables,
     client: Option<Client>,
     reports: &Reports,
@@ -102,12 +128,6 @@ async fn run_parts(
     let (events, received) = mpsc::channel(EVENT_BUFFER);
     let about = reports.events.clone();
     let mut objects = tokio::spawn(objects(settings.clone(), client, events, about));
-    // Files tell at once what they tell; only an API server may be late.
-    let wait_for_node = if settings.source.manifests.is_some() {
-        Duration::ZERO
-    } else {
-        NODE_WAIT
-    };
     let service_health = ServiceHealth::new(
         reports.health.clone(),
         reports.events.clone(),
@@ -127,6 +147,7 @@ async fn run_parts(
         flows,
     );
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
+    let gate = Gate::new(settings.clone(), families, Instant::now());
     let servers = tokio::spawn(http::serve(
         http::Addresses::from(&*settings),
         About::new(&settings),
@@ -135,12 +156,12 @@ async fn run_parts(
     reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
-    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
+    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, gate));
     tokio::select! {
         result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
         result = syncs => {
-            result.context("the sync loop")?;
+            result.context("the sync loop")??;
             // It ends when there are no more events; why, only their source knows.
             objects.await.context("the source of objects")?
         }
@@ -148,6 +169,14 @@ async fn run_parts(
             tracing::info!("{}: stopping; the rules stay in place", name?);
             Ok(())
         }
+    }
+}
+
+/// Waits for a change of the configuration file, if there is one.
+async fn changed(config_file: Option<ConfigFile>) -> anyhow::Result<()> {
+    match config_file {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -173,24 +202,18 @@ async fn sync_loop<K: Kernel>(
     mut schedule: Schedule,
     mut events: mpsc::Receiver<Event>,
     mut interfaces: interfaces::Watch,
-    wait_for_node: Duration,
-) {
+    mut gate: Gate,
+) -> anyhow::Result<()> {
     syncer.begin();
-    let started = Instant::now();
-    let mut gate = Gate {
-        started,
-        wait_for_node,
-        open: false,
-    };
     loop {
-        if gate.opens(&syncer) {
+        if gate.opens(syncer.state(), Instant::now())? {
             schedule.request();
         }
         let now = Instant::now();
-        let due = if gate.open {
+        let due = if gate.is_open() {
             schedule.due(now)
         } else {
-            gate.next_look(&syncer)
+            gate.next_look(syncer.state())
         };
         let until_due = async {
             match due {
@@ -201,7 +224,7 @@ async fn sync_loop<K: Kernel>(
         tokio::select! {
             biased;
             () = until_due, if due.is_some() => {
-                if gate.open {
+                if gate.is_open() {
                     let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
                     // Flows that could not be deleted wait for the next sync,
                     // which has to come even if nothing else happens.
@@ -220,7 +243,7 @@ async fn sync_loop<K: Kernel>(
                         schedule.request();
                     }
                 }
-                None => return,
+                None => return Ok(()),
             },
         }
     }
@@ -235,44 +258,6 @@ fn sync<K: Kernel>(syncer: &mut Syncer<K>) -> bool {
             }
             false
         }
-    }
-}
-
-/// Holds the first sync back until it would not take away what is right: both
-/// lists are in, and the Node's addresses are known or have been waited for.
-struct Gate {
-    started: Instant,
-    wait_for_node: Duration,
-    open: bool,
-}
-
-impl Gate {
-    /// True once, when the gate opens.
-    fn opens<K: Kernel>(&mut self, syncer: &Syncer<K>) -> bool {
-        if self.open || !syncer.state().is_listed() {
-            return false;
-        }
-        let known = syncer
-            .state()
-            .node()
-            .is_some_and(|node| !node.addresses.is_empty());
-        let waited = self.started.elapsed() >= self.wait_for_node;
-        if !known && waited {
-            tracing::warn!(
-                "the Node object tells no address of this node; going on without: \
-                 every local address answers node ports"
-            );
-        }
-        self.open = known || waited;
-        self.open
-    }
-
-    /// When waiting for the Node ends.
-    fn next_look<K: Kernel>(&self, syncer: &Syncer<K>) -> Option<Instant> {
-        syncer
-            .state()
-            .is_listed()
-            .then(|| self.started + self.wait_for_node)
     }
 }
 

@@ -17,6 +17,10 @@ pub mod source;
 pub mod startup;
 
 mod addresses;
+pub mod cleanup;
+pub mod config_file;
 mod flows;
+mod gate;
 mod schedule;
 mod sync;
+mod sysctl;

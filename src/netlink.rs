@@ -15,6 +15,8 @@ mod clients;
 mod conntrack;
 mod elements;
 pub mod interfaces;
+pub mod ipvs;
+pub mod leftovers;
 mod objects;
 mod socket;
 mod statements;

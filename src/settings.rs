@@ -49,8 +49,6 @@ pub struct Settings {
     pub oom_score_adj: Option<i32>,
     /// Set up and exit.
     pub init_only: bool,
-    /// The file that the configuration came from.
-    pub config_file: Option<PathBuf>,
     /// The mode was not given.
     pub mode_is_default: bool,
     /// The whole configuration, for `/configz`.
@@ -156,7 +154,6 @@ impl Settings {
             conntrack: config.conntrack.clone(),
             oom_score_adj: config.oom_score_adj,
             init_only: options.init_only,
-            config_file: path(&options.config_file),
             mode_is_default: complete.mode_is_default,
             gates: complete.gates,
             flags: complete.flags.into(),

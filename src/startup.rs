@@ -1,8 +1,9 @@
 //! From the command line to whatever it asks for, in upstream's order (reference: section 1).
 
+use crate::config_file::ConfigFile;
 use crate::options::{Command, Complete, Options};
 use crate::settings::Settings;
-use crate::{config, daemon, logging, render};
+use crate::{cleanup, config, daemon, logging, render};
 use anyhow::Context;
 
 /// Does what the flags ask for; as the daemon it returns at its end.
@@ -14,6 +15,11 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         eprintln!("Flag --{flag} has been deprecated, use {instead} instead");
     }
     let complete = options.clone().complete().context("failed complete")?;
+    // Before anything is done by what it says, so that no change of it is missed.
+    let config_file = match options.config_file.as_str() {
+        "" => None,
+        path => Some(ConfigFile::watch(path.as_ref())?),
+    };
     config::validate_logging(&complete.config.logging, &complete.gates)
         .context("initialize logging")?;
     logging::start(&complete.config.logging);
@@ -22,12 +28,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     if !options.write_config_to.is_empty() {
         return write_config(&options.write_config_to, &complete);
     }
+    if options.cleanup {
+        return cleanup::everything();
+    }
     let settings = Settings::new(&options, complete)?;
     match options.command {
         Command::Render => {
             render::render(&settings, options.family.0, &mut std::io::stdout().lock())
         }
-        Command::Daemon => daemon::run(settings),
+        Command::Daemon => daemon::run(settings, config_file),
     }
 }
 

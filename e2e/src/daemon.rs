@@ -38,6 +38,8 @@ impl Daemon {
         command
             .args(["--hostname-override", node.name()])
             .args(["--proxy-mode", "nftables"])
+            // The limit on connections is the machine's, which tests leave alone.
+            .args(["--conntrack-max-per-core", "0"])
             // Changes are awaited by tests, one by one.
             .args(["--iptables-min-sync-period", "100ms", "-v", "2"])
             .args(flags);

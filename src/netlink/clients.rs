@@ -93,7 +93,11 @@ fn dump<T>(
 }
 
 /// Reads a list to its end; false if it changed meanwhile.
-fn read_list(socket: &Socket, sequence: u32, read: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+pub(super) fn read_list(
+    socket: &Socket,
+    sequence: u32,
+    read: &mut dyn FnMut(&[u8]),
+) -> io::Result<bool> {
     /// `struct nfgenmsg`.
     const HEADER: usize = 4;
     let mut buffer = vec![0; BUFFER];
@@ -173,7 +177,7 @@ fn element(out: &mut Vec<u8>, client: &Client) {
 }
 
 /// A message of the nf_tables subsystem about one family.
-fn table_message(
+pub(super) fn table_message(
     out: &mut Vec<u8>,
     family: Family,
     kind: libc::c_int,
@@ -191,11 +195,11 @@ fn table_message(
 }
 
 /// Text with its closing NUL.
-fn c_text(text: &str) -> Vec<u8> {
+pub(super) fn c_text(text: &str) -> Vec<u8> {
     [text.as_bytes(), &[0]].concat()
 }
 
-fn text(bytes: &[u8]) -> Option<String> {
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
     String::from_utf8(bytes.to_vec()).ok()
 }

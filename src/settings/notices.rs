@@ -66,14 +66,6 @@ fn without_effect(config: &KubeProxyConfiguration) -> Vec<&'static str> {
             config.config_sync_period != default.config_sync_period,
         ),
         (
-            "clientConnection.qps",
-            client.qps.total_cmp(&default.client_connection.qps).is_ne(),
-        ),
-        (
-            "clientConnection.burst",
-            client.burst != default.client_connection.burst,
-        ),
-        (
             "clientConnection.acceptContentTypes",
             !client.accept_content_types.is_empty(),
         ),
@@ -125,12 +117,12 @@ mod tests {
         assert_eq!(
             notices(&settings(&[
                 "--ipvs-scheduler=rr",
-                "--kube-api-qps=50",
+                "--config-sync-period=1h",
                 "--feature-gates=EnvFiles=false,AllowServiceExternalIPs=true",
             ])),
             [
                 "these settings are accepted and change nothing in kube-proxy-rs: ipvs, \
-                 clientConnection.qps",
+                 configSyncPeriod",
                 "these feature gates are accepted and change nothing in kube-proxy-rs: EnvFiles",
             ]
         );
