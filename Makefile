@@ -23,15 +23,15 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin cluster
 	@target/debug/cluster $(SCENARIOS)
 
-# Upstream's kube-proxy and ours, asked the same: configuration, refusals.
-compare: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
-	@target/debug/compare $(PARTS)
-
 # The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
+
+# Upstream's kube-proxy and ours, asked the same: configuration, refusals.
+compare: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
+	@target/debug/compare $(PARTS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps

@@ -1,6 +1,8 @@
 //! The daemon: objects come in, rules and health answers follow.
 
+use crate::about::{self, About};
 use crate::config_file::ConfigFile;
+use crate::events::{self, Events, Report};
 use crate::flows::FlowCleanup;
 use crate::gate::Gate;
 use crate::http::{self, ServiceHealth};
@@ -8,10 +10,11 @@ use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
 use crate::schedule::Schedule;
 use crate::settings::{self, DetectLocalMode, Settings};
-use crate::source::{self, Manifests};
+use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
 use crate::{addresses, cleanup, health, sysctl};
 use anyhow::Context;
+use kube::Client;
 use rules::model::Family;
 use rules::{Event, Kernel};
 use std::sync::Arc;
@@ -22,6 +25,9 @@ use tokio::sync::mpsc;
 /// Events between a source and the sync loop: enough to keep both busy, few
 /// enough to cost no memory to speak of.
 const EVENT_BUFFER: usize = 256;
+
+/// How long a failing process waits for its last events to be sent.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Runs until a signal says stop. Rules stay in place when it ends.
 ///
@@ -76,16 +82,57 @@ async fn serve(
     } else {
         &[Family::V4]
     };
-    announce(&settings, families);
     let metrics = Metrics::new().context("registering the metrics")?;
+    for (name, stage, enabled) in about::features(&settings.gates) {
+        metrics.feature(name, stage, enabled);
+    }
+    let client = match &settings.source.manifests {
+        Some(_) => None,
+        None => Some(source::client(&ClientOptions::from(&*settings), metrics.rest()).await?),
+    };
     let reports = Reports {
         health: Arc::new(health::Health::new(2 * settings.sync_period)),
         metrics,
+        events: events_to(client.as_ref(), &settings.node_name),
     };
+    announce(&settings, families, &reports.events);
+    let result = tokio::select! {
+        result = run_parts(settings, families, kernel, client, &reports) => result,
+        result = changed(config_file) => result,
+    };
+    // What went wrong may be the last thing that was reported.
+    if result.is_err() {
+        reports.events.flush(LAST_EVENTS).await;
+    }
+    result
+}
+
+/// Where events go: to the API server, by a task of their own, if there is one.
+fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
+    let Some(client) = client else {
+        return Events::nowhere();
+    };
+    let (events, queue) = Events::queue();
+    tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
+    events
+}
+
+/// Runs everything until one part ends.
+async fn run_parts(
+    settings: Arc<Settings>,
+    families: &'static [Family],
+    kernel: Nftables,
+    client: Option<Client>,
+    reports: &Reports,
+) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let mut objects = tokio::spawn(objects(settings.clone(), events));
-    let service_health =
-        ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
+    let about = reports.events.clone();
+    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about));
+    let service_health = ServiceHealth::new(
+        reports.health.clone(),
+        reports.events.clone(),
+        tokio::runtime::Handle::current(),
+    );
     let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
     let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
     // Before addresses are listed first, so that no change falls in between.
@@ -101,7 +148,12 @@ async fn serve(
     );
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
     let gate = Gate::new(settings.clone(), families, Instant::now());
-    let servers = tokio::spawn(http::serve(settings.clone(), reports));
+    let servers = tokio::spawn(http::serve(
+        http::Addresses::from(&*settings),
+        About::new(&settings),
+        reports.clone(),
+    ));
+    reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
     let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, gate));
@@ -113,7 +165,6 @@ async fn serve(
             // It ends when there are no more events; why, only their source knows.
             objects.await.context("the source of objects")?
         }
-        result = changed(config_file) => result,
         name = stop_signal() => {
             tracing::info!("{}: stopping; the rules stay in place", name?);
             Ok(())
@@ -130,13 +181,18 @@ async fn changed(config_file: Option<ConfigFile>) -> anyhow::Result<()> {
 }
 
 /// Sends the cluster's objects and all that happens to them.
-async fn objects(settings: Arc<Settings>, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
-    let (source, node_name) = (&settings.source, &settings.node_name);
-    if let Some(dir) = &source.manifests {
-        return Manifests::new(dir, node_name).follow(events).await;
+async fn objects(
+    settings: Arc<Settings>,
+    client: Option<Client>,
+    events: mpsc::Sender<Event>,
+    about_objects: Events,
+) -> anyhow::Result<()> {
+    let node_name = &settings.node_name;
+    match (client, &settings.source.manifests) {
+        (Some(client), _) => source::watch(client, node_name, events, about_objects).await,
+        (None, Some(dir)) => Manifests::new(dir, node_name).follow(events).await,
+        (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }
-    let client = source::client(source.kubeconfig.as_deref(), source.master.as_deref()).await?;
-    source::watch(client, node_name, events).await
 }
 
 /// Takes in events and changed addresses and syncs when due, until the source
@@ -148,6 +204,7 @@ async fn sync_loop<K: Kernel>(
     mut interfaces: interfaces::Watch,
     mut gate: Gate,
 ) -> anyhow::Result<()> {
+    syncer.begin();
     loop {
         if gate.opens(syncer.state(), Instant::now())? {
             schedule.request();
@@ -204,7 +261,7 @@ fn sync<K: Kernel>(syncer: &mut Syncer<K>) -> bool {
     }
 }
 
-fn announce(settings: &Settings, families: &[Family]) {
+fn announce(settings: &Settings, families: &[Family], events: &Events) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
         "kube-proxy-rs {} on node {}, mode nftables, {}",
@@ -212,8 +269,11 @@ fn announce(settings: &Settings, families: &[Family]) {
         settings.node_name,
         families.join(" and ")
     );
-    let mode = settings::mode_notice(settings);
-    for notice in mode.into_iter().chain(settings::notices(settings)) {
+    if let Some(notice) = settings::mode_notice(settings) {
+        tracing::warn!("{notice}");
+        events.report(Report::node_warning("KubeProxyDefaultMode", notice));
+    }
+    for notice in settings::notices(settings) {
         tracing::warn!("{notice}");
     }
     if settings.rules.detect_local_mode == DetectLocalMode::ClusterCidr

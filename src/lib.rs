@@ -1,8 +1,10 @@
 //! The daemon around the `rules` crate: sources of objects, the sync loop, the
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
+pub mod about;
 pub mod config;
 pub mod daemon;
+pub mod events;
 pub mod health;
 pub mod http;
 pub mod logging;

@@ -31,7 +31,8 @@ pub fn render(
     let found = manifests
         .load(&mut |event| problems.extend(state.apply(event).problems))
         .with_context(|| format!("reading --manifests {}", dir.display()))?;
-    for problem in found.iter().map(ToString::to_string).chain(problems) {
+    let conflicts = problems.iter().map(ToString::to_string);
+    for problem in found.iter().map(ToString::to_string).chain(conflicts) {
         tracing::warn!("{problem}");
     }
     for family in Family::ALL {

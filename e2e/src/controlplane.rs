@@ -168,6 +168,8 @@ fn start_api_server(
         .args(["--service-account-issuer", "https://kubernetes.default.svc"])
         .arg("--token-auth-file")
         .arg(directory.join("tokens.csv"))
+        .arg("--client-ca-file")
+        .arg(&certificates.authority)
         .arg("--tls-cert-file")
         .arg(&certificates.server)
         .arg("--tls-private-key-file")

@@ -1,4 +1,4 @@
-//! One HTTP GET, for health checks from inside a namespace.
+//! One HTTP request, from inside a namespace.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,21 +27,109 @@ impl Response {
     }
 }
 
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    path: String,
+    headers: String,
+    body: String,
+}
+
+impl Request {
+    /// GET, without headers of its own.
+    pub fn new(path: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            headers: String::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Another method.
+    #[must_use]
+    pub fn method(self, method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            ..self
+        }
+    }
+
+    /// One more header.
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self {
+            headers: format!("{}{name}: {value}\r\n", self.headers),
+            ..self
+        }
+    }
+
+    /// A body, with its length.
+    #[must_use]
+    pub fn body(self, body: &str) -> Self {
+        Self {
+            body: body.to_owned(),
+            ..self.header("Content-Length", &body.len().to_string())
+        }
+    }
+}
+
 /// Gets `path` from the calling thread's namespace.
 ///
 /// # Errors
 /// If there is no connection or no answer within `timeout` each.
 pub fn get(server: SocketAddr, path: &str, timeout: Duration) -> Result<Response> {
+    send(server, &Request::new(path), timeout)
+}
+
+/// Sends a request from the calling thread's namespace. What is not UTF-8 in the
+/// answer is replaced; chunks are put together.
+///
+/// # Errors
+/// If there is no connection or no answer within `timeout` each.
+pub fn send(server: SocketAddr, request: &Request, timeout: Duration) -> Result<Response> {
     let mut stream = TcpStream::connect_timeout(&server, timeout)
         .with_context(|| format!("connect to {server}"))?;
     stream.set_read_timeout(Some(timeout))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
+    let Request {
+        method,
+        path,
+        headers,
+        body,
+    } = request;
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(text.as_bytes())?;
+    let mut answer = Vec::new();
     stream
-        .read_to_string(&mut answer)
+        .read_to_end(&mut answer)
         .with_context(|| format!("read the answer of {server}{path}"))?;
-    parse(&answer).with_context(|| format!("no HTTP answer from {server}{path}: {answer:?}"))
+    let answer = String::from_utf8_lossy(&answer);
+    let response = parse(&answer)
+        .with_context(|| format!("no HTTP answer from {server}{path}: {answer:?}"))?;
+    match response.header("transfer-encoding") {
+        Some("chunked") if method != "HEAD" => Ok(Response {
+            body: unchunk(&response.body).context("chunks that do not fit")?,
+            ..response
+        }),
+        _ => Ok(response),
+    }
+}
+
+fn unchunk(mut body: &str) -> Option<String> {
+    let mut whole = String::new();
+    loop {
+        let (length, rest) = body.split_once("\r\n")?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(whole);
+        }
+        let (chunk, rest) = rest.split_at_checked(length)?;
+        whole.push_str(chunk);
+        body = rest.strip_prefix("\r\n")?;
+    }
 }
 
 fn parse(answer: &str) -> Option<Response> {
@@ -55,7 +143,7 @@ fn parse(answer: &str) -> Option<Response> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, unchunk};
 
     #[test]
     fn splits_status_headers_and_body() {
@@ -64,5 +152,7 @@ mod tests {
         assert_eq!(response.status, 503);
         assert_eq!(response.header("x-weight"), Some("0"));
         assert_eq!(response.body, "{}");
+        let whole = unchunk("2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+        assert_eq!(whole.as_deref(), Some("abc"));
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr
 use claims::Claims;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// A Service with the slices that name it; either may come first.
@@ -33,8 +34,23 @@ pub struct Trigger {
 pub struct Applied {
     /// Something that the rules depend on is different now.
     pub changed: bool,
-    /// Conflicts that the event brought, one readable line each.
-    pub problems: Vec<String>,
+    /// Conflicts that the event brought.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a part of a Service is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The Service.
+    pub service: ObjectName,
+    /// One readable line, which names the Service too.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// All objects, and the Services touched since the last [`State::take_dirty`].

@@ -61,13 +61,13 @@ fn compare(world: &World, kernel: &FakeKernel, seeds: &[PacketSeed]) -> Result<(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn the_rules_do_what_kubernetes_says(
         (world, steps) in prop_oneof![Just(Family::V4), Just(Family::V6)]
-            .prop_flat_map(|family| (random::world(family), vec(random::step(family), 1..50))),
-        seeds in vec(random::packet(), 1..80),
+            .prop_flat_map(|family| (random::world(family), random::history(family))),
+        seeds in vec(random::packet(), 1..60),
     ) {
         let mut world = world;
         let mut state = State::new();

@@ -10,6 +10,7 @@ pub use packet::{PacketSeed, packet};
 use crate::world::World;
 use ipnet::IpNet;
 use objects::{node, service, slice};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use rules::model::{Family, ObjectName, Protocol, ServiceCidr};
 use rules::{Config, Event, LocalDetector, NodeportAddresses};
@@ -138,7 +139,19 @@ fn service_cidr(there: bool) -> Event {
     })
 }
 
-pub fn step(family: Family) -> impl Strategy<Value = Step> {
+/// A cluster comes up, and then things happen to it.
+pub fn history(family: Family) -> impl Strategy<Value = Vec<Step>> {
+    let services = vec(service(family).prop_map(Event::Service), 3..7);
+    let slices = vec(slice(family).prop_map(Event::Slice), 6..12);
+    let start = (services, slices, node().prop_map(Event::Node));
+    (start, vec(step(family), 0..30)).prop_map(|((services, slices, node), steps)| {
+        let events = services.into_iter().chain(slices).chain([node]);
+        let start = events.map(Step::Event).chain([Step::Sync]);
+        start.chain(steps).collect()
+    })
+}
+
+fn step(family: Family) -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => service(family).prop_map(|own| Step::Event(Event::Service(own))),
         1 => (0..SERVICES).prop_map(|n| Step::Event(Event::ServiceGone(name("s", n)))),

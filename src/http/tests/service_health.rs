@@ -1,6 +1,7 @@
 //! Servers of healthCheckNodePorts (reference: section 4.3).
 
 use super::{Site, raw};
+use crate::events::Events;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use jiff::Timestamp;
 use rules::NodeportAddresses;
@@ -23,7 +24,7 @@ fn servers(site: &Site, nodeports: &NodeportAddresses) -> ServiceHealth {
         .map(|text| text.parse().expect("an address"))
         .collect();
     let runtime = site.runtime().handle().clone();
-    let mut servers = ServiceHealth::new(site.reports.health.clone(), runtime);
+    let mut servers = ServiceHealth::new(site.reports.health.clone(), Events::nowhere(), runtime);
     for family in Family::ALL {
         servers.listen_on(family, nodeports, &local);
     }
@@ -56,11 +57,11 @@ fn the_answer_is_upstreams_byte_for_byte() {
     sync(&site, &mut servers, &[check("web", 32000, Family::V4, 2)]);
     insta::assert_snapshot!(raw(&site.get(server, "/")), @r#"
     HTTP/1.1 200 OK
-    content-type: application/json
-    x-content-type-options: nosniff
-    x-load-balancing-endpoint-weight: 2
-    connection: close
-    content-length: 111
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    X-Load-Balancing-Endpoint-Weight: 2
+    Connection: close
+    Content-Length: 111
 
     {
     	"service": {
@@ -82,11 +83,11 @@ fn the_answer_is_upstreams_byte_for_byte() {
     sync(&site, &mut servers, &[check("web", 32000, Family::V4, 0)]);
     insta::assert_snapshot!(raw(&site.get(server, "/healthz")), @r#"
     HTTP/1.1 503 Service Unavailable
-    content-type: application/json
-    x-content-type-options: nosniff
-    x-load-balancing-endpoint-weight: 0
-    connection: close
-    content-length: 111
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    X-Load-Balancing-Endpoint-Weight: 0
+    Connection: close
+    Content-Length: 111
 
     {
     	"service": {

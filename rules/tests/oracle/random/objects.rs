@@ -15,7 +15,7 @@ prop_compose! {
         n in 0..SERVICES,
         created in 0i64..3,
         families in select(vec![
-            vec![family], vec![Family::V4, Family::V6], vec![Family::V6, Family::V4],
+            vec![family], vec![family], vec![Family::V4, Family::V6], vec![Family::V6, Family::V4],
             vec![Family::V4], vec![Family::V6],
         ]),
         ports in subsequence((0u8..4).collect::<Vec<_>>(), 1..=3),
@@ -100,14 +100,14 @@ fn common(address: IpAddr, terminating: bool) -> Endpoint {
 }
 
 pub fn slice(family: Family) -> impl Strategy<Value = EndpointSlice> {
-    let families = prop_oneof![4 => Just(family), 1 => Just(Family::V4), 1 => Just(Family::V6)];
-    let ports = subsequence((0..PORTS.len()).collect::<Vec<_>>(), 2..=4);
+    let families = prop_oneof![6 => Just(family), 1 => Just(Family::V4), 1 => Just(Family::V6)];
+    let ports = subsequence((0..PORTS.len()).collect::<Vec<_>>(), 3..=4);
     let extra = (prop::bool::weighted(0.3), prop::bool::weighted(0.2));
     (0..SLICES, 0..SERVICES, families, ports, extra).prop_flat_map(
         |(n, service, family, ports, (shared, host))| {
             let own = |k: u8| endpoint(address(family, "pod", n * 4 + k + 1));
             let endpoints = (0u8..4).map(own).collect::<Vec<_>>();
-            let endpoints = endpoints.prop_flat_map(|all| subsequence(all, 0..=4));
+            let endpoints = endpoints.prop_flat_map(|all| subsequence(all, 1..=4));
             endpoints.prop_map(move |mut endpoints| {
                 let other = address(family, "pod", SHARED);
                 endpoints.extend(shared.then(|| common(other, n % 2 == 1)));

@@ -1,13 +1,13 @@
 //! Random packets, most of them to a frontend.
 
-use super::{PORTS, SERVICES, SHARED, SLICES, address, ip, name};
+use super::{PORTS, SERVICES, SHARED, address, ip};
 use crate::judge::Pin;
 use crate::world::World;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use rules::model::{Backend, Family, Protocol, ServicePort};
+use rules::model::{Backend, Family, ObjectName, Protocol, Service, ServicePort};
 use rules::trace::{Origin, Packet};
 use std::net::IpAddr;
 
@@ -17,9 +17,11 @@ pub struct PacketSeed {
     interface: Option<&'static str>,
     source: Index,
     destination: Index,
-    /// For each Service port with affinity: the endpoint that remembers the
-    /// client, which need not be there any more.
-    pins: Vec<Option<u8>>,
+    /// Not to a frontend, unless by accident.
+    astray: bool,
+    /// The endpoint that remembers the client, of each Service that has
+    /// affinity. It need not be there any more, or never was the Service's.
+    pins: Vec<Option<Index>>,
 }
 
 prop_compose! {
@@ -27,9 +29,10 @@ prop_compose! {
         interface in option::weighted(0.75, select(vec!["cni0", "cali7", "eth0"])),
         source: Index,
         destination: Index,
-        pins in vec(option::weighted(0.3, 0u8..4 * SLICES + 1), usize::from(SERVICES)),
+        astray in prop::bool::weighted(0.15),
+        pins in vec(option::of(any::<Index>()), usize::from(SERVICES)),
     ) -> PacketSeed {
-        PacketSeed { interface, source, destination, pins }
+        PacketSeed { interface, source, destination, astray, pins }
     }
 }
 
@@ -39,7 +42,11 @@ impl PacketSeed {
             None => own_addresses(world),
             Some(_) => foreign_addresses(world),
         };
-        let (destination, protocol, port) = *self.destination.get(&destinations(world));
+        let mut destinations = frontends(world);
+        if self.astray || destinations.is_empty() {
+            destinations = others(world);
+        }
+        let (destination, protocol, port) = *self.destination.get(&destinations);
         let packet = Packet {
             origin: self
                 .interface
@@ -53,36 +60,41 @@ impl PacketSeed {
     }
 
     fn pins(&self, world: &World) -> Vec<Pin> {
-        let of_service = |(n, pin): (u8, &Option<u8>)| {
-            let last = (*pin)?;
-            let service = world.services.get(&name("s", n))?;
-            let pin = |port: &ServicePort| {
+        let with_pins = world.services.values().zip(&self.pins);
+        let of_service = |(service, pin): (&Service, &Option<Index>)| {
+            let pin = (*pin)?;
+            let pin = move |port: &ServicePort| {
                 let known = PORTS
                     .iter()
-                    .find(|own| (own.1, own.2) == (port.protocol, port.port));
-                let address = match last {
-                    0 => address(world.family(), "pod", SHARED),
-                    last => address(world.family(), "pod", last),
-                };
-                let backend = Backend {
-                    address,
-                    port: known?.3,
-                };
+                    .find(|own| (own.1, own.2) == (port.protocol, port.port))?;
+                let mut candidates = endpoints(world, Some(service));
+                candidates.push(address(world.family(), "pod", SHARED));
                 Some(Pin {
                     service: service.name.clone(),
                     protocol: port.protocol,
                     port: port.port,
-                    backend,
+                    backend: Backend {
+                        address: *pin.get(&candidates),
+                        port: known.3,
+                    },
                 })
             };
             Some(service.ports.iter().filter_map(pin).collect::<Vec<_>>())
         };
-        (0..SERVICES)
-            .zip(&self.pins)
-            .filter_map(of_service)
-            .flatten()
-            .collect()
+        with_pins.filter_map(of_service).flatten().collect()
     }
+}
+
+/// The addresses of all endpoints, or those of one Service.
+fn endpoints(world: &World, of: Option<&Service>) -> Vec<IpAddr> {
+    let wanted = |service: &ObjectName| of.is_none_or(|own| own.name == *service);
+    let slices = world.slices.values();
+    let slices = slices.filter(|own| own.family == world.family() && wanted(&own.service));
+    let endpoints = slices.flat_map(|slice| &slice.endpoints);
+    let mut all: Vec<IpAddr> = endpoints.map(|endpoint| endpoint.address).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn own_addresses(world: &World) -> Vec<IpAddr> {
@@ -98,11 +110,7 @@ fn own_addresses(world: &World) -> Vec<IpAddr> {
 /// Endpoints, other pods, other nodes, hosts outside, and one who lies.
 fn foreign_addresses(world: &World) -> Vec<IpAddr> {
     let family = world.family();
-    let slices = world.slices.values().filter(|own| own.family == family);
-    let endpoints = slices.flat_map(|slice| &slice.endpoints);
-    let mut all: Vec<IpAddr> = endpoints.map(|endpoint| endpoint.address).collect();
-    all.sort_unstable();
-    all.dedup();
+    let mut all = endpoints(world, None);
     all.extend([60, 130].map(|n| address(family, "pod", n)));
     all.extend([1, 9].map(|n| address(family, "node", n)));
     all.extend([7, 8].map(|n| address(family, "outside", n)));
@@ -110,38 +118,55 @@ fn foreign_addresses(world: &World) -> Vec<IpAddr> {
     all
 }
 
-/// Frontends mostly, a bad port or address now and then.
-fn destinations(world: &World) -> Vec<(IpAddr, Protocol, u16)> {
-    let family = world.family();
+type Destination = (IpAddr, Protocol, u16);
+
+/// What Services ask for, node ports at two of the node's addresses.
+fn frontends(world: &World) -> Vec<Destination> {
+    let hosts = [1, 2].map(|n| address(world.family(), "node", n));
     let mut all = Vec::new();
-    let mut hosts = own_addresses(world);
-    hosts.push(address(family, "node", 9));
-    for service in world.services.values() {
-        let ips = [
-            &service.cluster_ips,
-            &service.external_ips,
-            &service.load_balancer_ips,
-        ];
-        let ips = ips
-            .into_iter()
-            .flatten()
-            .filter(|ip| world.is_of_family(ip));
-        for port in &service.ports {
-            all.extend(ips.clone().map(|ip| (*ip, port.protocol, port.port)));
-            let node_port = port.node_port.into_iter();
-            all.extend(
-                node_port.flat_map(|own| hosts.iter().map(move |ip| (*ip, port.protocol, own))),
-            );
-        }
-        all.extend(ips.map(|ip| (*ip, Protocol::Tcp, 81)));
+    for (service, port) in world.ports() {
+        let addresses = addresses(world, service).into_iter();
+        all.extend(addresses.map(|ip| (ip, port.protocol, port.port)));
+        let node_port = port.node_port.into_iter();
+        all.extend(node_port.flat_map(|own| hosts.map(|ip| (ip, port.protocol, own))));
     }
-    let others = [
+    all
+}
+
+fn addresses(world: &World, service: &Service) -> Vec<IpAddr> {
+    let all = [
+        &service.cluster_ips,
+        &service.external_ips,
+        &service.load_balancer_ips,
+    ];
+    let all = all.into_iter().flatten().copied();
+    all.filter(|ip| world.is_of_family(ip)).collect()
+}
+
+/// Bad ports, addresses that no Service has, node ports elsewhere, and what
+/// Services without rules in the family ask for.
+fn others(world: &World) -> Vec<Destination> {
+    let family = world.family();
+    let networks = [
         ("cluster", 200),
         ("external", 1),
         ("node", 1),
         ("pod", 1),
         ("outside", 7),
     ];
-    all.extend(others.map(|(network, n)| (address(family, network, n), Protocol::Tcp, 80)));
+    let to = |(network, n)| (address(family, network, n), Protocol::Tcp, 80);
+    let mut all: Vec<Destination> = networks.map(to).into();
+    let mut hosts = own_addresses(world);
+    hosts.push(address(family, "node", 9));
+    for service in world.services.values() {
+        let own = addresses(world, service);
+        all.extend(own.iter().map(|ip| (*ip, Protocol::Tcp, 81)));
+        for port in &service.ports {
+            all.extend(own.iter().map(|ip| (*ip, port.protocol, port.port)));
+            let node_port = port.node_port.into_iter();
+            let at = |own| hosts.iter().map(move |ip| (*ip, port.protocol, own));
+            all.extend(node_port.flat_map(at));
+        }
+    }
     all
 }
