@@ -1,8 +1,8 @@
 //! The daemon: objects come in, rules and health answers follow.
 
 use crate::about::{self, About};
-use crate::events::{self, Events, Report};
 use crate::config_file::ConfigFile;
+use crate::events::{self, Events, Report};
 use crate::flows::FlowCleanup;
 use crate::gate::Gate;
 use crate::http::{self, ServiceHealth};
