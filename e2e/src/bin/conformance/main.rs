@@ -83,6 +83,7 @@ fn run(options: &Options) -> Result<usize> {
 }
 
 fn compare(rig: &mut Rig, table: Table, options: &Options, report: &mut Report) -> Result<()> {
+    rig.announce_zone()?;
     if !table.cases.is_empty() {
         for service in &table.services {
             rig.put(service, "table")
@@ -95,6 +96,8 @@ fn compare(rig: &mut Rig, table: Table, options: &Options, report: &mut Report) 
     report.add(sequence::compare(rig, options)?);
     report.add(edge::compare(rig, options)?);
     report.add(live::compare(rig, options)?);
+    // The proxies were restarted, and these states have hints.
+    rig.announce_zone()?;
     fuzz::compare(rig, options, report)?;
     // Other proxies than before run after these.
     report.add(settings::compare(rig, options)?);

@@ -88,6 +88,24 @@ impl Rig {
         self.settle()
     }
 
+    /// Changes node-1's zone and changes it back. Upstream listens to an informer that runs already
+    /// before it has anyone to tell: a process that starts may miss the label, and then has no zone
+    /// until that changes.
+    pub(crate) fn announce_zone(&mut self) -> Result<()> {
+        self.settle()?;
+        for zone in ["zone-to-be", ZONES[0]] {
+            self.set_zone(Some(zone))?;
+        }
+        self.settle()
+    }
+
+    /// Sets or removes the label of node-1 that names its zone.
+    pub(crate) fn set_zone(&self, zone: Option<&str>) -> Result<()> {
+        let labels = json!({"topology.kubernetes.io/zone": zone});
+        let change = json!({"metadata": {"labels": labels}});
+        self.api.patch("/api/v1/nodes/node-1", &change).map(drop)
+    }
+
     /// Creates a Service with its endpoints, or changes the one that is there.
     pub(crate) fn put(&self, service: &Service, group: &str) -> Result<()> {
         for slice in object::slices(service, group) {

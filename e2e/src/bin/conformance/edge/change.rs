@@ -15,7 +15,6 @@ use crate::rig::{DETECTION, Rig, Side};
 use crate::run::{Observation, Row, run};
 use crate::spec::{Endpoint, Family, Frontend, Service, State, ZONES};
 
-const NODE: &str = "/api/v1/nodes/node-1";
 const SERVICE_CIDRS: &str = "/apis/networking.k8s.io/v1/servicecidrs";
 const PATIENCE: Duration = Duration::from_millis(1300);
 const EXTERNAL: Breadth<'_> = Breadth {
@@ -103,9 +102,7 @@ pub(super) fn zone(rig: &mut Rig) -> Result<Vec<Row>> {
         ("4-none", None),
         ("5-first-again", Some(ZONES[0])),
     ] {
-        let labels = json!({"topology.kubernetes.io/zone": zone});
-        rig.api
-            .patch(NODE, &json!({"metadata": {"labels": labels}}))?;
+        rig.set_zone(zone)?;
         rig.settle()?;
         rows.extend(run(
             rig,

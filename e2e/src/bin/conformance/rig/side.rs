@@ -10,7 +10,7 @@ use e2e::address::{CLUSTER_CIDR, ECHO_PORT};
 use e2e::controlplane::kubeconfig;
 use e2e::probe::{Protocol, Reply, probe};
 use e2e::sctp::SctpEcho;
-use e2e::{Bed, Chat, Daemon, Echo, Namespace, Node, Pod, wait};
+use e2e::{Bed, Chat, Daemon, Echo, Namespace, Node, Pod, flows, wait};
 
 use super::wiring;
 use crate::case::Source;
@@ -125,7 +125,10 @@ impl Side {
         let node = self.node();
         let pods = self.endpoints.iter().chain([&self.client_pod]);
         let own: Vec<_> = pods.filter(|pod| pod.node() == node.name()).collect();
-        wiring::bridge(node, &own, on)
+        wiring::bridge(node, &own, on)?;
+        // The kernel drops a masqueraded flow that leaves by another interface than before, and in
+        // a long run probes come round to the source ports of earlier ones.
+        flows::flush(node.namespace())
     }
 
     /// The node under test.

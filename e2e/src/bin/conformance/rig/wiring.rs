@@ -86,7 +86,7 @@ pub(super) fn bridge(node: &Node, pods: &[&Pod], on: bool) -> Result<()> {
         ip(
             namespace,
             &format!(
-                "link add {BRIDGE} type bridge\nlink set {BRIDGE} up\n\
+                "link add {BRIDGE} type bridge mcast_snooping 0\nlink set {BRIDGE} up\n\
                  -6 address add fe80::1/64 dev {BRIDGE} nodad"
             ),
         )?;
