@@ -74,7 +74,7 @@ pub fn everything() -> anyhow::Result<()> {
     anyhow::bail!("encountered an error while tearing down rules")
 }
 
-/// At the start: removes what the modes iptables and ipvs may have left, as far as that is
+/// After the first sync: removes what the modes iptables and ipvs may have left, as far as that is
 /// possible without running a program. Nothing depends on it, so failures are only logged.
 pub fn other_modes() {
     let mut cleaning = Cleaning::default();

@@ -66,7 +66,6 @@ pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Resul
 /// What needs more rights than what comes later: of the kernel's settings, those that are not
 /// right yet.
 fn set_up(settings: &Settings) -> anyhow::Result<()> {
-    cleanup::other_modes();
     sysctl::Kernel::default()
         .set_conntrack(&settings.conntrack)
         .context("could not set conntrack parameters from kube-proxy configuration")
@@ -205,6 +204,7 @@ async fn sync_loop<K: Kernel>(
     mut gate: Gate,
 ) -> anyhow::Result<()> {
     syncer.begin();
+    let mut others_left = true;
     loop {
         if gate.opens(syncer.state(), Instant::now())? {
             schedule.request();
@@ -226,6 +226,10 @@ async fn sync_loop<K: Kernel>(
             () = until_due, if due.is_some() => {
                 if gate.is_open() {
                     let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
+                    if succeeded && std::mem::take(&mut others_left) {
+                        // Not before: connections need one of the two sets of rules.
+                        tokio::task::block_in_place(cleanup::other_modes);
+                    }
                     // Flows that could not be deleted wait for the next sync,
                     // which has to come even if nothing else happens.
                     let finished = succeeded && !syncer.has_stale_flows();
