@@ -122,8 +122,6 @@ fn work(rig: &mut Rig) -> Result<()> {
         value(metrics, partial).is_some()
             && value(metrics, reconciled).is_some()
             && value(metrics, pending) == Some(0.0)
-            // Counted when the sync is over, unlike what is pending.
-            && value(metrics, programmed) == Some(3.0)
             && value(metrics, "kubeproxy_sync_proxy_rules_endpoint_changes_total") >= Some(4.0)
     })?;
     for path in ["/healthz", "/livez"] {
