@@ -9,7 +9,8 @@ CARGO_DENY_VERSION := 0.20.2
 # Architectures of the image: ARCH="amd64 arm64".
 ARCH := $(shell dpkg --print-architecture)
 
-.PHONY: demo test e2e conformance bench image chart manifest lint deny deps deps-go deps-image deps-chart
+.PHONY: demo test e2e conformance compare bench bench-upstream image chart manifest lint deny \
+	deps deps-go deps-image deps-chart
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -30,11 +31,23 @@ conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
 
+# Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics.
+compare: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
+	@target/debug/compare $(PARTS)
+
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
 	@target/release/bench_flows
+
+# Upstream's kube-proxy and ours on the same objects: SIZES="1000x10 10000x10",
+# FLAGS="--packets --docs"; `target/release/bench_upstream --help` has the rest.
+bench-upstream: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench_upstream
+	cargo build --quiet --release -p kube-proxy-rs --example replay
+	@target/release/bench_upstream $(SIZES) $(FLAGS)
 
 # The static image as an OCI archive, and run with no more rights than it needs.
 image: deps-image

@@ -17,8 +17,12 @@ PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin:/usr/local/go/bin"
 need cc gcc libc6-dev
 need nft nftables
 need ip iproute2
+need iptables-nft iptables
+need ipset ipset
 if [ "${1:-}" = go ]; then
     need etcd etcd-server
+    # For kube-proxy's iptables mode, which ours takes over from.
+    need iptables iptables
     command -v go >/dev/null 2>&1 || need curl curl ca-certificates
 fi
 if [ "${1:-}" = image ]; then

@@ -1,6 +1,6 @@
 //! Which addresses this node has, and which of them answer node ports.
 
-use crate::options::NodeportAddress;
+use crate::settings::NodeportAddress;
 use ipnet::IpNet;
 use rules::NodeportAddresses;
 use rules::model::{Family, Node};

@@ -1,15 +1,20 @@
 //! The daemon: objects come in, rules and health answers follow.
 
+use crate::about::{self, About};
+use crate::config_file::ConfigFile;
+use crate::events::{self, Events, Report};
 use crate::flows::FlowCleanup;
+use crate::gate::Gate;
 use crate::http::{self, ServiceHealth};
 use crate::metrics::Metrics;
 use crate::netlink::{Conntrack, Nftables, interfaces};
-use crate::options::{DaemonOptions, DetectLocalMode};
 use crate::schedule::Schedule;
-use crate::source::{self, Manifests};
+use crate::settings::{self, DetectLocalMode, Settings};
+use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, health, settings};
+use crate::{addresses, cleanup, health, sysctl};
 use anyhow::Context;
+use kube::Client;
 use rules::model::Family;
 use rules::{Event, Kernel};
 use std::sync::Arc;
@@ -21,19 +26,29 @@ use tokio::sync::mpsc;
 /// enough to cost no memory to speak of.
 const EVENT_BUFFER: usize = 256;
 
-/// How long the first sync waits for the Node object to tell its addresses
-/// (reference: section 8, node handling).
-const NODE_WAIT: Duration = Duration::from_secs(30);
+/// How long a failing process waits for its last events to be sent.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Runs until a signal says stop. Rules stay in place when it ends.
 ///
 /// # Errors
 /// Something that no retry can mend: no permission, no nf_tables, a flag that
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
-pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
-    settings::validate(&options.rules)?;
-    let node_name = settings::node_name(&options.rules)?;
+pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
+    set_up(&settings)?;
+    if settings.init_only {
+        tracing::info!("--init-only: all is set up; no rules were written");
+        return Ok(());
+    }
+    let machine = sysctl::Kernel::default();
+    if let Some(Err(error)) = settings
+        .oom_score_adj
+        .map(|score| machine.set_oom_score(score))
+    {
+        tracing::debug!("{error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         // What `nft monitor` calls whoever changed the rules.
@@ -41,62 +56,111 @@ pub fn run(options: DaemonOptions) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(options, node_name, kernel));
+    let result = runtime.block_on(serve(settings, config_file, kernel));
     // A sync under way is one system call that lands whole or not at all, so
     // there is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
+/// What needs more rights than what comes later: of the kernel's settings, those that are not
+/// right yet.
+fn set_up(settings: &Settings) -> anyhow::Result<()> {
+    sysctl::Kernel::default()
+        .set_conntrack(&settings.conntrack)
+        .context("could not set conntrack parameters from kube-proxy configuration")
+}
+
 async fn serve(
-    options: DaemonOptions,
-    node_name: Arc<str>,
+    settings: Arc<Settings>,
+    config_file: Option<ConfigFile>,
     kernel: Nftables,
 ) -> anyhow::Result<()> {
-    let families: &[Family] = if addresses::has_ipv6() {
+    let families: &'static [Family] = if addresses::has_ipv6() {
         &Family::ALL
     } else {
         &[Family::V4]
     };
-    announce(&options, &node_name, families);
     let metrics = Metrics::new().context("registering the metrics")?;
+    for (name, stage, enabled) in about::features(&settings.gates) {
+        metrics.feature(name, stage, enabled);
+    }
+    let client = match &settings.source.manifests {
+        Some(_) => None,
+        None => Some(source::client(&ClientOptions::from(&*settings), metrics.rest()).await?),
+    };
     let reports = Reports {
-        health: Arc::new(health::Health::new(2 * options.sync_period)),
+        health: Arc::new(health::Health::new(2 * settings.sync_period)),
         metrics,
+        events: events_to(client.as_ref(), &settings.node_name),
     };
+    announce(&settings, families, &reports.events);
+    let result = tokio::select! {
+        result = run_parts(settings, families, kernel, client, &reports) => result,
+        result = changed(config_file) => result,
+    };
+    // What went wrong may be the last thing that was reported.
+    if result.is_err() {
+        reports.events.flush(LAST_EVENTS).await;
+    }
+    result
+}
+
+/// Where events go: to the API server, by a task of their own, if there is one.
+fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
+    let Some(client) = client else {
+        return Events::nowhere();
+    };
+    let (events, queue) = Events::queue();
+    tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
+    events
+}
+
+/// Runs everything until one part ends.
+async fn run_parts(
+    settings: Arc<Settings>,
+    families: &'static [Family],
+    kernel: Nftables,
+    client: Option<Client>,
+    reports: &Reports,
+) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let mut objects = tokio::spawn(objects(options.clone(), node_name.clone(), events));
-    // Files tell at once what they tell; only an API server may be late.
-    let wait_for_node = if options.manifests.is_some() {
-        Duration::ZERO
-    } else {
-        NODE_WAIT
-    };
-    let service_health =
-        ServiceHealth::new(reports.health.clone(), tokio::runtime::Handle::current());
+    let about = reports.events.clone();
+    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about));
+    let service_health = ServiceHealth::new(
+        reports.health.clone(),
+        reports.events.clone(),
+        tokio::runtime::Handle::current(),
+    );
     let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
     let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let syncer = Syncer::new(
-        options.rules.clone(),
-        &node_name,
+        settings.rules.clone(),
+        &settings.node_name,
         families,
         kernel,
         reports.clone(),
         service_health,
         flows,
     );
-    let schedule = Schedule::new(options.min_sync_period, options.sync_period);
-    let servers = tokio::spawn(http::serve(options, reports));
+    let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
+    let gate = Gate::new(settings.clone(), families, Instant::now());
+    let servers = tokio::spawn(http::serve(
+        http::Addresses::from(&*settings),
+        About::new(&settings),
+        reports.clone(),
+    ));
+    reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
-    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, wait_for_node));
+    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, gate));
     tokio::select! {
         result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
         result = syncs => {
-            result.context("the sync loop")?;
+            result.context("the sync loop")??;
             // It ends when there are no more events; why, only their source knows.
             objects.await.context("the source of objects")?
         }
@@ -107,17 +171,27 @@ async fn serve(
     }
 }
 
+/// Waits for a change of the configuration file, if there is one.
+async fn changed(config_file: Option<ConfigFile>) -> anyhow::Result<()> {
+    match config_file {
+        Some(file) => file.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Sends the cluster's objects and all that happens to them.
 async fn objects(
-    options: DaemonOptions,
-    node_name: Arc<str>,
+    settings: Arc<Settings>,
+    client: Option<Client>,
     events: mpsc::Sender<Event>,
+    about_objects: Events,
 ) -> anyhow::Result<()> {
-    if let Some(dir) = &options.manifests {
-        return Manifests::new(dir, &node_name).follow(events).await;
+    let node_name = &settings.node_name;
+    match (client, &settings.source.manifests) {
+        (Some(client), _) => source::watch(client, node_name, events, about_objects).await,
+        (None, Some(dir)) => Manifests::new(dir, node_name).follow(events).await,
+        (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }
-    let client = source::client(options.kubeconfig.as_deref(), options.master.as_deref()).await?;
-    source::watch(client, &node_name, events).await
 }
 
 /// Takes in events and changed addresses and syncs when due, until the source
@@ -127,23 +201,19 @@ async fn sync_loop<K: Kernel>(
     mut schedule: Schedule,
     mut events: mpsc::Receiver<Event>,
     mut interfaces: interfaces::Watch,
-    wait_for_node: Duration,
-) {
-    let started = Instant::now();
-    let mut gate = Gate {
-        started,
-        wait_for_node,
-        open: false,
-    };
+    mut gate: Gate,
+) -> anyhow::Result<()> {
+    syncer.begin();
+    let mut others_left = true;
     loop {
-        if gate.opens(&syncer) {
+        if gate.opens(syncer.state(), Instant::now())? {
             schedule.request();
         }
         let now = Instant::now();
-        let due = if gate.open {
+        let due = if gate.is_open() {
             schedule.due(now)
         } else {
-            gate.next_look(&syncer)
+            gate.next_look(syncer.state())
         };
         let until_due = async {
             match due {
@@ -154,8 +224,12 @@ async fn sync_loop<K: Kernel>(
         tokio::select! {
             biased;
             () = until_due, if due.is_some() => {
-                if gate.open {
+                if gate.is_open() {
                     let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
+                    if succeeded && std::mem::take(&mut others_left) {
+                        // Not before: connections need one of the two sets of rules.
+                        tokio::task::block_in_place(cleanup::other_modes);
+                    }
                     // Flows that could not be deleted wait for the next sync,
                     // which has to come even if nothing else happens.
                     let finished = succeeded && !syncer.has_stale_flows();
@@ -173,7 +247,7 @@ async fn sync_loop<K: Kernel>(
                         schedule.request();
                     }
                 }
-                None => return,
+                None => return Ok(()),
             },
         }
     }
@@ -191,59 +265,23 @@ fn sync<K: Kernel>(syncer: &mut Syncer<K>) -> bool {
     }
 }
 
-/// Holds the first sync back until it would not take away what is right: both
-/// lists are in, and the Node's addresses are known or have been waited for.
-struct Gate {
-    started: Instant,
-    wait_for_node: Duration,
-    open: bool,
-}
-
-impl Gate {
-    /// True once, when the gate opens.
-    fn opens<K: Kernel>(&mut self, syncer: &Syncer<K>) -> bool {
-        if self.open || !syncer.state().is_listed() {
-            return false;
-        }
-        let known = syncer
-            .state()
-            .node()
-            .is_some_and(|node| !node.addresses.is_empty());
-        let waited = self.started.elapsed() >= self.wait_for_node;
-        if !known && waited {
-            tracing::warn!(
-                "the Node object tells no address of this node; going on without: \
-                 every local address answers node ports"
-            );
-        }
-        self.open = known || waited;
-        self.open
-    }
-
-    /// When waiting for the Node ends.
-    fn next_look<K: Kernel>(&self, syncer: &Syncer<K>) -> Option<Instant> {
-        syncer
-            .state()
-            .is_listed()
-            .then(|| self.started + self.wait_for_node)
-    }
-}
-
-fn announce(options: &DaemonOptions, node_name: &str, families: &[Family]) {
+fn announce(settings: &Settings, families: &[Family], events: &Events) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
-        "kube-proxy-rs {} on node {node_name}, mode nftables, {}",
+        "kube-proxy-rs {} on node {}, mode nftables, {}",
         env!("CARGO_PKG_VERSION"),
+        settings.node_name,
         families.join(" and ")
     );
-    if options.proxy_mode != "nftables" {
-        tracing::warn!(
-            "--proxy-mode {:?} means iptables, which is not there yet: using nftables",
-            options.proxy_mode
-        );
+    if let Some(notice) = settings::mode_notice(settings) {
+        tracing::warn!("{notice}");
+        events.report(Report::node_warning("KubeProxyDefaultMode", notice));
     }
-    if options.rules.detect_local_mode == DetectLocalMode::ClusterCidr
-        && options.rules.cluster_cidr.is_empty()
+    for notice in settings::notices(settings) {
+        tracing::warn!("{notice}");
+    }
+    if settings.rules.detect_local_mode == DetectLocalMode::ClusterCidr
+        && settings.rules.cluster_cidrs.is_empty()
     {
         tracing::warn!(
             "--cluster-cidr is not set: pods cannot be told from other clients, so sources \

@@ -1,18 +1,26 @@
 //! HTTP servers: health, metrics, and one per healthCheckNodePort.
 
+mod accept;
 mod answer;
+mod debug;
+mod diagnostics;
+mod exposition;
 mod service_health;
+mod yaml;
+mod zpages;
 
 pub use answer::Answer;
 pub use service_health::{ServiceHealth, ServiceHealthCheck};
 
-use crate::options::DaemonOptions;
+use crate::about::About;
+use crate::events::{Events, Report};
+use crate::settings::Settings;
 use crate::sync::Reports;
 use answer::answer_all;
 use anyhow::Context;
-use hyper::{Request, StatusCode, body::Incoming};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -20,36 +28,66 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Between two attempts to bind an address that is taken.
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
+/// Where the servers listen.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// `/healthz` and `/livez`; `None` if they are switched off.
+    pub healthz: Option<SocketAddr>,
+    /// Everything else.
+    pub metrics: SocketAddr,
+    /// An address that cannot be bound is fatal.
+    pub hard_fail: bool,
+}
+
+impl From<&Settings> for Addresses {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            healthz: settings.healthz_bind_address,
+            metrics: settings.metrics_bind_address,
+            hard_fail: settings.bind_address_hard_fail,
+        }
+    }
+}
+
 /// Runs the health and the metrics server.
 ///
 /// # Errors
-/// An address cannot be bound and `--bind-address-hard-fail` is set.
-pub async fn serve(options: DaemonOptions, reports: Reports) -> anyhow::Result<()> {
-    let hard_fail = options.bind_address_hard_fail;
-    let health = {
+/// An address cannot be bound and that is to be fatal; an event has been made
+/// of it.
+pub async fn serve(addresses: Addresses, about: About, reports: Reports) -> anyhow::Result<()> {
+    let events = reports.events.clone();
+    let hard_fail = addresses.hard_fail;
+    let health = async {
+        let Some(address) = addresses.healthz else {
+            return std::future::pending().await;
+        };
         let reports = reports.clone();
-        serve_one(
-            "healthz",
-            options.healthz_bind_address,
-            hard_fail,
-            move |request| health_answer(&reports, request),
-        )
+        let answer = move |request: &Request<Bytes>| health_answer(&reports, request);
+        let result = serve_one("healthz", address, hard_fail, answer).await;
+        told(result, &events, "FailedToStartProxierHealthcheck")
     };
-    let metrics = serve_one(
-        "metrics",
-        options.metrics_bind_address,
-        hard_fail,
-        move |request| metrics_answer(&reports, request),
-    );
+    let metrics = async {
+        let reports = reports.clone();
+        let answer = move |request: &Request<Bytes>| diagnostics::answer(&reports, &about, request);
+        let result = serve_one("metrics", addresses.metrics, hard_fail, answer).await;
+        told(result, &events, "FailedToStartMetricServer")
+    };
     tokio::try_join!(health, metrics)?;
     Ok(())
+}
+
+/// Makes an event of a server that could not start.
+fn told(result: anyhow::Result<()>, events: &Events, reason: &'static str) -> anyhow::Result<()> {
+    result.inspect_err(|error| {
+        events.report(Report::node_warning(reason, format!("{error:#}")));
+    })
 }
 
 async fn serve_one(
     what: &str,
     address: SocketAddr,
     hard_fail: bool,
-    answer: impl Fn(&Request<Incoming>) -> Answer + Clone + Send + Sync + 'static,
+    answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let mut last_error = String::new();
     loop {
@@ -99,7 +137,7 @@ fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener>
 }
 
 /// Reference: section 4.1.
-fn health_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
+fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
     let now = Timestamp::now();
     let report = match request.uri().path() {
         "/healthz" => reports.health.healthz(now),
@@ -119,52 +157,6 @@ fn health_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
         Ok(body) => Answer::json(status, body),
         Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-}
-
-/// Reference: section 4.2.
-fn metrics_answer(reports: &Reports, request: &Request<Incoming>) -> Answer {
-    match request.uri().path() {
-        "/metrics" => match reports.metrics.text() {
-            Ok(text) => Answer::metrics(text),
-            Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-        },
-        "/healthz" => Answer::text(
-            StatusCode::OK,
-            ping(request.uri().query().unwrap_or_default()),
-        ),
-        "/healthz/ping" => Answer::text(StatusCode::OK, "ok".to_owned()),
-        "/proxyMode" => Answer::text(StatusCode::OK, "nftables".to_owned()),
-        _ => Answer::not_found(),
-    }
-}
-
-/// What the metrics server's own `/healthz` says: there is a single check, ping,
-/// and it always succeeds.
-fn ping(query: &str) -> String {
-    let pairs = || {
-        let pairs = query.split('&');
-        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-    };
-    if !pairs().any(|(name, _)| name == "verbose") {
-        return "ok".to_owned();
-    }
-    let mut excluded: BTreeSet<&str> = pairs()
-        .filter(|(name, _)| *name == "exclude")
-        .map(|(_, check)| check)
-        .collect();
-    let ping = if excluded.remove("ping") {
-        "[+]ping excluded: ok\n"
-    } else {
-        "[+]ping ok\n"
-    };
-    let quoted: Vec<String> = excluded.iter().map(|own| format!("{own:?}")).collect();
-    let unknown = if quoted.is_empty() {
-        String::new()
-    } else {
-        let names = quoted.join(", ");
-        format!("warn: some health checks cannot be excluded: no matches for {names}\n")
-    };
-    format!("{ping}{unknown}healthz check passed\n")
 }
 
 #[cfg(test)]

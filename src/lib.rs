@@ -1,7 +1,10 @@
 //! The daemon around the `rules` crate: sources of objects, the sync loop, the
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
+pub mod about;
+pub mod config;
 pub mod daemon;
+pub mod events;
 pub mod health;
 pub mod http;
 pub mod logging;
@@ -9,10 +12,15 @@ pub mod metrics;
 pub mod netlink;
 pub mod options;
 pub mod render;
+pub mod settings;
 pub mod source;
+pub mod startup;
 
 mod addresses;
+pub mod cleanup;
+pub mod config_file;
 mod flows;
+mod gate;
 mod schedule;
-mod settings;
 mod sync;
+mod sysctl;

@@ -1,19 +1,41 @@
 //! The `kube-proxy` command.
 
-use kube_proxy::options::{Cli, Command};
-use kube_proxy::{daemon, logging, render};
+use kube_proxy::config::Logging;
+use kube_proxy::options::{self, ParseError};
+use kube_proxy::{logging, startup};
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::from_args();
-    logging::start(cli.daemon.v);
-    let result = match cli.command {
-        Some(Command::Render(options)) => render::render(&options, &mut std::io::stdout().lock()),
-        None => daemon::run(cli.daemon),
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let options = match options::parse(&words) {
+        Ok(options) => options,
+        Err(error) => {
+            if matches!(error, ParseError::Flag(_)) {
+                eprintln!("{}", options::usage());
+            }
+            eprintln!("Error: {error}");
+            return ExitCode::FAILURE;
+        }
     };
-    match result {
+    let answer = if options.help {
+        Some(options::usage())
+    } else {
+        options.version.text().map(|text| format!("{text}\n"))
+    };
+    if let Some(answer) = answer {
+        // A reader that has seen enough is no matter.
+        let _ = std::io::stdout().write_all(answer.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    match startup::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Nothing was logged yet if there is no configuration.
+            logging::start(&Logging::default());
             tracing::error!("{}", describe(&error));
             ExitCode::FAILURE
         }

@@ -1,10 +1,22 @@
 //! Prometheus metrics under the names, types, labels and buckets that upstream
 //! uses in nftables mode (reference: section 3).
 
-use prometheus::process_collector::ProcessCollector;
+mod maker;
+mod process;
+mod rest;
+mod slis;
+
+pub(crate) use process::start_time;
+pub use rest::{Exchange, RestMetrics};
+pub use slis::Slis;
+
+use crate::about;
+use maker::{Maker, Stability};
+use process::Process;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector, exponential_buckets,
+    GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    exponential_buckets,
 };
 use rules::model::Family;
 use std::sync::Arc;
@@ -35,6 +47,9 @@ struct Inner {
     deleted_flows: IntCounterVec,
     healthz: IntCounterVec,
     livez: IntCounterVec,
+    features: IntGaugeVec,
+    rest: RestMetrics,
+    slis: Slis,
 }
 
 impl Metrics {
@@ -43,95 +58,133 @@ impl Metrics {
     /// # Errors
     /// Two metrics of one name, which is a mistake in this file.
     pub fn new() -> prometheus::Result<Self> {
-        let make = Maker {
-            registry: Registry::new(),
-        };
+        let make = Maker::new().with(Stability::Alpha);
         let syncs = exponential_buckets(0.001, 2.0, 15)?;
+        let family = &[FAMILY];
         let inner = Inner {
-            sync: make.histogram(
-                "sync_proxy_rules_duration_seconds",
+            sync: make.histograms(
+                "kubeproxy_sync_proxy_rules_duration_seconds",
                 "Time that one sync took, failed ones too",
                 &syncs,
+                family,
             )?,
-            full_sync: make.histogram(
-                "sync_full_proxy_rules_duration_seconds",
+            full_sync: make.histograms(
+                "kubeproxy_sync_full_proxy_rules_duration_seconds",
                 "Time that a sync of the whole table took",
                 &syncs,
+                family,
             )?,
-            partial_sync: make.histogram(
-                "sync_partial_proxy_rules_duration_seconds",
+            partial_sync: make.histograms(
+                "kubeproxy_sync_partial_proxy_rules_duration_seconds",
                 "Time that a sync of changed Services took",
                 &syncs,
+                family,
             )?,
             last_sync: make.gauges(
-                "sync_proxy_rules_last_timestamp_seconds",
+                "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
                 "When a sync last succeeded, Unix time",
+                family,
             )?,
             last_queued: make.gauges(
-                "sync_proxy_rules_last_queued_timestamp_seconds",
+                "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
                 "When a sync was last asked for, Unix time",
+                family,
             )?,
-            programming: make.histogram(
-                "network_programming_duration_seconds",
+            programming: make.histograms(
+                "kubeproxy_network_programming_duration_seconds",
                 "Time from a change of endpoints to the rules being in place",
                 &programming_buckets(),
+                family,
             )?,
-            endpoints_pending: make.own(IntGauge::new(
+            endpoints_pending: make.int_gauge(
                 "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
                 "EndpointSlice changes that no sync has taken yet",
-            ))?,
-            endpoints_total: make.own(IntCounter::new(
+            )?,
+            endpoints_total: make.int_counter(
                 "kubeproxy_sync_proxy_rules_endpoint_changes_total",
                 "EndpointSlice events",
-            ))?,
-            services_pending: make.own(IntGauge::new(
+            )?,
+            services_pending: make.int_gauge(
                 "kubeproxy_sync_proxy_rules_service_changes_pending",
                 "Services with changes that no sync has taken yet",
-            ))?,
-            services_total: make.own(IntCounter::new(
+            )?,
+            services_total: make.int_counter(
                 "kubeproxy_sync_proxy_rules_service_changes_total",
                 "Service events, one per IP family",
-            ))?,
-            no_local_endpoints: make.own(IntGaugeVec::new(
-                opts(
-                    "sync_proxy_rules_no_local_endpoints_total",
-                    "Service ports with policy Local and endpoints, but none on this node",
-                ),
-                &["traffic_policy", FAMILY],
-            ))?,
-            failures: make.counters(
-                "sync_proxy_rules_nftables_sync_failures_total",
-                "Transactions that the kernel refused",
-                FAMILY,
             )?,
-            cleanups: make.histogram(
-                "conntrack_reconciler_sync_duration_seconds",
+            no_local_endpoints: make.int_gauges(
+                "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+                "Service ports with policy Local and endpoints, but none on this node",
+                &["traffic_policy", FAMILY],
+            )?,
+            failures: make.int_counters(
+                "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+                "Transactions that the kernel refused",
+                family,
+            )?,
+            cleanups: make.histograms(
+                "kubeproxy_conntrack_reconciler_sync_duration_seconds",
                 "Time that one search for stale UDP flows took",
                 &syncs,
+                family,
             )?,
-            deleted_flows: make.counters(
-                "conntrack_reconciler_deleted_entries_total",
+            deleted_flows: make.int_counters(
+                "kubeproxy_conntrack_reconciler_deleted_entries_total",
                 "UDP flows that were stale and are deleted",
-                FAMILY,
+                family,
             )?,
-            healthz: make.counters("proxy_healthz_total", "Answers of /healthz", "code")?,
-            livez: make.counters("proxy_livez_total", "Answers of /livez", "code")?,
-            registry: make.registry,
+            healthz: make.int_counters(
+                "kubeproxy_proxy_healthz_total",
+                "Answers of /healthz",
+                &["code"],
+            )?,
+            livez: make.int_counters(
+                "kubeproxy_proxy_livez_total",
+                "Answers of /livez",
+                &["code"],
+            )?,
+            rest: RestMetrics::new(&make)?,
+            slis: Slis::new()?,
+            features: make.with(Stability::Beta).int_gauges(
+                "kubernetes_feature_enabled",
+                "Feature gates, 1 for those that are on",
+                &["name", "stage"],
+            )?,
+            registry: complete(make)?,
         };
-        inner
-            .registry
-            .register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The text format.
-    ///
-    /// # Errors
-    /// A metric that cannot be encoded.
-    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.0.registry.gather(), &mut text)?;
-        Ok(text)
+    /// All metrics as they are now, by name.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.0.registry.gather()
+    }
+
+    /// All of them as text, for tests to look at.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let families = self.gather();
+        let text = prometheus::TextEncoder::new().encode_to_string(&families);
+        text.expect("metrics that can be encoded")
+    }
+
+    /// The metrics of `/metrics/slis`.
+    pub fn slis(&self) -> &Slis {
+        &self.0.slis
+    }
+
+    /// The metrics of the API server's client.
+    pub fn rest(&self) -> &RestMetrics {
+        &self.0.rest
+    }
+
+    /// A feature gate as upstream names it, with its stage (`""` for what is
+    /// general) and whether it is on.
+    pub fn feature(&self, name: &str, stage: &str, enabled: bool) {
+        self.0
+            .features
+            .with_label_values(&[name, stage])
+            .set(i64::from(enabled));
     }
 
     /// A sync was asked for.
@@ -224,50 +277,25 @@ impl Metrics {
     }
 }
 
-/// Makes metrics and registers them.
-struct Maker {
-    registry: Registry,
-}
-
-impl Maker {
-    fn own<M: Collector + Clone + 'static>(
-        &self,
-        metric: prometheus::Result<M>,
-    ) -> prometheus::Result<M> {
-        let metric = metric?;
-        self.registry.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn histogram(
-        &self,
-        name: &str,
-        help: &str,
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
-        let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-        self.own(HistogramVec::new(opts, &[FAMILY]))
-    }
-
-    fn gauges(&self, name: &str, help: &str) -> prometheus::Result<GaugeVec> {
-        self.own(GaugeVec::new(opts(name, help), &[FAMILY]))
-    }
-
-    fn counters(&self, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
-        self.own(IntCounterVec::new(opts(name, help), &[label]))
-    }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("kubeproxy")
+/// Adds what describes the process rather than what it does.
+fn complete(make: Maker) -> prometheus::Result<Registry> {
+    let build = make.with(Stability::Beta).int_gauges(
+        "kubernetes_build_info",
+        "Always 1; the labels tell what was built",
+        &about::BUILD_LABELS,
+    )?;
+    build.with_label_values(&about::build()).set(1);
+    make.with(Stability::Stable).own(Process::new())?;
+    make.finish()
 }
 
 /// Upstream's: fine to a second, by seconds to a minute, then coarser to five.
+/// That of 0, which only a clock that is behind fills, is there as well.
 fn programming_buckets() -> Vec<f64> {
     let seconds = (1..60).map(f64::from);
     let fives = (60..120).step_by(5).map(f64::from);
     let halves = (120..=300).step_by(30).map(f64::from);
-    [0.25, 0.5]
+    [0.0, 0.25, 0.5]
         .into_iter()
         .chain(seconds)
         .chain(fives)
@@ -275,7 +303,7 @@ fn programming_buckets() -> Vec<f64> {
         .collect()
 }
 
-fn unix_now() -> f64 {
+pub(crate) fn unix_now() -> f64 {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0.0, |elapsed| elapsed.as_secs_f64())
@@ -297,7 +325,7 @@ mod tests {
         metrics.service_changes(2);
         metrics.flows_cleaned(Family::V6, took, 7);
         metrics.healthz(503);
-        let text = String::from_utf8(metrics.text().expect("text")).expect("UTF-8");
+        let text = metrics.text();
         for line in [
             "kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family=\"IPv4\",le=\"0.004\"} 1",
             "kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family=\"IPv4\",le=\"16.384\"} 1",
@@ -319,6 +347,6 @@ mod tests {
             );
         }
         assert!(!text.contains("livez"), "what was never observed stays out");
-        assert_eq!(programming_buckets().len(), 2 + 59 + 12 + 7);
+        assert_eq!(programming_buckets().len(), 3 + 59 + 12 + 7);
     }
 }

@@ -15,9 +15,12 @@ mod clients;
 mod conntrack;
 mod elements;
 pub mod interfaces;
+pub mod ipvs;
+pub mod leftovers;
 mod objects;
 mod socket;
 mod statements;
+mod subsystem;
 mod userdata;
 
 use batch::Batch;
@@ -81,6 +84,12 @@ impl Nftables {
     pub fn sent_bytes(&self) -> usize {
         self.sent_bytes
     }
+}
+
+/// The messages of a transaction as [`Nftables`] sends them, for measuring what
+/// the kernel alone takes.
+pub fn encode(transaction: &Transaction) -> Vec<u8> {
+    Batch::new(transaction).into_bytes()
 }
 
 impl Kernel for Nftables {

@@ -1,8 +1,8 @@
 //! `kube-proxy render`: the ruleset of a directory of manifests, as text.
 
-use crate::options::{FamilyArg, RenderOptions};
+use crate::addresses;
+use crate::settings::{self, Settings};
 use crate::source::Manifests;
-use crate::{addresses, settings};
 use anyhow::Context;
 use rules::model::Family;
 use rules::{NodeportAddresses, Planner, State, print};
@@ -14,32 +14,36 @@ use std::net::IpAddr;
 ///
 /// # Errors
 /// The directory cannot be read, or the output not written.
-pub fn render(options: &RenderOptions, out: &mut impl Write) -> anyhow::Result<()> {
-    settings::validate(&options.rules)?;
-    let node_name = settings::node_name(&options.rules)?;
+pub fn render(
+    settings: &Settings,
+    only: Option<Family>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let node_name = &settings.node_name;
+    let dir = settings
+        .source
+        .manifests
+        .as_ref()
+        .context("render: --manifests DIR is missing")?;
     let mut state = State::new();
     let mut problems = Vec::new();
-    let mut manifests = Manifests::new(&options.manifests, &node_name);
+    let mut manifests = Manifests::new(dir, node_name);
     let found = manifests
         .load(&mut |event| problems.extend(state.apply(event).problems))
-        .with_context(|| format!("reading --manifests {}", options.manifests.display()))?;
-    for problem in found.iter().map(ToString::to_string).chain(problems) {
+        .with_context(|| format!("reading --manifests {}", dir.display()))?;
+    let conflicts = problems.iter().map(ToString::to_string);
+    for problem in found.iter().map(ToString::to_string).chain(conflicts) {
         tracing::warn!("{problem}");
     }
     for family in Family::ALL {
-        let wanted = match options.family {
-            None => true,
-            Some(FamilyArg::Ipv4) => family == Family::V4,
-            Some(FamilyArg::Ipv6) => family == Family::V6,
-        };
-        if !wanted {
+        if only.is_some_and(|only| only != family) {
             continue;
         }
-        let config = settings::config(&options.rules, &node_name, state.node(), family);
+        let config = settings::config(&settings.rules, node_name, state.node(), family);
         let local = stated_addresses(
             &config.nodeport_addresses,
             &state,
-            options.rules.bind_address,
+            settings.rules.bind_address,
         );
         let mut planner = Planner::new(config);
         planner.mark(&state.take_dirty());

@@ -3,9 +3,11 @@
 
 pub mod convert;
 
+mod client;
 mod intern;
 mod manifests;
 mod watch;
 
+pub use client::{ClientOptions, client};
 pub use manifests::{Manifests, Problem};
-pub use watch::{client, watch};
+pub use watch::watch;

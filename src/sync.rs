@@ -1,17 +1,17 @@
 //! One sync: plan what is dirty, send it to the kernel, and let health servers
 //! and metrics follow from what was applied.
 
+use crate::events::{Events, Report};
 use crate::flows::FlowCleanup;
 use crate::health::Health;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces;
-use crate::options::RuleOptions;
-use crate::settings;
+use crate::settings::{self, RuleSettings};
 use jiff::Timestamp;
-use rules::model::Family;
+use rules::model::{Family, ObjectName};
 use rules::{Event, Kernel, Planner, Refusal, State, Trigger};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,12 +23,17 @@ pub struct Reports {
     pub metrics: Metrics,
     /// The state behind `/healthz` and `/livez`.
     pub health: Arc<Health>,
+    /// Events of the API server.
+    pub events: Events,
 }
 
 /// The state, a planner per family, and the kernel that they program.
 pub struct Syncer<K> {
-    options: RuleOptions,
+    settings: RuleSettings,
     state: State,
+    /// The Node object as it was seen last: while there is none, as between its deletion and the
+    /// next registration, node ports and pods stay what they were.
+    node: Option<rules::model::Node>,
     planners: Vec<Planner>,
     kernel: K,
     reports: Reports,
@@ -42,12 +47,16 @@ pub struct Syncer<K> {
     triggers: Vec<Trigger>,
     /// What was warned about last, to say it once.
     warned: BTreeSet<String>,
+    /// Services that changed since the last sync.
+    changed_services: HashSet<ObjectName>,
+    /// When this syncer was made: what was triggered before is no measure of it.
+    started: i64,
 }
 
 impl<K: Kernel> Syncer<K> {
     /// A syncer whose first sync takes over whatever table there is.
     pub fn new(
-        options: RuleOptions,
+        settings: RuleSettings,
         node_name: &Arc<str>,
         families: &[Family],
         kernel: K,
@@ -57,11 +66,12 @@ impl<K: Kernel> Syncer<K> {
     ) -> Self {
         let planners = families
             .iter()
-            .map(|family| Planner::new(settings::config(&options, node_name, None, *family)))
+            .map(|family| Planner::new(settings::config(&settings, node_name, None, *family)))
             .collect();
         Self {
-            options,
+            settings,
             state: State::new(),
+            node: None,
             planners,
             kernel,
             reports,
@@ -71,6 +81,18 @@ impl<K: Kernel> Syncer<K> {
             local_is_known: false,
             triggers: Vec::new(),
             warned: BTreeSet::new(),
+            changed_services: HashSet::new(),
+            started: Timestamp::now().as_millisecond(),
+        }
+    }
+
+    /// Tells that the loop begins: from here on each family has a status, and
+    /// syncs are wanted.
+    pub fn begin(&self) {
+        for planner in &self.planners {
+            let family = planner.config().family;
+            self.reports.health.updated(family, Timestamp::now());
+            self.reports.metrics.queued(family);
         }
     }
 
@@ -80,8 +102,16 @@ impl<K: Kernel> Syncer<K> {
     }
 
     /// Takes in an event; true if a sync is needed.
-    pub fn apply(&mut self, event: Event) -> bool {
+    pub fn apply(&mut self, mut event: Event) -> bool {
+        if let (Event::Service(service), false) = (&mut event, self.settings.external_ips) {
+            service.external_ips.clear();
+        }
         self.count(&event);
+        let service = match &event {
+            Event::Service(service) => Some(service.name.clone()),
+            Event::ServiceGone(name) => Some(name.clone()),
+            _ => None,
+        };
         let about_node = matches!(
             event,
             Event::Node(_) | Event::NodeGone | Event::ListEnd(rules::ObjectKind::Node)
@@ -89,16 +119,18 @@ impl<K: Kernel> Syncer<K> {
         let applied = self.state.apply(event);
         for problem in applied.problems {
             tracing::warn!("{problem}");
+            let report = Report::left_out(problem.service, problem.text);
+            self.reports.events.report(report);
         }
         if about_node {
             self.reports
                 .health
                 .node_eligible(self.state.node().map(|node| node.eligible));
         }
-        self.reports
-            .metrics
-            .service_changes_pending(self.state.dirty_count());
         if applied.changed {
+            self.changed_services.extend(service);
+            let pending = self.changed_services.len();
+            self.reports.metrics.service_changes_pending(pending);
             self.queued();
         }
         applied.changed
@@ -137,7 +169,11 @@ impl<K: Kernel> Syncer<K> {
     /// sync replaces the table.
     pub fn sync(&mut self) -> Result<(), Vec<Refusal>> {
         let dirty = self.state.take_dirty();
-        self.triggers.extend(self.state.take_triggers());
+        let started = self.started;
+        let triggers = self.state.take_triggers().into_iter();
+        self.triggers
+            .extend(triggers.filter(|trigger| trigger.at > started));
+        self.changed_services.clear();
         self.reports.metrics.changes_taken();
         self.flows.note(&self.state, &dirty);
         self.list_addresses();
@@ -235,7 +271,13 @@ impl<K: Kernel> Syncer<K> {
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
         let node_name = &self.planners[at].config().node_name.clone();
-        let config = settings::config(&self.options, node_name, self.state.node(), family);
+        if let Some(node) = self.state.node()
+            && self.node.as_ref() != Some(node)
+        {
+            self.node = Some(node.clone());
+        }
+        let node = self.node.as_ref();
+        let config = settings::config(&self.settings, node_name, node, family);
         self.service_health
             .listen_on(family, &config.nodeport_addresses, local);
         self.planners[at].configure(config);

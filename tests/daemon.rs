@@ -5,6 +5,8 @@
 
 #[path = "daemon/affinity.rs"]
 mod affinity;
+#[path = "daemon/config.rs"]
+mod config;
 #[path = "daemon/input.rs"]
 mod input;
 #[path = "daemon/life.rs"]

@@ -103,7 +103,7 @@ pub(crate) fn fresh_udp_socket(target: SocketAddr) -> std::io::Result<UdpSocket>
     }
 }
 
-fn outcome(line: std::io::Result<String>) -> Outcome {
+pub(crate) fn outcome(line: std::io::Result<String>) -> Outcome {
     match line {
         Ok(line) => parse(&line).map_or_else(
             || Outcome::Failed(format!("answer was {line:?}")),

@@ -147,7 +147,8 @@ fn start_etcd(namespace: &Namespace, directory: &Path) -> Result<Process> {
         .args(["--listen-client-urls", "http://127.0.0.1:2379"])
         .args(["--advertise-client-urls", "http://127.0.0.1:2379"])
         .args(["--listen-peer-urls", "http://127.0.0.1:2380"])
-        .args(["--log-level", "warn"]);
+        // Nothing here outlives the run.
+        .args(["--unsafe-no-fsync", "--log-level", "warn"]);
     Process::start("etcd", &mut command, &directory.join("etcd.log"))
 }
 
@@ -170,6 +171,8 @@ fn start_api_server(
         .args(["--service-account-issuer", "https://kubernetes.default.svc"])
         .arg("--token-auth-file")
         .arg(directory.join("tokens.csv"))
+        .arg("--client-ca-file")
+        .arg(&certificates.authority)
         .arg("--tls-cert-file")
         .arg(&certificates.server)
         .arg("--tls-private-key-file")

@@ -24,27 +24,25 @@ impl Daemon {
     /// # Errors
     /// If the binary is missing or can't be started.
     pub fn start(node: &Node, source: &[&str], logs: &Path) -> Result<Self> {
-        Self::start_program(&binary()?, node, source, logs)
+        let flags = [&["--cluster-cidr", CLUSTER_CIDR], source].concat();
+        Self::start_program(&binary()?, node, &flags, logs)
     }
 
-    /// Starts another program that takes the same flags, as [`Daemon::start`] does.
+    /// Starts another program that takes the same flags. `flags` say where its input comes from
+    /// and how it recognises pods.
     ///
     /// # Errors
     /// If it can't be started.
-    pub fn start_program(
-        program: &Path,
-        node: &Node,
-        source: &[&str],
-        logs: &Path,
-    ) -> Result<Self> {
+    pub fn start_program(program: &Path, node: &Node, flags: &[&str], logs: &Path) -> Result<Self> {
         let mut command = node.namespace().command(program);
         command
             .args(["--hostname-override", node.name()])
             .args(["--proxy-mode", "nftables"])
-            .args(["--cluster-cidr", CLUSTER_CIDR])
+            // The limit on connections is the machine's, which tests leave alone.
+            .args(["--conntrack-max-per-core", "0"])
             // Changes are awaited by tests, one by one.
             .args(["--iptables-min-sync-period", "100ms", "-v", "2"])
-            .args(source);
+            .args(flags);
         let log = logs.join(format!("{}.log", node.name()));
         let name = format!("kube-proxy on {}", node.name());
         Ok(Self {

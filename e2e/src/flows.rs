@@ -1,7 +1,7 @@
 //! Conntrack's flows in a namespace, put there without a packet.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -40,14 +40,7 @@ pub struct Flow {
 /// # Errors
 /// If the kernel refuses one, for example as it is there already.
 pub fn insert(namespace: &Namespace, flows: impl IntoIterator<Item = Flow>) -> Result<()> {
-    let socket = namespace.run(|| {
-        socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
-        )
-    })??;
+    let socket = open(namespace)?;
     let mut flows = flows.into_iter();
     loop {
         let batch: Vec<Flow> = flows.by_ref().take(BATCH).collect();
@@ -70,6 +63,40 @@ pub fn insert(namespace: &Namespace, flows: impl IntoIterator<Item = Flow>) -> R
             }
         }
     }
+}
+
+/// Makes the namespace forget all flows, of both families.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn flush(namespace: &Namespace) -> Result<()> {
+    // Request, answer; IPCTNL_MSG_CT_DELETE without a tuple.
+    const FLAGS: u16 = 0x1 | 0x4;
+    const KIND: u16 = (1 << 8) | 2;
+    let mut bytes = 20u32.to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&KIND.to_ne_bytes());
+    bytes.extend_from_slice(&FLAGS.to_ne_bytes());
+    bytes.extend_from_slice(&[0; 12]);
+    let socket = open(namespace)?;
+    send(socket.as_raw_fd(), &bytes, MsgFlags::empty()).context("flush flows")?;
+    let mut answer = [0; 1024];
+    recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).context("read the answer")?;
+    match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
+        0 => Ok(()),
+        code => bail!("flows were not flushed: {}", Errno::from_raw(-code)),
+    }
+}
+
+fn open(namespace: &Namespace) -> Result<OwnedFd> {
+    let socket = namespace.run(|| {
+        socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkNetFilter,
+        )
+    })??;
+    Ok(socket)
 }
 
 /// How many flows the namespace has, of any protocol.

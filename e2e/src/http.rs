@@ -1,4 +1,4 @@
-//! One HTTP GET, for health checks from inside a namespace.
+//! One HTTP request, from inside a namespace.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -27,30 +27,135 @@ impl Response {
     }
 }
 
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    path: String,
+    headers: String,
+    body: String,
+}
+
+impl Request {
+    /// GET, without headers of its own.
+    pub fn new(path: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            headers: String::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Another method.
+    #[must_use]
+    pub fn method(self, method: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            ..self
+        }
+    }
+
+    /// One more header.
+    #[must_use]
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self {
+            headers: format!("{}{name}: {value}\r\n", self.headers),
+            ..self
+        }
+    }
+
+    /// A body, with its length.
+    #[must_use]
+    pub fn body(self, body: &str) -> Self {
+        Self {
+            body: body.to_owned(),
+            ..self.header("Content-Length", &body.len().to_string())
+        }
+    }
+}
+
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let headers = self.headers.trim_end().replace("\r\n", ", ");
+        write!(f, "{} {}", self.method, self.path)?;
+        for part in [headers.as_str(), &self.body] {
+            if !part.is_empty() {
+                write!(f, " [{part}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Gets `path` from the calling thread's namespace.
 ///
 /// # Errors
 /// If there is no connection or no answer within `timeout` each.
 pub fn get(server: SocketAddr, path: &str, timeout: Duration) -> Result<Response> {
+    send(server, &Request::new(path), timeout)
+}
+
+/// Sends a request from the calling thread's namespace. What is not UTF-8 in the
+/// answer is replaced; chunks are put together.
+///
+/// # Errors
+/// If there is no connection or no answer within `timeout` each.
+pub fn send(server: SocketAddr, request: &Request, timeout: Duration) -> Result<Response> {
     let mut stream = TcpStream::connect_timeout(&server, timeout)
         .with_context(|| format!("connect to {server}"))?;
     stream.set_read_timeout(Some(timeout))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
+    let Request {
+        method,
+        path,
+        headers,
+        body,
+    } = request;
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n{body}"
+    );
+    stream.write_all(text.as_bytes())?;
+    let mut answer = Vec::new();
     stream
-        .read_to_string(&mut answer)
+        .read_to_end(&mut answer)
         .with_context(|| format!("read the answer of {server}{path}"))?;
-    parse(&answer).with_context(|| format!("no HTTP answer from {server}{path}: {answer:?}"))
+    parse(&answer, method == "HEAD").with_context(|| {
+        let answer = String::from_utf8_lossy(&answer);
+        format!("no HTTP answer from {server}{path}: {answer:?}")
+    })
 }
 
-fn parse(answer: &str) -> Option<Response> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some(Response {
+fn parse(answer: &[u8], is_head: bool) -> Option<Response> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let (head, body) = (&answer[..end], &answer[end + 4..]);
+    let head = String::from_utf8_lossy(head).into_owned();
+    let mut response = Response {
         status: head.split(' ').nth(1)?.parse().ok()?,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+        head,
+        body: String::new(),
+    };
+    let chunked = response.header("transfer-encoding") == Some("chunked");
+    response.body = if chunked && !is_head {
+        String::from_utf8_lossy(&unchunk(body)?).into_owned()
+    } else {
+        String::from_utf8_lossy(body).into_owned()
+    };
+    Some(response)
+}
+
+fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body.windows(2).position(|bytes| bytes == b"\r\n")?;
+        let length = std::str::from_utf8(&body[..end]).ok()?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(whole);
+        }
+        let (chunk, rest) = body[end + 2..].split_at_checked(length)?;
+        whole.extend_from_slice(chunk);
+        body = rest.strip_prefix(b"\r\n")?;
+    }
 }
 
 #[cfg(test)]
@@ -59,10 +164,18 @@ mod tests {
 
     #[test]
     fn splits_status_headers_and_body() {
-        let response = parse("HTTP/1.1 503 Service Unavailable\r\nX-Weight: 0\r\n\r\n{}")
-            .expect("a well-formed answer");
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nX-Weight: 0\r\n\r\n{}";
+        let response = parse(answer, false).expect("a well-formed answer");
         assert_eq!(response.status, 503);
         assert_eq!(response.header("x-weight"), Some("0"));
         assert_eq!(response.body, "{}");
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                       2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        let response = parse(answer, false).expect("a well-formed answer");
+        assert_eq!(response.body, "abc");
     }
 }

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 mod balancer;
 mod bed;
+mod chat;
 mod daemon;
 mod echo;
 mod link;
@@ -30,6 +31,7 @@ mod stream;
 
 pub use balancer::{LoadBalancer, Vip};
 pub use bed::Bed;
+pub use chat::{Chat, Conversation};
 pub use daemon::{Daemon, binary};
 pub use echo::Echo;
 pub use link::{ip, veth};

@@ -80,7 +80,7 @@ impl Node {
         // Thousands of connections come from one masqueraded address at random ports. A pod that
         // remembered closed ones would now and then answer a SYN as if it were an old one's.
         namespace.sysctls(&[("net/ipv4/tcp_max_tw_buckets", "0")])?;
-        let link = format!("pod{host}");
+        let link = link(host);
         veth((&self.namespace, &link), (&namespace, "eth0"))?;
         let Pair { v4, v6 } = addresses;
         // The node answers ARP for the pod's gateway, and has fe80::1 on the link.
@@ -143,10 +143,20 @@ impl Pod {
         self.addresses
     }
 
+    /// The node's end of its link.
+    pub fn link(&self) -> String {
+        link(self.addresses.v4.octets()[3])
+    }
+
     /// Its namespace.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
+}
+
+/// The name of the node's end of the link to the pod with this host number.
+fn link(host: u8) -> String {
+    format!("pod{host}")
 }
 
 /// Plugs `namespace`'s new interface `eth0` into the bridge `underlay` of `switch`.

@@ -303,14 +303,14 @@ fn hooks() -> Vec<Chain> {
     let all = |chain| rule([Statement::Verdict(Verdict::Jump(chain))]);
     vec![
         hook(
-            "filter-prerouting",
+            "filter-prerouting-pre-dnat",
             Filter,
             Prerouting,
             BEFORE_DSTNAT,
             vec![new(CHECK_SOURCES)],
         ),
         hook(
-            "filter-output-early",
+            "filter-output-pre-dnat",
             Filter,
             Output,
             BEFORE_DSTNAT,

@@ -5,13 +5,15 @@
 //! The flow is one way: [`model`] objects come as [`Event`]s into a [`State`],
 //! which marks Services dirty; a [`Planner`] turns the dirty ones into a
 //! [`ruleset::Transaction`], which a [`Kernel`] takes or [`print`] renders.
-//! What flows it leaves behind, [`conntrack`] finds.
+//! What flows it leaves behind, [`conntrack`] finds; what it does with a
+//! packet, [`trace`] tells.
 
 pub mod conntrack;
 pub mod fake;
 pub mod model;
 pub mod print;
 pub mod ruleset;
+pub mod trace;
 
 mod affinity;
 mod base;
@@ -30,4 +32,4 @@ pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
 pub use kernel::{Kernel, Refusal};
 pub use planner::{Pending, Planner, Summary};
-pub use state::{Applied, State, Trigger};
+pub use state::{Applied, Problem, State, Trigger};

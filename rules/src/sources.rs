@@ -23,8 +23,8 @@ impl Sources {
     /// `None` if every source may reach every frontend.
     pub(crate) fn of(config: &Config, claims: &Claims, service: &Service) -> Option<Self> {
         let family = config.family;
-        // Each family by itself, as upstream has it: ranges of one say nothing
-        // of the other, and one that holds everything makes the rest moot.
+        // Each family by itself, as upstream has it: ranges of IPv4 alone leave
+        // IPv6 open, and ::/0 opens IPv6 only.
         let of_family = |range: &&IpNet| Family::of(range.addr()) == family;
         let ranges = service.source_ranges.iter().filter(of_family);
         let mut allowed: Vec<IpNet> = ranges.map(IpNet::trunc).collect();
@@ -44,13 +44,12 @@ impl Sources {
         if frontends.is_empty() {
             return None;
         }
-        // A node that may connect may do so from the address itself, which it
-        // has if the load balancer puts it on an interface.
+        // A node that may connect may do so from the addresses themselves,
+        // which it has if the load balancer puts them on an interface.
         let holds_node = |ip| allowed.iter().any(|range| range.contains(&ip));
         if config.node_ip.is_some_and(holds_node) {
-            let own = frontends.iter().filter_map(|(own, _)| own.address);
-            let own: Vec<IpNet> = own.map(IpNet::from).collect();
-            allowed.extend(own);
+            let own = service.load_balancer_ips.iter().copied();
+            allowed.extend(own.filter(|ip| Family::of(*ip) == family).map(IpNet::from));
         }
         Some(Self {
             frontends,

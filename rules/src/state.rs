@@ -8,6 +8,7 @@ use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr
 use claims::Claims;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 /// A Service with the slices that name it; either may come first.
@@ -33,8 +34,23 @@ pub struct Trigger {
 pub struct Applied {
     /// Something that the rules depend on is different now.
     pub changed: bool,
-    /// Conflicts that the event brought, one readable line each.
-    pub problems: Vec<String>,
+    /// Conflicts that the event brought.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a part of a Service is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The Service.
+    pub service: ObjectName,
+    /// One readable line, which names the Service too.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// All objects, and the Services touched since the last [`State::take_dirty`].
@@ -103,7 +119,7 @@ impl State {
             Event::Slice(slice) => applied.changed = self.set_slice(slice),
             Event::SliceGone(name) => applied.changed = self.remove_slice(&name),
             Event::Node(node) => applied.changed = self.set_node(node),
-            Event::NodeGone => applied.changed = self.node.take().is_some(),
+            Event::NodeGone => applied.changed = self.remove_node(),
             Event::ServiceCidr(cidr) => {
                 self.lists.unseen_cidrs.remove(&cidr.name);
                 let old = self.cidrs.insert(cidr.name.clone(), cidr.clone());
@@ -247,18 +263,28 @@ impl State {
 
     fn set_node(&mut self, node: Node) -> bool {
         self.lists.node_seen = true;
-        let zone_changed =
-            self.node.as_ref().and_then(|old| old.zone.as_ref()) != node.zone.as_ref();
-        if zone_changed {
-            // Zone hints of any Service may mean something else now.
-            let with_service = |(name, entry): (&ObjectName, &Entry)| {
-                entry.service.is_some().then(|| name.clone())
-            };
-            self.dirty
-                .extend(self.services.iter().filter_map(with_service));
-        }
         let old = self.node.replace(node);
+        self.note_zone(old.as_ref());
         old != self.node
+    }
+
+    fn remove_node(&mut self) -> bool {
+        let old = self.node.take();
+        self.note_zone(old.as_ref());
+        old.is_some()
+    }
+
+    /// In another zone, or in none any more, zone hints of any Service may
+    /// mean something else.
+    fn note_zone(&mut self, old: Option<&Node>) {
+        let zone = |node: &Node| node.zone.clone();
+        if old.and_then(zone) == self.node.as_ref().and_then(zone) {
+            return;
+        }
+        let with_service =
+            |(name, entry): (&ObjectName, &Entry)| entry.service.is_some().then(|| name.clone());
+        self.dirty
+            .extend(self.services.iter().filter_map(with_service));
     }
 
     fn begin_list(&mut self, kind: ObjectKind) {
@@ -301,7 +327,7 @@ impl State {
             }
             ObjectKind::Node => {
                 if !self.lists.node_seen {
-                    applied.changed = self.node.take().is_some();
+                    applied.changed = self.remove_node();
                 }
             }
         }

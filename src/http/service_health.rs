@@ -2,6 +2,7 @@
 //! has endpoints of a Service with external policy Local (reference: section 4.3).
 
 use super::{Answer, answer_all, listen};
+use crate::events::{Events, Report};
 use crate::health::Health;
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -31,6 +32,7 @@ pub struct ServiceHealthCheck {
 #[derive(Debug)]
 pub struct ServiceHealth {
     health: Arc<Health>,
+    events: Events,
     runtime: Handle,
     open: BTreeMap<(ObjectName, SocketAddr), Server>,
     addresses: BTreeMap<Family, Vec<IpAddr>>,
@@ -51,9 +53,10 @@ impl Drop for Server {
 
 impl ServiceHealth {
     /// No server yet; they will run on `runtime`.
-    pub fn new(health: Arc<Health>, runtime: Handle) -> Self {
+    pub fn new(health: Arc<Health>, events: Events, runtime: Handle) -> Self {
         Self {
             health,
+            events,
             runtime,
             open: BTreeMap::new(),
             addresses: BTreeMap::new(),
@@ -102,9 +105,16 @@ impl ServiceHealth {
                 Ok(server) => {
                     self.open.insert((service, address), server);
                 }
-                Err(error) => tracing::warn!(
-                    "Service {service}: healthCheckNodePort: listening on {address}: {error}"
-                ),
+                Err(error) => {
+                    let problem = format!("healthCheckNodePort: listening on {address}: {error}");
+                    tracing::warn!("Service {service}: {problem}");
+                    self.events.report(Report::service_warning(
+                        service,
+                        "FailedToStartServiceHealthcheck",
+                        "Listen",
+                        problem,
+                    ));
+                }
             }
         }
     }
@@ -162,6 +172,6 @@ fn health_answer(service: &ObjectName, local_endpoints: usize, healthy: bool) ->
     };
     Answer::json(status, body).with_header(
         "x-load-balancing-endpoint-weight",
-        local_endpoints.to_string(),
+        &local_endpoints.to_string(),
     )
 }

@@ -4,14 +4,16 @@
 mod health;
 mod metrics;
 mod service_health;
+mod zpages;
 
+use crate::about::About;
+use crate::events::Events;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::options::{Cli, DaemonOptions};
+use crate::settings::Settings;
 use crate::sync::Reports;
-use clap::Parser;
 use e2e::Namespace;
-use e2e::http::Response;
+use e2e::http::{Request, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,11 @@ impl Site {
         Self {
             runtime: Some(runtime.expect("the namespace").expect("a runtime")),
             namespace,
-            reports: Reports { metrics, health },
+            reports: Reports {
+                metrics,
+                health,
+                events: Events::nowhere(),
+            },
         }
     }
 
@@ -48,8 +54,22 @@ impl Site {
 
     /// The health and the metrics server with these flags.
     fn serve(&self, flags: &[&str]) -> tokio::task::JoinHandle<anyhow::Result<()>> {
-        let options = options(flags);
-        let servers = super::serve(options, self.reports.clone());
+        self.serve_profiling(flags, false)
+    }
+
+    /// The same, with or without `/debug`.
+    fn serve_profiling(
+        &self,
+        flags: &[&str],
+        profiling: bool,
+    ) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+        let mut words = flags.to_vec();
+        if profiling {
+            words.push("--profiling");
+        }
+        let settings = settings(&words);
+        let about = About::new(&settings);
+        let servers = super::serve((&settings).into(), about, self.reports.clone());
         self.runtime().spawn(servers)
     }
 
@@ -63,6 +83,15 @@ impl Site {
         })
         .expect("a server");
         response.expect("an answer")
+    }
+
+    /// The answer to a request, from a server that is there.
+    fn send(&self, server: &str, request: &Request) -> Response {
+        let server: SocketAddr = server.parse().expect("an address");
+        let sent = self
+            .namespace
+            .run(|| e2e::http::send(server, request, Duration::from_secs(5)));
+        sent.expect("the namespace").expect("an answer")
     }
 
     fn refuses(&self, server: &str) -> bool {
@@ -80,9 +109,8 @@ impl Drop for Site {
     }
 }
 
-fn options(flags: &[&str]) -> DaemonOptions {
-    let args = ["kube-proxy"].iter().chain(flags);
-    Cli::try_parse_from(args).expect("flags").daemon
+fn settings(flags: &[&str]) -> Settings {
+    Settings::from_flags(flags).expect("flags")
 }
 
 /// The answer as it came, but for its date.

@@ -77,7 +77,8 @@ pub(super) fn nested(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u
     write_attribute(out, kind | NESTED, write);
 }
 
-fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
+/// Writes an attribute with the bytes that `write` adds, filled up to 32 bits.
+pub(super) fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&kind.to_ne_bytes());
@@ -85,6 +86,29 @@ fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     out.resize(out.len().next_multiple_of(4), 0);
+}
+
+/// Writes an attribute of text, with its closing NUL.
+pub(super) fn text(out: &mut Vec<u8>, kind: u16, text: &str) {
+    write_attribute(out, kind, |out| {
+        out.extend_from_slice(text.as_bytes());
+        out.push(0);
+    });
+}
+
+/// The text of an attribute, with or without its closing NUL.
+pub(super) fn read_text(bytes: &[u8]) -> Option<String> {
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+/// The kernel's constants are C's int in libc and 16 bits wide in messages.
+pub(super) fn narrow(value: libc::c_int) -> u16 {
+    debug_assert!(
+        (0..=0xffff).contains(&value),
+        "{value} is no 16-bit constant"
+    );
+    u16::try_from(value).unwrap_or(0)
 }
 
 /// A number in host byte order.

@@ -3,6 +3,7 @@
 use super::clients;
 use super::elements::{self, Chunk};
 use super::objects;
+use super::subsystem;
 use rules::model::Family;
 use rules::ruleset::{Chain, Element, Op, SetId, Transaction};
 use std::ops::Range;
@@ -30,13 +31,17 @@ impl Batch {
             subjects: Vec::new(),
             last_start: 0,
         };
-        objects::begin(&mut batch.bytes, FIRST - 1);
+        subsystem::begin(&mut batch.bytes, FIRST - 1);
         for (at, op) in transaction.ops.iter().enumerate() {
             batch.add(transaction.family, at, op);
         }
         acknowledge(&mut batch.bytes, batch.last_start);
-        objects::end(&mut batch.bytes, batch.next_sequence);
+        subsystem::end(&mut batch.bytes, batch.next_sequence);
         batch
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -145,7 +150,7 @@ pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
 /// A request that changes nothing and needs the same rights.
 pub(super) fn probe() -> Vec<u8> {
     let mut bytes = Vec::new();
-    objects::ask_generation(&mut bytes, FIRST);
+    subsystem::ask_generation(&mut bytes, FIRST);
     acknowledge(&mut bytes, 0);
     bytes
 }

@@ -1,8 +1,8 @@
 //! Session affinity's sets in the present table: listing who is in them, and
 //! putting clients into new ones (`linux/netfilter/nf_tables.h`).
 
-use super::attributes::{attribute, attributes, messages, nested, u32_at};
-use super::objects::{table_message, text as put_text};
+use super::attributes::{attribute, attributes, messages, nested, read_text, text, u32_at};
+use super::subsystem::table_message;
 use super::socket::Socket;
 use rules::RememberedClient;
 use rules::model::Family;
@@ -40,7 +40,7 @@ pub(super) fn list(socket: &mut Socket, family: Family) -> io::Result<Vec<Rememb
         None,
         |payload, names| {
             let name = attributes(payload).find(|(kind, _)| *kind == kernel::SET_NAME);
-            let name = name.and_then(|(_, name)| text(name));
+            let name = name.and_then(|(_, name)| read_text(name));
             names.extend(name.filter(|name| name.starts_with("affinity-")));
         },
     )?;
@@ -78,9 +78,9 @@ fn dump<T>(
         let mut request = Vec::new();
         let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
         table_message(&mut request, family, kind, flags, sequence, |out| {
-            put_text(out, kernel::SET_TABLE, TABLE);
+            text(out, kernel::SET_TABLE, TABLE);
             if let Some(set) = set {
-                put_text(out, kernel::SET_NAME, set);
+                text(out, kernel::SET_NAME, set);
             }
         });
         socket.send(&request)?;
@@ -93,7 +93,11 @@ fn dump<T>(
 }
 
 /// Reads a list to its end; false if it changed meanwhile.
-fn read_list(socket: &Socket, sequence: u32, read: &mut dyn FnMut(&[u8])) -> io::Result<bool> {
+pub(super) fn read_list(
+    socket: &Socket,
+    sequence: u32,
+    read: &mut dyn FnMut(&[u8]),
+) -> io::Result<bool> {
     /// `struct nfgenmsg`.
     const HEADER: usize = 4;
     let mut buffer = vec![0; BUFFER];
@@ -152,8 +156,8 @@ pub(super) fn add(
     let flags = libc::NLM_F_REQUEST | libc::NLM_F_CREATE;
     let kind = libc::NFT_MSG_NEWSETELEM;
     table_message(out, family, kind, flags, sequence, |out| {
-        put_text(out, kernel::ELEMENTS_TABLE, TABLE);
-        put_text(out, kernel::ELEMENTS_SET, &set.to_string());
+        text(out, kernel::ELEMENTS_TABLE, TABLE);
+        text(out, kernel::ELEMENTS_SET, &set.to_string());
         nested(out, kernel::ELEMENTS, |out| {
             for client in clients {
                 nested(out, kernel::LIST_ELEMENT, |out| element(out, client));
@@ -170,9 +174,4 @@ fn element(out: &mut Vec<u8>, client: &Client) {
     let number = |value: u64| value.to_be_bytes();
     attribute(out, kernel::ELEMENT_TIMEOUT, &number(client.timeout));
     attribute(out, kernel::ELEMENT_EXPIRATION, &number(client.remaining));
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    let bytes = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-    String::from_utf8(bytes.to_vec()).ok()
 }

@@ -2,7 +2,7 @@
 //! judged while they are read, and deleted one by one. Why so, and how long it
 //! takes: `docs/conntrack.md`.
 
-use super::attributes::{Message, attribute, attributes, message, messages, nested, u32_at};
+use super::attributes::{Message, attribute, attributes, message, messages, narrow, nested, u32_at};
 use super::socket::{Reply, Socket};
 use rules::conntrack::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{Backend, Family, Protocol};
@@ -330,9 +330,4 @@ fn result_of(message: Message<'_>) -> io::Result<()> {
             code.cast_signed().wrapping_neg(),
         )),
     }
-}
-
-/// The kernel's constants are ints in libc, and 16 bits wide in messages.
-fn narrow(value: libc::c_int) -> u16 {
-    u16::try_from(value).unwrap_or(0)
 }

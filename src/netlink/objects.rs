@@ -1,6 +1,7 @@
 //! Tables, sets, chains and rules as messages.
 
-use super::attributes::{attribute, message, nested};
+use super::attributes::{attribute, nested, text};
+use super::subsystem::{number, table_message};
 use super::{statements, userdata};
 use rules::model::Family;
 use rules::ruleset::{
@@ -10,8 +11,6 @@ use rules::ruleset::{
 
 /// `linux/netfilter/nfnetlink.h` and `linux/netfilter/nf_tables.h`.
 mod kernel {
-    pub(super) const BATCH_BEGIN: u16 = 0x10;
-    pub(super) const BATCH_END: u16 = 0x11;
     pub(super) const LIST_ELEMENT: u16 = 1;
     pub(super) const TABLE_NAME: u16 = 1;
     pub(super) const TABLE_USERDATA: u16 = 6;
@@ -50,29 +49,6 @@ const TYPE_IPV6: u32 = 8;
 const TYPE_PROTOCOL: u32 = 12;
 const TYPE_PORT: u32 = 13;
 const TYPE_VERDICT: u32 = 0xffff_ff00;
-
-/// The begin mark of a batch.
-pub(super) fn begin(out: &mut Vec<u8>, sequence: u32) {
-    mark(out, kernel::BATCH_BEGIN, sequence);
-}
-
-/// The end mark of a batch.
-pub(super) fn end(out: &mut Vec<u8>, sequence: u32) {
-    mark(out, kernel::BATCH_END, sequence);
-}
-
-/// A mark says in its `struct nfgenmsg` whom the batch is for.
-fn mark(out: &mut Vec<u8>, kind: u16, sequence: u32) {
-    message(out, kind, narrow(libc::NLM_F_REQUEST), sequence, |out| {
-        let [high, low] = narrow(libc::NFNL_SUBSYS_NFTABLES).to_be_bytes();
-        out.extend_from_slice(&[0, 0, high, low]);
-    });
-}
-
-/// Asks for the generation number of the ruleset.
-pub(super) fn ask_generation(out: &mut Vec<u8>, sequence: u32) {
-    subsystem_message(out, 0, libc::NFT_MSG_GETGEN, 0, sequence, |_| {});
-}
 
 pub(super) fn add_table(out: &mut Vec<u8>, sequence: u32, family: Family) {
     let flags = libc::NLM_F_CREATE;
@@ -289,55 +265,4 @@ pub(super) fn delete_rules(out: &mut Vec<u8>, sequence: u32, family: Family, cha
 fn rule_chain(out: &mut Vec<u8>, chain: &ChainId) {
     text(out, kernel::RULE_TABLE, TABLE);
     text(out, kernel::RULE_CHAIN, &chain.to_string());
-}
-
-/// The `NFPROTO_*` of a family.
-pub(super) fn protocol_family(family: Family) -> u8 {
-    match family {
-        Family::V4 => 2,
-        Family::V6 => 10,
-    }
-}
-
-/// A message of the nf_tables subsystem about one family.
-pub(super) fn table_message(
-    out: &mut Vec<u8>,
-    family: Family,
-    kind: libc::c_int,
-    flags: libc::c_int,
-    sequence: u32,
-    write: impl FnOnce(&mut Vec<u8>),
-) {
-    subsystem_message(out, protocol_family(family), kind, flags, sequence, write);
-}
-
-fn subsystem_message(
-    out: &mut Vec<u8>,
-    family: u8,
-    kind: libc::c_int,
-    flags: libc::c_int,
-    sequence: u32,
-    write: impl FnOnce(&mut Vec<u8>),
-) {
-    let kind = narrow((libc::NFNL_SUBSYS_NFTABLES << 8) | kind);
-    let flags = narrow(libc::NLM_F_REQUEST | flags);
-    message(out, kind, flags, sequence, |out| {
-        out.extend_from_slice(&[family, 0, 0, 0]);
-        write(out);
-    });
-}
-
-/// Writes an attribute with a number, which nf_tables wants big-endian.
-pub(super) fn number(out: &mut Vec<u8>, kind: u16, value: u32) {
-    attribute(out, kind, &value.to_be_bytes());
-}
-
-/// Writes an attribute with text and its closing NUL.
-pub(super) fn text(out: &mut Vec<u8>, kind: u16, text: &str) {
-    attribute(out, kind, &[text.as_bytes(), &[0]].concat());
-}
-
-/// Kernel constants are C's int in libc and 16 bits wide in messages.
-fn narrow(value: libc::c_int) -> u16 {
-    u16::try_from(value).unwrap_or(0)
 }

@@ -1,5 +1,6 @@
 //! The netlink socket: one `send` for a batch, then all that the kernel says.
 
+use super::attributes::{attributes, messages, u32_at};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
@@ -121,49 +122,35 @@ impl Socket {
     }
 }
 
-/// Reads acknowledgements (`struct nlmsgerr` with attributes).
-fn parse(mut bytes: &[u8], replies: &mut Vec<Reply>) {
-    const HEADER: usize = 16;
+/// Reads acknowledgements: `struct nlmsgerr`, which is an error number and the
+/// header of the message that is answered, with attributes behind.
+fn parse(bytes: &[u8], replies: &mut Vec<Reply>) {
+    const ANSWERED_SEQUENCE: usize = 12;
+    const DETAILS: usize = 20;
     const ACK_TLVS: u16 = 0x200;
-    while let (Some(length), Some(kind), Some(flags)) =
-        (u32_at(bytes, 0), u16_at(bytes, 4), u16_at(bytes, 6))
-    {
-        let Some(message) = bytes
-            .get(..length as usize)
-            .filter(|own| own.len() >= HEADER)
+    let errors = messages(bytes).filter(|own| i32::from(own.kind) == libc::NLMSG_ERROR);
+    for message in errors {
+        let payload = message.payload;
+        let (Some(code), Some(sequence)) = (u32_at(payload, 0), u32_at(payload, ANSWERED_SEQUENCE))
         else {
-            return;
+            continue;
         };
-        if i32::from(kind) == libc::NLMSG_ERROR
-            && let (Some(code), Some(sequence)) =
-                (u32_at(message, HEADER), u32_at(message, HEADER + 12))
-        {
-            let mut reply = Reply {
-                sequence,
-                errno: code.cast_signed().wrapping_neg(),
-                message: None,
-                offset: None,
-            };
-            if flags & ACK_TLVS != 0 {
-                details(&message[HEADER + 4 + HEADER..], &mut reply);
-            }
-            replies.push(reply);
+        let mut reply = Reply {
+            sequence,
+            errno: code.cast_signed().wrapping_neg(),
+            message: None,
+            offset: None,
+        };
+        if message.flags & ACK_TLVS != 0 {
+            details(payload.get(DETAILS..).unwrap_or_default(), &mut reply);
         }
-        let next = (length as usize).next_multiple_of(4);
-        let Some(rest) = bytes.get(next..) else {
-            return;
-        };
-        bytes = rest;
+        replies.push(reply);
     }
 }
 
 /// Attributes of an acknowledgement: 1 is the text, 2 the offset.
-fn details(mut bytes: &[u8], reply: &mut Reply) {
-    while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
-        let length = usize::from(length);
-        let Some(value) = bytes.get(4..length) else {
-            return;
-        };
+fn details(bytes: &[u8], reply: &mut Reply) {
+    for (kind, value) in attributes(bytes) {
         match kind {
             1 => {
                 let text = value.strip_suffix(&[0]).unwrap_or(value);
@@ -172,17 +159,5 @@ fn details(mut bytes: &[u8], reply: &mut Reply) {
             2 => reply.offset = u32_at(value, 0).map(|offset| offset as usize),
             _ => {}
         }
-        let Some(rest) = bytes.get(length.next_multiple_of(4)..) else {
-            return;
-        };
-        bytes = rest;
     }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }

@@ -1,8 +1,8 @@
 //! Statements of rules, as the expressions of the kernel's virtual machine;
 //! the same ones that nft makes of the same text.
 
-use super::attributes::{attribute, nested};
-use super::objects::{number, protocol_family, text};
+use super::attributes::{attribute, nested, text};
+use super::subsystem::{number, protocol_family};
 use ipnet::IpNet;
 use rules::model::{Backend, Family, Protocol};
 use rules::ruleset::{Header, SetId, Side, Statement, Verdict};

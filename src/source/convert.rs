@@ -5,7 +5,7 @@ mod endpoints;
 mod node;
 mod service;
 
-pub use endpoints::endpoint_slice;
+pub use endpoints::{SERVICE_NAME, endpoint_slice};
 pub use node::{node, service_cidr};
 pub use service::service;
 

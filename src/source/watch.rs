@@ -1,67 +1,44 @@
 //! Objects from an API server (reference: section 11).
 
+use crate::events::{Events, Report};
 use crate::source::convert::{self, Converted, object_name};
 use crate::source::intern::Interner;
-use anyhow::Context;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryFutureExt};
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Config, Resource};
+use kube::{Api, Client, Resource};
+use rules::model::ObjectName;
 use rules::{Event, ObjectKind};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::path::Path;
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 /// How many objects one page of an initial list holds: large enough to be
 /// quick, small enough to decode without a peak in memory.
 const PAGE_SIZE: u32 = 500;
 
-/// A client from a kubeconfig, a URL, or the pod's service account.
-///
-/// # Errors
-/// Names the file that cannot be used.
-pub async fn client(kubeconfig: Option<&Path>, master: Option<&str>) -> anyhow::Result<Client> {
-    let mut config = match (kubeconfig, master) {
-        (Some(path), _) => {
-            let name = || format!("--kubeconfig {}", path.display());
-            let file = Kubeconfig::read_from(path).with_context(name)?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(file, &options)
-                .await
-                .with_context(name)?
-        }
-        (None, Some(url)) => Config::new(parse_master(url)?),
-        (None, None) => Config::incluster()
-            .context("neither --kubeconfig nor --master, and this is not a pod of a cluster")?,
-    };
-    if let Some(url) = master {
-        config.cluster_url = parse_master(url)?;
-    }
-    Client::try_from(config).context("setting up the API client")
-}
-
-fn parse_master(url: &str) -> anyhow::Result<http::Uri> {
-    let uri: http::Uri = url
-        .parse()
-        .with_context(|| format!("--master {url:?}: not a URL"))?;
-    anyhow::ensure!(
-        uri.scheme().is_some(),
-        "--master {url:?}: not a URL (https://HOST:PORT)"
-    );
-    Ok(uri)
-}
+/// How long an initial list may take to be streamed. API servers that do not
+/// know of it send the objects and never say that those are all.
+const STREAM_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends all that happens to the four kinds of objects, for ever. Without an
 /// API server it keeps trying, with growing pauses.
 ///
 /// # Errors
 /// The receiver is gone.
-pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> anyhow::Result<()> {
+pub async fn watch(
+    client: Client,
+    node_name: &str,
+    events: Sender<Event>,
+    reports: Events,
+) -> anyhow::Result<()> {
     let services = watcher::Config::default()
         .labels("!service.kubernetes.io/service-proxy-name")
         .fields("spec.clusterIP!=None");
@@ -73,6 +50,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             Api::<Service>::all(client.clone()),
             services,
             &events,
+            &reports,
             ObjectKind::Service,
             |service: &Service| upsert(convert::service(service), Event::Service)
         ),
@@ -80,6 +58,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             Api::<EndpointSlice>::all(client.clone()),
             slices,
             &events,
+            &reports,
             ObjectKind::EndpointSlice,
             move |slice: &EndpointSlice| {
                 upsert(convert::endpoint_slice(slice, &mut interner), Event::Slice)
@@ -89,6 +68,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             Api::<Node>::all(client.clone()),
             own_node,
             &events,
+            &reports,
             ObjectKind::Node,
             |node: &Node| upsert(convert::node(node), Event::Node)
         ),
@@ -96,6 +76,7 @@ pub async fn watch(client: Client, node_name: &str, events: Sender<Event>) -> an
             Api::<ServiceCIDR>::all(client),
             watcher::Config::default(),
             &events,
+            &reports,
             ObjectKind::ServiceCidr,
             |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Event::ServiceCidr)
         ),
@@ -112,22 +93,32 @@ async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     events: &Sender<Event>,
+    reports: &Events,
     kind: ObjectKind,
     mut convert: impl FnMut(&K) -> (Option<Event>, Vec<String>),
 ) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let what = K::plural(&()).into_owned();
-    let mut stream = watcher(api, config.page_size(PAGE_SIZE))
+    let mut stream = watcher(api.clone(), config.clone().streaming_lists())
         .default_backoff()
         .boxed();
-    let mut log = Log::new(what);
-    while let Some(step) = stream.next().await {
-        let step = match step {
-            Ok(step) => step,
-            Err(error) => {
+    let mut log = Log::new(kind, K::plural(&()).into_owned(), reports.clone());
+    let mut streaming = Streaming::Untried;
+    loop {
+        let step = match streaming.next(&mut stream).await {
+            Some(Ok(step)) => step,
+            Some(Err(error)) => {
                 log.failed(&error);
+                continue;
+            }
+            None => {
+                tracing::info!(
+                    "{}: the API server streams no lists; asking for pages",
+                    log.what
+                );
+                let config = config.clone().page_size(PAGE_SIZE);
+                stream = watcher(api.clone(), config).default_backoff().boxed();
                 continue;
             }
         };
@@ -140,6 +131,7 @@ where
             watcher::Event::Init => send(Event::ListBegin(kind)).await?,
             watcher::Event::InitDone => {
                 log.listed();
+                streaming = Streaming::Settled;
                 send(Event::ListEnd(kind)).await?;
             }
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
@@ -154,7 +146,57 @@ where
             }
         }
     }
-    anyhow::bail!("the watch of {} ended", log.what)
+}
+
+/// Whether initial lists come as a stream of objects (`sendInitialEvents`),
+/// which is all of them at no memory to speak of, neither here nor there.
+enum Streaming {
+    Untried,
+    /// The first objects are expected by then.
+    Until(Instant),
+    /// One way or the other, a list was complete.
+    Settled,
+}
+
+impl Streaming {
+    /// The next step; `None` if the API server does not stream, which is said once.
+    async fn next<K: Resource>(
+        &mut self,
+        stream: &mut BoxStream<'_, watcher::Result<watcher::Event<K>>>,
+    ) -> Option<watcher::Result<watcher::Event<K>>> {
+        let step = match self {
+            Self::Until(limit) => {
+                let next = tokio::time::timeout_at(*limit, stream.next()).await;
+                next.ok().flatten()
+            }
+            // A watcher has no end.
+            _ => stream.next().await,
+        };
+        match &step {
+            Some(Ok(watcher::Event::Init)) if matches!(self, Self::Untried) => {
+                *self = Self::Until(Instant::now() + STREAM_LIMIT);
+            }
+            Some(Err(error)) if !matches!(self, Self::Settled) && is_refusal(error) => {
+                *self = Self::Settled;
+                return None;
+            }
+            None => *self = Self::Settled,
+            _ => {}
+        }
+        step
+    }
+}
+
+/// What API servers say that know of streams, but are not to send any, or whose
+/// etcd is too old for it.
+fn is_refusal(error: &watcher::Error) -> bool {
+    use kube::Error::Api;
+    match error {
+        watcher::Error::WatchStartFailed(Api(status)) => matches!(status.code, 400 | 422),
+        // 410 and 429 ask for another try of the same.
+        watcher::Error::WatchError(status) => !matches!(status.code, 410 | 429),
+        _ => false,
+    }
 }
 
 fn gone<K: Resource>(kind: ObjectKind, object: &K) -> Event {
@@ -170,15 +212,19 @@ fn gone<K: Resource>(kind: ObjectKind, object: &K) -> Event {
 /// Says each thing once: an error until it changes, an object's problems until
 /// they change.
 struct Log {
+    kind: ObjectKind,
     what: String,
+    reports: Events,
     error: Option<String>,
     problems: HashMap<String, Vec<String>>,
 }
 
 impl Log {
-    fn new(what: String) -> Self {
+    fn new(kind: ObjectKind, what: String, reports: Events) -> Self {
         Self {
+            kind,
             what,
+            reports,
             error: None,
             problems: HashMap::new(),
         }
@@ -220,7 +266,30 @@ impl Log {
             for problem in &problems {
                 tracing::warn!("{} {name}: {problem}", self.what);
             }
+            self.report(object.meta(), &problems);
             self.problems.insert(name, problems);
+        }
+    }
+
+    /// Makes an event on the Service, whose owner is the one who can mend it.
+    fn report(&self, metadata: &ObjectMeta, problems: &[String]) {
+        let object = object_name(metadata);
+        let problems = problems.join("; ");
+        match self.kind {
+            ObjectKind::Service => self.reports.report(Report::left_out(object, problems)),
+            ObjectKind::EndpointSlice => {
+                let labels = metadata.labels.as_ref();
+                if let Some(service) = labels.and_then(|labels| labels.get(convert::SERVICE_NAME)) {
+                    let note = format!("EndpointSlice {}: {problems}", object.name);
+                    let service = ObjectName::new(object.namespace, service.as_str());
+                    self.reports.report(Report::left_out(service, note));
+                }
+            }
+            ObjectKind::Node => self
+                .reports
+                .report(Report::node_warning("LeftOut", problems)),
+            // Nothing is regarded as its own; the log has it.
+            ObjectKind::ServiceCidr => {}
         }
     }
 
@@ -243,3 +312,6 @@ fn describe(error: &watcher::Error) -> String {
     }
     parts.join(": ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! Stale flows wait for rules that are right, and are not forgotten.
 
 use super::*;
-use crate::options::Cli;
+use crate::settings::Settings;
 use rules::RememberedClient;
 use rules::conntrack::{Deleted, FlowTable, Suspects};
 use rules::fake::FakeKernel;
-use rules::model::{ObjectName, Protocol, Service, ServicePort};
+use rules::model::{EndpointSlice, ObjectName, Protocol, Service, ServicePort};
 use rules::ruleset::Transaction;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -63,30 +63,55 @@ fn service(protocol: Protocol, port: u16) -> Event {
     })
 }
 
+/// A slice of the UDP Service that changed at this time.
+fn slice(at: i64) -> Event {
+    Event::Slice(EndpointSlice {
+        name: ObjectName::new("ns", "slice"),
+        service: ObjectName::new("ns", "udp"),
+        family: Family::V4,
+        ports: Vec::new(),
+        endpoints: Vec::new(),
+        last_change_trigger: Some(at),
+    })
+}
+
+/// A syncer of fakes.
+fn syncer(
+    families: &[Family],
+    switches: &Arc<Switches>,
+    reports: &Reports,
+    runtime: &tokio::runtime::Runtime,
+) -> Syncer<Rules> {
+    let flows = Box::new(Flows(switches.clone()));
+    let (health, events) = (reports.health.clone(), reports.events.clone());
+    Syncer::new(
+        Settings::from_flags(&["--proxy-mode=nftables"])
+            .expect("flags")
+            .rules,
+        &"n1".into(),
+        families,
+        Rules(FakeKernel::new(), switches.clone()),
+        reports.clone(),
+        ServiceHealth::new(health, events, runtime.handle().clone()),
+        FlowCleanup::new(flows, families, reports.metrics.clone()),
+    )
+}
+
+fn reports(events: Events) -> Reports {
+    Reports {
+        metrics: Metrics::new().expect("metrics"),
+        health: Arc::new(Health::new(Duration::from_secs(60))),
+        events,
+    }
+}
+
 #[test]
 fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
-    use clap::Parser;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let switches = Arc::new(Switches::default());
-    let health = Arc::new(Health::new(Duration::from_secs(60)));
-    let metrics = Metrics::new().expect("metrics");
-    let families = [Family::V4];
-    let mut syncer = Syncer::new(
-        Cli::parse_from(["kube-proxy"]).daemon.rules,
-        &"n1".into(),
-        &families,
-        Rules(FakeKernel::new(), switches.clone()),
-        Reports {
-            metrics: metrics.clone(),
-            health: health.clone(),
-        },
-        ServiceHealth::new(health, runtime.handle().clone()),
-        FlowCleanup::new(
-            Box::new(Flows(switches.clone())),
-            &families,
-            metrics.clone(),
-        ),
-    );
+    let reports = reports(Events::nowhere());
+    let metrics = reports.metrics.clone();
+    let mut syncer = syncer(&[Family::V4], &switches, &reports, &runtime);
     let passes = || switches.passes.load(Ordering::Relaxed);
 
     switches.refuse_rules.store(true, Ordering::Relaxed);
@@ -106,7 +131,105 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
     syncer.apply(service(Protocol::Tcp, 80));
     assert!(syncer.sync().is_ok());
     assert_eq!(passes(), 2, "TCP needs no pass");
-    let text = String::from_utf8(metrics.text().expect("text")).expect("UTF-8");
+    let text = metrics.text();
     let line = "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 1";
     assert!(text.lines().any(|own| own == line), "{text}");
+}
+
+/// The value of a metric, given by its name and labels.
+fn value(metrics: &Metrics, name: &str) -> Option<f64> {
+    let text = metrics.text();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn changes_are_counted_as_upstream_counts_them() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let reports = reports(Events::nowhere());
+    let mut syncer = syncer(&Family::ALL, &Arc::default(), &reports, &runtime);
+    let get = |name: &str| {
+        let name = format!("kubeproxy_sync_proxy_rules_{name}");
+        value(&reports.metrics, &name)
+    };
+    syncer.begin();
+    for family in ["IPv4", "IPv6"] {
+        let queued = get(&format!(
+            "last_queued_timestamp_seconds{{ip_family=\"{family}\"}}"
+        ));
+        assert!(queued.is_some_and(|at| at > 1e9), "{family}: {queued:?}");
+    }
+    let status = serde_json::to_value(reports.health.livez(Timestamp::now())).expect("JSON");
+    assert!(status["status"]["IPv6"]["healthy"] == true, "{status}");
+
+    // One event for each family; one that says nothing new is counted, but waits for nothing.
+    for _ in 0..2 {
+        syncer.apply(service(Protocol::Udp, 53));
+    }
+    syncer.apply(service(Protocol::Tcp, 80));
+    assert_eq!(get("service_changes_total"), Some(6.0));
+    assert_eq!(get("service_changes_pending"), Some(2.0));
+    syncer.apply(slice(0));
+    assert_eq!(get("endpoint_changes_total"), Some(1.0));
+    assert_eq!(get("endpoint_changes_pending"), Some(1.0));
+    // A Service does not wait because its endpoints do.
+    assert_eq!(get("service_changes_pending"), Some(2.0));
+    assert_eq!(
+        get("no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"}"),
+        None
+    );
+
+    assert!(syncer.sync().is_ok());
+    assert_eq!(get("service_changes_pending"), Some(0.0));
+    assert_eq!(get("endpoint_changes_pending"), Some(0.0));
+    for policy in ["internal", "external"] {
+        let name =
+            format!("no_local_endpoints_total{{ip_family=\"IPv6\",traffic_policy=\"{policy}\"}}");
+        assert_eq!(get(&name), Some(0.0), "{policy}: set at every sync");
+    }
+}
+
+#[test]
+fn latency_has_a_sample_per_trigger_since_the_start() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let reports = reports(Events::nowhere());
+    let switches = Arc::new(Switches::default());
+    let mut syncer = syncer(&[Family::V4], &switches, &reports, &runtime);
+    let name = "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"}";
+    let now = Timestamp::now().as_millisecond();
+    // What was there before the start says nothing about this process.
+    syncer.apply(slice(now - 3_600_000));
+    assert!(syncer.sync().is_ok());
+    assert_eq!(value(&reports.metrics, name), None);
+    switches.refuse_rules.store(true, Ordering::Relaxed);
+    syncer.apply(service(Protocol::Udp, 53));
+    syncer.apply(slice(now + 1));
+    assert!(syncer.sync().is_err());
+    assert_eq!(value(&reports.metrics, name), None, "not in the kernel yet");
+    switches.refuse_rules.store(false, Ordering::Relaxed);
+    syncer.apply(slice(now + 2));
+    assert!(syncer.sync().is_ok());
+    assert_eq!(value(&reports.metrics, name), Some(2.0), "none is lost");
+}
+
+#[test]
+fn a_contested_frontend_makes_an_event_on_the_one_that_loses() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (events, mut queue) = Events::queue();
+    let reports = reports(events);
+    let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports, &runtime);
+    syncer.apply(service(Protocol::Tcp, 80));
+    let Event::Service(mut other) = service(Protocol::Tcp, 80) else {
+        unreachable!("it makes Services");
+    };
+    other.name = ObjectName::new("ns", "younger");
+    syncer.apply(Event::Service(other));
+    let sent = queue.try_recv().expect("an event");
+    let expected = crate::events::Regarding::Service(ObjectName::new("ns", "younger"));
+    assert!(
+        matches!(&sent, crate::events::Message::Report(own) if own.regarding == expected),
+        "{sent:?}"
+    );
 }

@@ -160,3 +160,33 @@ fn what_render_prints_is_what_the_daemon_programs() {
         );
     }
 }
+
+#[test]
+fn a_node_that_is_gone_leaves_its_addresses() {
+    let mut rig = Rig::new("node-gone");
+    rig.write("web.yaml", &service("web", "10.96.0.10", 80, "10.244.1.10"));
+    rig.start();
+    rig.served(&["10.96.0.10 . tcp . 80"]);
+    rig.remove("node.yaml");
+    rig.write("web.yaml", &service("web", "10.96.0.10", 81, "10.244.1.10"));
+    rig.served(&["10.96.0.10 . tcp . 81"]);
+    let listed = rig.listed("ip", "set", "nodeport-ips");
+    assert!(
+        listed.contains("192.0.2.1"),
+        "node ports must not open elsewhere: {listed}"
+    );
+}
+
+#[test]
+fn external_ips_can_be_switched_off() {
+    let mut rig = Rig::new("external");
+    let text = service("web", "10.96.0.10", 80, "10.244.1.10");
+    let with = text.replace("clusterIP:", "externalIPs: [192.0.2.77], clusterIP:");
+    assert_ne!(with, text);
+    rig.write("web.yaml", &with);
+    let manifests = format!("--manifests={}", rig.manifests().display());
+    rig.start_with(&[&manifests, "--feature-gates=AllowServiceExternalIPs=false"]);
+    rig.served(&["10.96.0.10 . tcp . 80"]);
+    let listed = rig.listed("ip", "map", "services");
+    assert!(!listed.contains("192.0.2.77"), "{listed}");
+}

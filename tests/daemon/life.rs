@@ -72,7 +72,7 @@ fn what_makes_no_sense_is_one_line_and_exit_code_1() {
         (&["--master=host"], "--master \"host\": not a URL"),
         (
             &["--manifests=/tmp", "--cluster-cidr=10.0.0.0/8,11.0.0.0/8"],
-            "--cluster-cidr: more than one IPv4 range",
+            "KubeProxyConfiguration.DetectLocalConfiguration.ClusterCIDRs: Invalid value",
         ),
     ];
     let mut rig = Rig::new("flags");
@@ -81,6 +81,7 @@ fn what_makes_no_sense_is_one_line_and_exit_code_1() {
         let mut command = rig.namespace.command(BINARY);
         command.env_remove("KUBERNETES_SERVICE_HOST").args(*flags);
         command.args(["--hostname-override=n1", "--proxy-mode=nftables"]);
+        command.arg("--conntrack-max-per-core=0");
         rig.run(&mut command);
         let status = rig.ended(LIMIT);
         assert_eq!(status.code(), Some(1), "{flags:?}: {}", rig.log());

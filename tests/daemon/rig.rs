@@ -77,6 +77,8 @@ impl Rig {
     pub fn start_with(&mut self, source: &[&str]) {
         let mut command = self.namespace.command(BINARY);
         command.args(["--hostname-override=n1", "--proxy-mode=nftables"]);
+        // The limit on connections is the machine's, not the namespace's.
+        command.arg("--conntrack-max-per-core=0");
         command.args(["--cluster-cidr=10.244.0.0/16,fd00:10:244::/48"]);
         // Retries after failures take the default of 30 s: no test may need one.
         command

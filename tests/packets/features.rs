@@ -81,13 +81,13 @@ fn only_allowed_sources_reach_a_load_balancer_address() {
         let mut rig = Rig::new(family);
         let mut service = rig.service();
         service.load_balancer_ips = std::mem::take(&mut service.external_ips);
-        let client: std::net::IpAddr = match family {
-            Family::V4 => CLIENT.v4.into(),
-            Family::V6 => CLIENT.v6.into(),
+        let (client, elsewhere): (std::net::IpAddr, &str) = match family {
+            Family::V4 => (CLIENT.v4.into(), "192.0.2.0/24"),
+            Family::V6 => (CLIENT.v6.into(), "2001:db8:ffff::/48"),
         };
+        let elsewhere: ipnet::IpNet = elsewhere.parse().expect("a range");
         let balancer = (rig.external_ip(), 80);
         let others = [(rig.cluster_ip(), 80), (rig.node_ip(), 30080)];
-        let elsewhere: ipnet::IpNet = "192.0.2.0/24".parse().expect("a range");
         for (ranges, expect) in [
             (
                 vec![ipnet::IpNet::from(client), elsewhere],

@@ -8,8 +8,12 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::Namespace;
+
+/// How many requests are under way when many are made.
+const AT_A_TIME: usize = 48;
 
 /// Plain requests, made from the control plane's namespace.
 pub struct Api {
@@ -89,6 +93,63 @@ impl Api {
     pub fn delete_labelled(&self, collection: &str, label: &str) -> Result<()> {
         let path = format!("{collection}?labelSelector={label}");
         self.send(Method::DELETE, &path, "", "").map(drop)
+    }
+
+    /// Creates many objects, given as collection and object, many at a time.
+    ///
+    /// # Errors
+    /// What the server or the connection says of the first that fails; with the request.
+    pub fn post_all(
+        &self,
+        objects: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> Result<()> {
+        self.send_all(Method::POST, "application/json", objects)
+    }
+
+    /// Merges many changes, given as object and change, many at a time.
+    ///
+    /// # Errors
+    /// What the server or the connection says of the first that fails; with the request.
+    pub fn patch_all(
+        &self,
+        changes: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> Result<()> {
+        self.send_all(Method::PATCH, "application/merge-patch+json", changes)
+    }
+
+    fn send_all(
+        &self,
+        method: Method,
+        kind: &str,
+        bodies: impl IntoIterator<Item = (String, Value)> + Send,
+    ) -> Result<()> {
+        Namespace::run_in(&self.namespace, || {
+            self.runtime.block_on(async {
+                let mut under_way = JoinSet::new();
+                for (path, body) in bodies {
+                    if under_way.len() >= AT_A_TIME
+                        && let Some(done) = under_way.join_next().await
+                    {
+                        done??;
+                    }
+                    let what = format!("{method} {path}");
+                    let request = Request::builder()
+                        .method(method.clone())
+                        .uri(path)
+                        .header("content-type", kind)
+                        .body(body.to_string().into_bytes())?;
+                    let client = self.client.clone();
+                    under_way.spawn(async move {
+                        client.request_text(request).await.context(what)?;
+                        anyhow::Ok(())
+                    });
+                }
+                while let Some(done) = under_way.join_next().await {
+                    done??;
+                }
+                anyhow::Ok(())
+            })
+        })?
     }
 
     fn send(&self, method: Method, path: &str, kind: &str, body: &str) -> Result<String> {

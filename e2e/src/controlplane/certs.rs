@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 
 use crate::address::{CONTROL, cluster_ip};
+
+/// Users who may show a certificate, `<name>.crt` and `<name>.key` with `-` for `:`; the second
+/// one has no rights.
+const CLIENTS: [&str; 2] = ["system:kube-proxy", "nobody"];
 
 /// Where everything lies that the control plane's flags name.
 pub(crate) struct Certificates {
@@ -36,6 +43,16 @@ impl Certificates {
         let server_key = KeyPair::generate()?;
         let server = CertificateParams::new(names)?.signed_by(&server_key, &authority)?;
         let accounts = KeyPair::generate()?;
+        for user in CLIENTS {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, user);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            let key = KeyPair::generate()?;
+            let certificate = params.signed_by(&key, &authority)?;
+            let name = user.replace(':', "-");
+            write(&format!("{name}.crt"), certificate.pem())?;
+            write(&format!("{name}.key"), key.serialize_pem())?;
+        }
         Ok(Self {
             authority: write("ca.crt", authority.pem())?,
             server: write("server.crt", server.pem())?,

@@ -1,6 +1,7 @@
 //! Positions in endpoint lists.
 
-use super::*;
+use super::build::keep_order;
+use crate::model::Backend;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 

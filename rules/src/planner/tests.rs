@@ -7,7 +7,7 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, PortRole, Statement, Value, Verdict};
+use crate::ruleset::{AffinitySet, Op, PortRole, SetId, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -348,7 +348,11 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
             sync(&mut planner, &mut state, &mut kernel);
         }
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].starts_with("Service default/s0: 198.51.100.1 tcp port 80"));
+        assert!(
+            problems[0]
+                .text
+                .starts_with("Service default/s0: 198.51.100.1 tcp port 80")
+        );
         let frontend = Frontend {
             address: Some(ip("198.51.100.1")),
             protocol: Protocol::Tcp,

@@ -82,7 +82,7 @@ pub enum HookKind {
 }
 
 /// Where a base chain hangs in the packet path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HookPoint {
     /// `NF_INET_PRE_ROUTING`.
     Prerouting,

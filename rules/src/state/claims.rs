@@ -5,6 +5,7 @@
 //! keeps a frontend (then the first by name), whatever the order of arrival,
 //! so a newcomer can never take an address over.
 
+use super::Problem;
 use crate::model::{Frontend, ObjectName, Service, ServicePort};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -57,7 +58,7 @@ pub(crate) struct Outcome {
     /// Other Services that gained or lost a frontend.
     pub(crate) touched: Vec<ObjectName>,
     /// Conflicts that came with the change.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Claims {
@@ -118,11 +119,14 @@ impl Claims {
         outcome
             .touched
             .extend([owner.service.clone(), loser.service.clone()]);
-        outcome.problems.push(format!(
-            "{loser}: {} is served by {owner} already, which is older or comes first by name; \
-             it is left out here",
-            describe(&frontend),
-        ));
+        outcome.problems.push(Problem {
+            service: loser.service.clone(),
+            text: format!(
+                "{loser}: {} is served by {owner} already, which is older or comes first by \
+                 name; it is left out here",
+                describe(&frontend),
+            ),
+        });
         outcome.touched.extend([owner.service, loser.service]);
         *claimants = Claimants::Many(claims);
     }
@@ -158,12 +162,21 @@ fn describe(frontend: &Frontend) -> String {
     }
 }
 
-/// Every frontend of a Service, of both families; some may repeat.
+/// Every frontend of a Service; some may repeat. Without a cluster IP of a
+/// family it gets no rules there (reference: section 5.10), so it does not ask
+/// for addresses of that family either, and nobody has to stand back for it.
 fn frontends_of(service: &Service) -> impl Iterator<Item = Frontend> {
+    let is_served = |frontend: &Frontend| {
+        frontend.address.is_none_or(|address| {
+            let mut cluster_ips = service.cluster_ips.iter();
+            cluster_ips.any(|ip| ip.is_ipv4() == address.is_ipv4())
+        })
+    };
     service.ports.iter().flat_map(move |port| {
         internal(service, port)
             .chain(external(service, port))
             .chain(node_port(port))
+            .filter(is_served)
     })
 }
 
@@ -213,18 +226,19 @@ pub(crate) fn node_port(port: &ServicePort) -> Option<Frontend> {
 
 /// Ports of one Service that ask for the same protocol and number; the API
 /// server refuses them, manifests may hold them. The first one is served.
-fn repeated_ports(service: &Service) -> Vec<String> {
+fn repeated_ports(service: &Service) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let repeated = service
         .ports
         .iter()
         .filter(|port| !seen.insert((port.protocol, port.port)));
     repeated
-        .map(|port| {
-            format!(
+        .map(|port| Problem {
+            service: service.name.clone(),
+            text: format!(
                 "Service {}: port {} {} is there twice; only the first one is served",
                 service.name, port.port, port.protocol
-            )
+            ),
         })
         .collect()
 }

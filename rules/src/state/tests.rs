@@ -89,8 +89,16 @@ fn a_new_zone_touches_every_service() {
     assert!(state.apply(Event::Node(node.clone())).changed);
     assert_eq!(state.dirty_count(), 1);
     state.take_dirty();
-    assert!(!state.apply(Event::Node(node)).changed);
+    assert!(!state.apply(Event::Node(node.clone())).changed);
     assert_eq!(state.dirty_count(), 0);
+    // Without its Node there is no zone either.
+    assert!(state.apply(Event::NodeGone).changed);
+    assert_eq!(state.take_dirty().len(), 1);
+    state.apply(Event::Node(node));
+    state.take_dirty();
+    state.apply(Event::ListBegin(ObjectKind::Node));
+    assert!(state.apply(Event::ListEnd(ObjectKind::Node)).changed);
+    assert_eq!(state.dirty_count(), 1);
 }
 
 #[test]

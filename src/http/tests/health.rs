@@ -1,6 +1,7 @@
 //! `--healthz-bind-address` (reference: section 4.1).
 
 use super::{Site, raw};
+use crate::events::{Events, Message};
 use jiff::Timestamp;
 use rules::model::Family;
 
@@ -16,8 +17,8 @@ fn shown(site: &Site, path: &str) -> String {
         shown.push_str(quote);
         shown.push_str(if is_now { "NOW" } else { part });
     }
-    let length = text.lines().find(|line| line.starts_with("content-length"));
-    shown.replace(length.unwrap_or_default(), "content-length: LENGTH")
+    let length = text.lines().find(|line| line.starts_with("Content-Length"));
+    shown.replace(length.unwrap_or_default(), "Content-Length: LENGTH")
 }
 
 #[test]
@@ -29,19 +30,19 @@ fn healthz_and_livez_follow_node_and_syncs() {
 
     insta::assert_snapshot!(shown(&site, "/healthz"), @r#"
     HTTP/1.1 503 Service Unavailable
-    content-type: application/json
-    x-content-type-options: nosniff
-    connection: close
-    content-length: LENGTH
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    Connection: close
+    Content-Length: LENGTH
 
     {"lastUpdated":"0001-01-01T00:00:00Z","currentTime":"NOW","nodeEligible":false,"healthy":true}
     "#);
     insta::assert_snapshot!(shown(&site, "/livez"), @r#"
     HTTP/1.1 200 OK
-    content-type: application/json
-    x-content-type-options: nosniff
-    connection: close
-    content-length: LENGTH
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    Connection: close
+    Content-Length: LENGTH
 
     {"lastUpdated":"NOW","currentTime":"NOW","healthy":true}
     "#);
@@ -51,10 +52,10 @@ fn healthz_and_livez_follow_node_and_syncs() {
     health.updated(Family::V6, now());
     insta::assert_snapshot!(shown(&site, "/healthz"), @r#"
     HTTP/1.1 200 OK
-    content-type: application/json
-    x-content-type-options: nosniff
-    connection: close
-    content-length: LENGTH
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    Connection: close
+    Content-Length: LENGTH
 
     {"lastUpdated":"NOW","currentTime":"NOW","nodeEligible":true,"healthy":true,"status":{"IPv4":{"lastUpdated":"NOW","healthy":true},"IPv6":{"lastUpdated":"NOW","healthy":true}}}
     "#);
@@ -63,10 +64,10 @@ fn healthz_and_livez_follow_node_and_syncs() {
     health.queued(Family::V6, now() - std::time::Duration::from_secs(61));
     insta::assert_snapshot!(shown(&site, "/livez"), @r#"
     HTTP/1.1 503 Service Unavailable
-    content-type: application/json
-    x-content-type-options: nosniff
-    connection: close
-    content-length: LENGTH
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    Connection: close
+    Content-Length: LENGTH
 
     {"lastUpdated":"NOW","currentTime":"NOW","healthy":false,"status":{"IPv4":{"lastUpdated":"NOW","healthy":true},"IPv6":{"lastUpdated":"NOW","healthy":false}}}
     "#);
@@ -78,8 +79,7 @@ fn healthz_and_livez_follow_node_and_syncs() {
     assert_eq!(site.get(SERVER, "/healthz").status, 503);
     assert_eq!(site.get(SERVER, "/livez").status, 200);
 
-    let text = site.reports.metrics.text().expect("metrics");
-    let text = String::from_utf8(text).expect("UTF-8");
+    let text = site.reports.metrics.text();
     let answers: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("kubeproxy_proxy_"))
@@ -110,10 +110,10 @@ fn every_other_path_is_unknown() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(raw(&site.get(SERVER, path)), @r"
             HTTP/1.1 404 Not Found
-            content-type: text/plain; charset=utf-8
-            x-content-type-options: nosniff
-            connection: close
-            content-length: 19
+            Content-Type: text/plain; charset=utf-8
+            X-Content-Type-Options: nosniff
+            Connection: close
+            Content-Length: 19
 
             404 page not found
             ");
@@ -142,7 +142,9 @@ fn a_wildcard_address_answers_on_both_families() {
 
 #[test]
 fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
-    let site = Site::new();
+    let mut site = Site::new();
+    let (events, mut queue) = Events::queue();
+    site.reports.events = events;
     let taken = site.namespace.run(|| std::net::TcpListener::bind(SERVER));
     let taken = taken.expect("the namespace").expect("a free port");
     let hard = site.serve(&["--bind-address-hard-fail"]);
@@ -151,6 +153,12 @@ fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
     assert_eq!(
         error,
         "listening on --healthz-bind-address 0.0.0.0:10256: Address already in use (os error 98)"
+    );
+    let event = queue.try_recv().expect("an event");
+    assert!(
+        matches!(&event, Message::Report(own) if own.warning
+            && own.reason == "FailedToStartProxierHealthcheck" && own.note == error),
+        "{event:?}"
     );
     // Otherwise the other server works meanwhile, and this one when it can.
     let _soft = site.serve(&[]);

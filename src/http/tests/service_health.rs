@@ -1,6 +1,7 @@
 //! Servers of healthCheckNodePorts (reference: section 4.3).
 
 use super::{Site, raw};
+use crate::events::{Events, Message, Regarding};
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use jiff::Timestamp;
 use rules::NodeportAddresses;
@@ -23,7 +24,8 @@ fn servers(site: &Site, nodeports: &NodeportAddresses) -> ServiceHealth {
         .map(|text| text.parse().expect("an address"))
         .collect();
     let runtime = site.runtime().handle().clone();
-    let mut servers = ServiceHealth::new(site.reports.health.clone(), runtime);
+    let (health, events) = (site.reports.health.clone(), site.reports.events.clone());
+    let mut servers = ServiceHealth::new(health, events, runtime);
     for family in Family::ALL {
         servers.listen_on(family, nodeports, &local);
     }
@@ -56,11 +58,11 @@ fn the_answer_is_upstreams_byte_for_byte() {
     sync(&site, &mut servers, &[check("web", 32000, Family::V4, 2)]);
     insta::assert_snapshot!(raw(&site.get(server, "/")), @r#"
     HTTP/1.1 200 OK
-    content-type: application/json
-    x-content-type-options: nosniff
-    x-load-balancing-endpoint-weight: 2
-    connection: close
-    content-length: 111
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    X-Load-Balancing-Endpoint-Weight: 2
+    Connection: close
+    Content-Length: 111
 
     {
     	"service": {
@@ -82,11 +84,11 @@ fn the_answer_is_upstreams_byte_for_byte() {
     sync(&site, &mut servers, &[check("web", 32000, Family::V4, 0)]);
     insta::assert_snapshot!(raw(&site.get(server, "/healthz")), @r#"
     HTTP/1.1 503 Service Unavailable
-    content-type: application/json
-    x-content-type-options: nosniff
-    x-load-balancing-endpoint-weight: 0
-    connection: close
-    content-length: 111
+    Content-Type: application/json
+    X-Content-Type-Options: nosniff
+    X-Load-Balancing-Endpoint-Weight: 0
+    Connection: close
+    Content-Length: 111
 
     {
     	"service": {
@@ -197,7 +199,9 @@ fn a_changed_port_closes_and_opens() {
 
 #[test]
 fn a_taken_port_is_tried_again_at_the_next_sync() {
-    let site = site();
+    let mut site = site();
+    let (events, mut queue) = Events::queue();
+    site.reports.events = events;
     let mut servers = servers(&site, &NodeportAddresses::All);
     let server = "127.0.0.1:32000";
     let taken = site.namespace.run(|| TcpListener::bind(server));
@@ -211,6 +215,13 @@ fn a_taken_port_is_tried_again_at_the_next_sync() {
         site.get("127.0.0.1:32001", "/").status,
         200,
         "the others work"
+    );
+    let event = queue.try_recv().expect("an event");
+    let regarding = Regarding::Service(ObjectName::new("shop", "web"));
+    assert!(
+        matches!(&event, Message::Report(own) if own.regarding == regarding
+            && own.reason == "FailedToStartServiceHealthcheck" && own.action == "Listen"),
+        "{event:?}"
     );
     drop(taken);
     assert!(site.refuses(server));

@@ -6,7 +6,8 @@ use k8s_openapi::api::discovery::v1 as api;
 use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, ObjectName};
 use std::sync::Arc;
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that names an EndpointSlice's Service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 

@@ -218,12 +218,14 @@ fn source_ranges(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Box<[Ip
             }
         }
     }
-    if bad && found.is_empty() {
-        // Ranges that no packet comes from keep the check in place.
-        found = ["0.0.0.0/32", "::/128"]
-            .iter()
-            .filter_map(|own| own.parse().ok())
-            .collect();
+    if bad {
+        // Of which family it was nobody knows. A range that no packet comes
+        // from keeps the check in place where it would be the only one.
+        for (nobody, v4) in [("0.0.0.0/32", true), ("::/128", false)] {
+            if !found.iter().any(|range| range.addr().is_ipv4() == v4) {
+                found.extend(nobody.parse::<IpNet>());
+            }
+        }
     }
     found.into()
 }

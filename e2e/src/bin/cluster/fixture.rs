@@ -1,7 +1,7 @@
 //! A cluster: the bed, the control plane, and a daemon on every node.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use e2e::address::{ECHO_PORT, Pair};
@@ -112,6 +112,11 @@ impl Cluster {
         let config = config.to_str().context("directory name is not UTF-8")?;
         let daemon = Daemon::start(node, &["--kubeconfig", config], self.directory.path())?;
         self.daemons[index].insert(daemon).wait_live(node)
+    }
+
+    /// Where the control plane's files are, and room for more.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Takes the running daemon of the node with this index.

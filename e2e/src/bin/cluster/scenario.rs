@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they run.
 
 mod control;
+mod credentials;
 mod endpoints;
 mod policy;
 mod reach;
@@ -26,6 +27,12 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("internal policy Local", policy::internal),
     ("API server restart", control::api_server_restart),
     ("daemon restart", control::daemon_restart),
+    ("service account of a pod", credentials::pod),
+    ("token file that is replaced", credentials::token_file),
+    (
+        "client certificate that is replaced",
+        credentials::certificate,
+    ),
 ];
 
 /// Connections from `namespace`, which messages call `who`.

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
-use crate::case::{Breadth, Case, Source, What, cases};
+use crate::case::{Breadth, Source, cases};
 use crate::options::Options;
 use crate::random;
 use crate::report::Report;
 use crate::rig::Rig;
 use crate::run::{Observation, Row, run};
 use crate::shrink::{show, shrink};
-use crate::spec::{Family, Frontend, Service};
+use crate::spec::{Frontend, Service};
 
 const GROUP: &str = "random";
 /// How often a state is made smaller by trial, some seconds each.
@@ -59,7 +59,12 @@ pub(crate) fn compare(rig: &mut Rig, options: &Options, report: &mut Report) -> 
         let differing: Vec<_> = seen.into_iter().filter(|row| !report.passes(row)).collect();
         if differing.is_empty() {
             let same = Observation([format!("{count} cases alike")].into());
-            rows.push(row(seed, "a randomised state".into(), [same.clone(), same]));
+            let id = format!("random/{seed}");
+            rows.push(Row::observed(
+                id,
+                "a randomised state",
+                [same.clone(), same],
+            ));
             continue;
         }
         let (small, differing) = if shrunk < SHRUNK {
@@ -79,7 +84,7 @@ pub(crate) fn compare(rig: &mut Rig, options: &Options, report: &mut Report) -> 
                     .collect(),
             )
         });
-        rows.push(row(seed, words, seen));
+        rows.push(Row::observed(format!("random/{seed}"), &words, seen));
     }
     rig.clear(GROUP)?;
     report.add(rows);
@@ -128,21 +133,4 @@ fn smaller(
         Ok(differs)
     })?;
     Ok((small, rows))
-}
-
-fn row(seed: u64, description: String, seen: [Observation; 2]) -> Row {
-    let case = Case {
-        id: format!("random/{seed}"),
-        description,
-        family: Family::V4,
-        source: Source::Outside,
-        what: What::Probes {
-            protocol: e2e::probe::Protocol::Tcp,
-            targets: Vec::new(),
-            tries: 0,
-            sticky: false,
-        },
-        turn: None,
-    };
-    Row { case, seen }
 }

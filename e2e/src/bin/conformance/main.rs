@@ -6,7 +6,9 @@
 
 mod accepted;
 mod case;
+mod edge;
 mod fuzz;
+mod live;
 mod object;
 mod options;
 mod random;
@@ -14,9 +16,11 @@ mod report;
 mod rig;
 mod run;
 mod sequence;
+mod settings;
 mod shrink;
 mod spec;
 mod table;
+mod takeover;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -79,6 +83,7 @@ fn run(options: &Options) -> Result<usize> {
 }
 
 fn compare(rig: &mut Rig, table: Table, options: &Options, report: &mut Report) -> Result<()> {
+    rig.announce_zone()?;
     if !table.cases.is_empty() {
         for service in &table.services {
             rig.put(service, "table")
@@ -89,5 +94,13 @@ fn compare(rig: &mut Rig, table: Table, options: &Options, report: &mut Report) 
         rig.clear("table")?;
     }
     report.add(sequence::compare(rig, options)?);
-    fuzz::compare(rig, options, report)
+    report.add(edge::compare(rig, options)?);
+    report.add(live::compare(rig, options)?);
+    // The proxies were restarted, and these states have hints.
+    rig.announce_zone()?;
+    fuzz::compare(rig, options, report)?;
+    // Other proxies than before run after these.
+    report.add(settings::compare(rig, options)?);
+    report.add(takeover::compare(rig, options)?);
+    Ok(())
 }

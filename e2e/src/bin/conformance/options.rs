@@ -75,6 +75,17 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether any case is wanted of a part whose ids begin with `part`.
+    pub(crate) fn wants_part(&self, part: &str) -> bool {
+        self.filters.is_empty()
+            || self
+                .filters
+                .iter()
+                .any(|filter| filter.starts_with(part) || part.starts_with(filter.as_str()))
+    }
+}
+
 fn number<N: std::str::FromStr>(flag: &str, value: &str) -> Result<N> {
     value
         .parse()

@@ -27,11 +27,12 @@ struct Entry {
     accepted: bool,
 }
 
-/// Cases are counted by the first word of their Service's name, those of sequences by sequence.
+/// What cases are counted by: the first word of their Service's name; the whole of it where that
+/// names a sequence or a setting.
 fn group(id: &str) -> String {
     let service = id.split('/').next().unwrap_or_default();
     match service.split_once('-') {
-        Some((first, _)) if first != "seq" => first.to_owned(),
+        Some((first, _)) if !["seq", "set"].contains(&first) => first.to_owned(),
         _ => service.to_owned(),
     }
 }

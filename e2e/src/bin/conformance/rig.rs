@@ -1,60 +1,34 @@
 //! Two identical beds with one API server: node-1 of the first is upstream's, of the second ours.
 
+mod side;
 mod wiring;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use e2e::address::{CONTROL, ECHO_PORT};
+use anyhow::{Context, Result};
+use e2e::address::CONTROL;
 use e2e::cleanup::ScratchDir;
-use e2e::controlplane::{Api, ControlPlane, kubeconfig, program};
-use e2e::probe::{Protocol, Reply, probe};
-use e2e::sctp::SctpEcho;
-use e2e::{Bed, Daemon, Echo, Namespace, Pod, ip, manifest, target_directory, wait};
+use e2e::controlplane::{Api, ControlPlane, program};
+use e2e::{Bed, Namespace, ip, manifest, target_directory};
 use serde_json::json;
 
-use crate::case::Source;
 use crate::object;
-use crate::spec::{
-    Endpoint, Family, Kind, PODS, SECOND_PORT, Service, State, ZONES, cluster_ips, pod_addresses,
-};
+use crate::spec::{Endpoint, Family, Kind, Service, State, ZONES, cluster_ips};
+pub(crate) use side::{DETECTION, Side};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-/// How long both proxies may take to program a change, beside a build.
-const LIMIT: Duration = Duration::from_secs(30);
-/// Leaves alone what belongs to the whole machine: a namespace may not write it, and a proxy that
-/// can't doesn't start.
-const CONNTRACK: [&str; 6] = [
-    "--conntrack-max-per-core",
-    "0",
-    "--conntrack-tcp-timeout-established",
-    "0",
-    "--conntrack-tcp-timeout-close-wait",
-    "0",
-];
 /// After the rules come health check ports and conntrack.
 const AFTERMATH: Duration = Duration::from_millis(300);
-
-/// One bed, and the proxy of its node-1.
-pub(crate) struct Side {
-    pub(crate) name: &'static str,
-    proxy: Daemon,
-    // Servers before the pods in which they run.
-    _servers: Vec<Echo>,
-    _sctp: Vec<SctpEcho>,
-    endpoints: Vec<Pod>,
-    client_pod: Pod,
-    bed: Bed,
-}
 
 /// All that a run needs. Declared in the order in which it has to go.
 pub(crate) struct Rig {
     pub(crate) sides: [Side; 2],
-    api: Api,
+    /// Upstream's and ours.
+    pub(crate) programs: [PathBuf; 2],
+    pub(crate) api: Api,
     _plane: ControlPlane,
     _control: Namespace,
     directory: ScratchDir,
@@ -95,12 +69,41 @@ impl Rig {
                 start("upstream", upstream, &programs[0])?,
                 start("ours", ours, &programs[1])?,
             ],
+            programs,
             api,
             _plane: plane,
             _control: control,
             directory,
             canaries: 0,
         })
+    }
+
+    /// Starts both proxies again, with these flags beside those that a bed needs, and waits until
+    /// they follow changes.
+    pub(crate) fn restart(&mut self, flags: &[&str]) -> Result<()> {
+        for (side, program) in self.sides.iter_mut().zip(&self.programs) {
+            side.start_proxy(program, flags)
+                .with_context(|| format!("start {} with {flags:?}", side.name))?;
+        }
+        self.settle()
+    }
+
+    /// Changes node-1's zone and changes it back. Upstream listens to an informer that runs already
+    /// before it has anyone to tell: a process that starts may miss the label, and then has no zone
+    /// until that changes.
+    pub(crate) fn announce_zone(&mut self) -> Result<()> {
+        self.settle()?;
+        for zone in ["zone-to-be", ZONES[0]] {
+            self.set_zone(Some(zone))?;
+        }
+        self.settle()
+    }
+
+    /// Sets or removes the label of node-1 that names its zone.
+    pub(crate) fn set_zone(&self, zone: Option<&str>) -> Result<()> {
+        let labels = json!({"topology.kubernetes.io/zone": zone});
+        let change = json!({"metadata": {"labels": labels}});
+        self.api.patch("/api/v1/nodes/node-1", &change).map(drop)
     }
 
     /// Creates a Service with its endpoints, or changes the one that is there.
@@ -191,88 +194,6 @@ impl Rig {
             }
         }
     }
-}
-
-impl Side {
-    fn start(name: &'static str, bed: Bed, program: &Path, directory: &Path) -> Result<Self> {
-        let logs = directory.join(name);
-        std::fs::create_dir_all(&logs)?;
-        let node = |number: u8| &bed.nodes()[usize::from(number - 1)];
-        let endpoints = PODS
-            .iter()
-            .map(|(name, number)| node(*number).pod(name))
-            .collect::<Result<Vec<_>>>()?;
-        let mut servers = Vec::new();
-        let mut sctp = Vec::new();
-        for (index, pod) in endpoints.iter().enumerate() {
-            if pod.addresses() != pod_addresses(index) {
-                bail!("{} has other addresses than planned", pod.name());
-            }
-            let second = format!("{}:{SECOND_PORT}", pod.name());
-            servers.push(Echo::start(pod.namespace(), &second, SECOND_PORT)?);
-            sctp.push(SctpEcho::start(pod.namespace(), pod.name(), ECHO_PORT)?);
-        }
-        let client_pod = node(1).pod("client")?;
-        wiring::route(&bed)?;
-        // A sequence's flows shall last from step to step, however busy the machine.
-        node(1).namespace().sysctls(&[
-            ("net/netfilter/nf_conntrack_udp_timeout", "120"),
-            ("net/netfilter/nf_conntrack_udp_timeout_stream", "300"),
-        ])?;
-        let config = kubeconfig(directory, "system:kube-proxy");
-        let config = config.to_str().context("directory name is not UTF-8")?;
-        let mut flags = vec!["--kubeconfig", config];
-        if knows(program, CONNTRACK[0])? {
-            flags.extend(CONNTRACK);
-        }
-        let mut proxy = Daemon::start_program(program, node(1), &flags, &logs)?;
-        proxy.wait_live(node(1))?;
-        Ok(Self {
-            name,
-            proxy,
-            _servers: servers,
-            _sctp: sctp,
-            endpoints,
-            client_pod,
-            bed,
-        })
-    }
-
-    pub(crate) fn namespace(&self, source: Source) -> &Namespace {
-        match source {
-            Source::Pod => self.client_pod.namespace(),
-            Source::Node => self.bed.nodes()[0].namespace(),
-            Source::OtherNode => self.bed.nodes()[1].namespace(),
-            Source::Outside => self.bed.client(),
-            Source::Endpoint => self.endpoints[0].namespace(),
-        }
-    }
-
-    fn await_answer(&mut self, canary: SocketAddr) -> Result<()> {
-        let (proxy, node) = (&mut self.proxy, self.bed.nodes()[0].namespace());
-        let what = format!("{} programs {canary}", self.name);
-        let mut seen = BTreeSet::new();
-        wait::until(&what, LIMIT, || {
-            proxy.check()?;
-            match node.run(|| probe(Protocol::Tcp, canary, Duration::from_millis(400)))? {
-                Reply::Answer(_) => Ok(()),
-                other => {
-                    seen.insert(other.to_string());
-                    bail!("{seen:?}")
-                }
-            }
-        })
-        .map(drop)
-    }
-}
-
-/// Whether `program` has this flag.
-fn knows(program: &Path, flag: &str) -> Result<bool> {
-    let mut command = std::process::Command::new(program);
-    let output = command.arg("--help").output();
-    let output = output.with_context(|| format!("run {}", program.display()))?;
-    let help = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&help).contains(flag))
 }
 
 fn kept(name: &str) -> std::path::PathBuf {

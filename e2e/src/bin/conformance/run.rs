@@ -11,8 +11,9 @@ use anyhow::{Context, Result};
 use e2e::probe::{Protocol, Reply, probe, probe_from_port};
 use e2e::{Namespace, http};
 
-use crate::case::{Case, What};
+use crate::case::{Case, Source, What};
 use crate::rig::Rig;
+use crate::spec::Family;
 
 /// Most of the time is spent waiting for what doesn't come.
 const THREADS: usize = 96;
@@ -34,6 +35,12 @@ impl fmt::Display for Observation {
     }
 }
 
+impl From<String> for Observation {
+    fn from(text: String) -> Self {
+        Self([text].into())
+    }
+}
+
 /// A case and what was seen, upstream's first.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -42,6 +49,24 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A row whose packets were sent by other means than [`run`]'s.
+    pub(crate) fn observed(id: String, description: &str, seen: [Observation; 2]) -> Self {
+        let case = Case {
+            id,
+            description: description.to_owned(),
+            family: Family::V4,
+            source: Source::Outside,
+            what: What::Probes {
+                protocol: Protocol::Tcp,
+                targets: Vec::new(),
+                tries: 0,
+                sticky: false,
+            },
+            turn: None,
+        };
+        Self { case, seen }
+    }
+
     pub(crate) fn same(&self) -> bool {
         self.seen[0] == self.seen[1]
     }

@@ -8,10 +8,22 @@ use e2e::probe::Protocol;
 
 /// The second port on which every pod answers, under the name `<pod>:8081`.
 pub(crate) const SECOND_PORT: u16 = 8081;
+/// The port on which every pod keeps connections.
+pub(crate) const CHAT_PORT: u16 = 8082;
+/// Node-1's addresses beside the primary ones.
+pub(crate) const SECOND_ADDRESSES: Pair = Pair {
+    v4: Ipv4Addr::new(192, 168, 61, 11),
+    v6: Ipv6Addr::new(0xfd00, 0x61, 0, 0, 0, 0, 0, 11),
+};
 /// The zones of node-1, the node under test, and of node-2.
 pub(crate) const ZONES: [&str; 2] = ["zone-a", "zone-b"];
 /// Every pod that may be an endpoint, by node: the first two run on node-1.
 pub(crate) const PODS: [(&str, u8); 4] = [("a1", 1), ("a2", 1), ("b1", 2), ("b2", 2)];
+/// Addresses that a1 and b1 answer for besides, TCP only, by pod and family.
+pub(crate) const RANGES: [[&str; 2]; 2] = [
+    ["10.244.100.0/23", "fd00:10:244:100::/64"],
+    ["10.244.102.0/23", "fd00:10:244:102::/64"],
+];
 /// The first host number that a node gives to a pod.
 const FIRST_POD: u8 = 10;
 

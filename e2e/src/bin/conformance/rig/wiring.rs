@@ -2,7 +2,12 @@
 
 use anyhow::Result;
 use e2e::address::{CONTROL, Pair, node, pod_cidrs};
-use e2e::{Bed, Namespace, ip, veth};
+use e2e::{Bed, Namespace, Node, Pod, ip, veth};
+
+use crate::spec::SECOND_ADDRESSES;
+
+/// The bridge that node-1's pods may be on.
+const BRIDGE: &str = "cni0";
 
 /// Joins node-1 to the API server's namespace by a link that nothing else uses.
 pub(super) fn connect(bed: &Bed, control: &Namespace, number: u8) -> Result<()> {
@@ -56,4 +61,77 @@ pub(super) fn route(bed: &Bed) -> Result<()> {
         V4.join(", "),
         V6.join(", ")
     ))
+}
+
+/// Gives node-1 a second address of each family, which the router knows.
+pub(super) fn second_addresses(bed: &Bed) -> Result<()> {
+    let Pair { v4, v6 } = SECOND_ADDRESSES;
+    // Behind the primary address, and deprecated: the kernel masquerades with the primary one.
+    let script = format!(
+        "address add {v4}/32 dev eth0\n-6 address add {v6}/128 dev eth0 nodad preferred_lft 0"
+    );
+    ip(bed.nodes()[0].namespace(), &script)?;
+    let by = node(1);
+    let script = format!(
+        "route add {v4} via {}\n-6 route add {v6} via {}",
+        by.v4, by.v6
+    );
+    ip(bed.balancer().namespace(), &script)
+}
+
+/// Puts these pods of a node on a bridge, or back on links of their own.
+pub(super) fn bridge(node: &Node, pods: &[&Pod], on: bool) -> Result<()> {
+    let namespace = node.namespace();
+    if on {
+        ip(
+            namespace,
+            &format!(
+                "link add {BRIDGE} type bridge mcast_snooping 0\nlink set {BRIDGE} up\n\
+                 -6 address add fe80::1/64 dev {BRIDGE} nodad"
+            ),
+        )?;
+        namespace.sysctls(&[
+            (&format!("net/ipv4/conf/{BRIDGE}/proxy_arp"), "1"),
+            (&format!("net/ipv4/neigh/{BRIDGE}/proxy_delay"), "0"),
+        ])?;
+    }
+    for pod in pods {
+        let (link, Pair { v4, v6 }) = (pod.link(), pod.addresses());
+        let (master, device) = match on {
+            true => (format!("master {BRIDGE}"), BRIDGE),
+            false => ("nomaster".to_owned(), link.as_str()),
+        };
+        ip(
+            namespace,
+            &format!(
+                "link set {link} {master}\nroute replace {v4} dev {device}\n\
+                 -6 route replace {v6} dev {device}"
+            ),
+        )?;
+        // What it knows as its gateway's hardware address is another port's now.
+        ip(pod.namespace(), "neigh flush dev eth0")?;
+    }
+    if !on {
+        ip(namespace, &format!("link delete {BRIDGE}"))?;
+    }
+    Ok(())
+}
+
+/// Lets a pod answer for a whole range of addresses, and node-1 know where it is.
+pub(super) fn range(bed: &Bed, node: &Node, pod: &Pod, [v4, v6]: [&str; 2]) -> Result<()> {
+    let local = format!("route add local {v4} dev lo\n-6 route add local {v6} dev lo");
+    ip(pod.namespace(), &local)?;
+    let via = |addresses: Pair, more: &str| {
+        format!(
+            "route add {v4} via {} {more}\n-6 route add {v6} via {} {more}",
+            addresses.v4, addresses.v6
+        )
+    };
+    let link = format!("dev {} onlink", pod.link());
+    ip(node.namespace(), &via(pod.addresses(), &link))?;
+    let first = &bed.nodes()[0];
+    if node.number() != first.number() {
+        ip(first.namespace(), &via(node.addresses(), ""))?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{Change, Look, Sequence};
 use crate::case::{BRIEF, Breadth, FULL};
-use crate::spec::{Endpoint, Ingress, Policy, State};
+use crate::spec::{Endpoint, Ingress, Kind, Policy, State};
 
 const A1: usize = 0;
 const A2: usize = 1;
@@ -126,6 +126,18 @@ pub(super) fn all() -> Vec<Sequence> {
             .then("there", |service| service.endpoints = ready(&[A1]))
             .then("without", |service| service.external_ips = None)
             .then("back", |service| service.external_ips = Some(158)),
+        Sequence::new(164, "type", "the Service's type changes", probes())
+            .then("balancer", |service| service.endpoints = ready(&[A1, B1]))
+            .then("cluster-ip", |service| service.kind = Kind::ClusterIp)
+            .then("node-port", |service| service.kind = Kind::NodePort)
+            .then("balancer-again", |service| {
+                service.kind = Kind::LoadBalancer;
+                service.external = Policy::Local;
+            })
+            .then("node-port-local", |service| service.kind = Kind::NodePort)
+            .then("cluster-ip-local", |service| {
+                service.kind = Kind::ClusterIp;
+            }),
         Sequence::new(
             159,
             "flow-replaced",

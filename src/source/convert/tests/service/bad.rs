@@ -98,7 +98,9 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
             json!(["203.0.113.0/24", "203.0.113.7"]),
             r#"spec.loadBalancerSourceRanges[1]: "203.0.113.7" is not a CIDR; nobody is let in by it"#,
             Box::new(|own| {
-                own.source_ranges = Box::new(["203.0.113.0/24".parse().expect("a range")]);
+                // It may have been meant for the other family, which stays shut.
+                let ranges = ["203.0.113.0/24", "::/128"];
+                own.source_ranges = ranges.map(|own| own.parse().expect("a range")).into();
             }),
         ),
     ];

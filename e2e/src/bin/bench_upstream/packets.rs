@@ -1,0 +1,245 @@
+//! Connections through both proxies' rules, in turns.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::address::{ECHO_PORT, node, virtual_ip};
+use e2e::{Namespace, ip, wait};
+use nix::sys::socket::{setsockopt, sockopt};
+use serde_json::{Value, json};
+
+use crate::args::{Args, Size};
+use crate::measure::percentile;
+use crate::objects::{self, SERVICES, SLICES};
+use crate::proxy::Proxy;
+use crate::report::number;
+use crate::rig::{Rig, Side};
+
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_millis(1000);
+const CLIENTS: usize = 2;
+
+/// One kind of frontend.
+pub(crate) struct PacketRow {
+    kind: &'static str,
+    services: usize,
+    /// Of each round: connections per second, and the median time until the handshake is done.
+    rounds: [Vec<(f64, f64)>; 2],
+}
+
+impl PacketRow {
+    fn rates(&self, side: usize) -> Vec<f64> {
+        self.rounds[side].iter().map(|(rate, _)| *rate).collect()
+    }
+
+    fn micros(&self, side: usize) -> Vec<f64> {
+        self.rounds[side].iter().map(|(_, time)| *time).collect()
+    }
+
+    /// Ours by upstream's, round by round.
+    fn ratios(&self) -> Vec<f64> {
+        let pairs = self.rates(1).into_iter().zip(self.rates(0));
+        pairs.map(|(ours, upstream)| ours / upstream).collect()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let side = |at: usize| {
+            json!({
+                "connections_per_s": self.rates(at),
+                "connections_per_s_median": percentile(&mut self.rates(at), 50),
+                "first_answer_us_p50": percentile(&mut self.micros(at), 50),
+            })
+        };
+        json!({
+            "frontend": self.kind,
+            "services": self.services,
+            "upstream": side(0),
+            "ours": side(1),
+            "ratio": percentile(&mut self.ratios(), 50),
+        })
+    }
+
+    pub(crate) fn line(&self) -> String {
+        let mut ratios = self.ratios();
+        let middle = percentile(&mut ratios, 50);
+        let (least, most) = (percentile(&mut ratios, 0), percentile(&mut ratios, 100));
+        let rate = |side| number(percentile(&mut self.rates(side), 50));
+        let time = |side| number(percentile(&mut self.micros(side), 50));
+        format!(
+            "| {} | {} | {} | {} | {middle:.2} ({least:.2} to {most:.2}) | {} µs | {} µs |\n",
+            self.kind,
+            self.services,
+            rate(0),
+            rate(1),
+            time(0),
+            time(1)
+        )
+    }
+}
+
+pub(crate) fn measure(args: &Args, services: usize) -> Result<Vec<PacketRow>> {
+    let rig = Rig::start()?;
+    let endpoints = 10;
+    objects::create(
+        &rig.api,
+        Size {
+            services,
+            endpoints,
+        },
+    )?;
+    let node_port = create_frontends(&rig)?;
+    let targets = [
+        ("ClusterIP, from a pod", objects::frontend(services - 1)),
+        ("NodePort", SocketAddr::new(node(1).v4.into(), node_port)),
+        (
+            "load balancer, Local",
+            SocketAddr::new(virtual_ip(1).v4.into(), 80),
+        ),
+    ];
+    let mut proxies = Vec::new();
+    for side in Side::BOTH {
+        prepare(&rig, side)?;
+        proxies.push(Proxy::start(args, &rig, side)?);
+    }
+    for (side, proxy) in Side::BOTH.into_iter().zip(&mut proxies) {
+        for (kind, target) in targets {
+            let from = source(&rig, side, kind);
+            wait::until(&format!("{side}: {kind}"), args.cutoff, || {
+                proxy.process.check()?;
+                from.run(|| connect(target).map(drop))?
+            })?;
+        }
+    }
+    let mut rows = Vec::new();
+    for (kind, target) in targets {
+        let mut row = PacketRow {
+            kind,
+            services,
+            rounds: [Vec::new(), Vec::new()],
+        };
+        for round in 0..ROUNDS {
+            // The first of a round is not always the same.
+            for turn in 0..2 {
+                let at = (round + turn) % 2;
+                let from = source(&rig, Side::BOTH[at], kind);
+                let figures = rate(from, target);
+                row.rounds[at].push(figures.with_context(|| format!("{}", Side::BOTH[at]))?);
+            }
+        }
+        eprint!("{}", row.line());
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn source<'a>(rig: &'a Rig, side: Side, kind: &str) -> &'a Namespace {
+    let place = rig.place(side);
+    if kind.starts_with("ClusterIP") {
+        place.client_pod()
+    } else {
+        place.bed.client()
+    }
+}
+
+/// A Service with a node port, and one with a load balancer's address and policy Local.
+fn create_frontends(rig: &Rig) -> Result<u16> {
+    for (name, policy) in [("node-port", "Cluster"), ("balancer", "Local")] {
+        let slice = objects::slice(name, vec![objects::real(0)]);
+        rig.api.post(SLICES, &slice)?;
+        rig.api.post(
+            SERVICES,
+            &json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name},
+                "spec": {
+                    "type": "LoadBalancer",
+                    "externalTrafficPolicy": policy,
+                    "ipFamilies": ["IPv4"],
+                    "ports": [{"name": "http", "port": 80, "targetPort": ECHO_PORT}],
+                },
+            }),
+        )?;
+    }
+    let ingress = json!([{"ip": virtual_ip(1).v4, "ipMode": "VIP"}]);
+    let status = json!({"status": {"loadBalancer": {"ingress": ingress}}});
+    rig.api
+        .patch(&format!("{SERVICES}/balancer/status"), &status)?;
+    let text = rig.api.get(&format!("{SERVICES}/node-port"))?;
+    let service: Value = serde_json::from_str(&text)?;
+    let port = service["spec"]["ports"][0]["nodePort"].as_u64();
+    u16::try_from(port.context("no node port")?).context("node port")
+}
+
+/// Routes the load balancer's addresses to the node, and makes room for many short connections.
+fn prepare(rig: &Rig, side: Side) -> Result<()> {
+    let place = rig.place(side);
+    let router = place.bed.balancer().namespace();
+    let v4 = node(1).v4;
+    ip(
+        router,
+        &format!("route add 198.51.100.0/24 via {v4}\nroute add 10.244.1.0/24 via {v4}"),
+    )?;
+    // A connection that was reset is remembered no longer than needed: the same port comes again.
+    place
+        .node()
+        .sysctls(&[("net/netfilter/nf_conntrack_tcp_timeout_close", "1")])?;
+    for namespace in [place.client_pod(), place.bed.client()] {
+        namespace.sysctls(&[
+            ("net/ipv4/ip_local_port_range", "1024 65000"),
+            ("net/ipv4/tcp_max_tw_buckets", "0"),
+        ])?;
+    }
+    Ok(())
+}
+
+/// Connections per second, and the median time until the handshake is done, in µs.
+fn rate(from: &Namespace, target: SocketAddr) -> Result<(f64, f64)> {
+    let start = Instant::now();
+    let all: Result<Vec<Vec<f64>>> = from.run(|| {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|_| {
+                    scope.spawn(move || {
+                        let mut times = Vec::new();
+                        while start.elapsed() < ROUND {
+                            times.push(connect(target)?.as_secs_f64() * 1e6);
+                        }
+                        Ok(times)
+                    })
+                })
+                .collect();
+            let join = |client: std::thread::ScopedJoinHandle<'_, Result<Vec<f64>>>| {
+                client.join().ok().context("a client panicked")?
+            };
+            clients.into_iter().map(join).collect()
+        })
+    })?;
+    let took = start.elapsed().as_secs_f64();
+    let mut times = all?.concat();
+    ensure!(!times.is_empty(), "no connection");
+    Ok((times.len() as f64 / took, percentile(&mut times, 50)))
+}
+
+/// Connects, reads the answer and resets; returns how long the handshake took.
+fn connect(target: SocketAddr) -> Result<Duration> {
+    let IpAddr::V4(_) = target.ip() else {
+        anyhow::bail!("{target}: IPv4 only");
+    };
+    let start = Instant::now();
+    let mut stream = std::net::TcpStream::connect_timeout(&target, Duration::from_secs(2))?;
+    let took = start.elapsed();
+    // The port is free at once.
+    let linger = nix::libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(&stream, sockopt::Linger, &linger)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut line = [0; 64];
+    let read = stream.read(&mut line)?;
+    ensure!(read > 0, "{target} says nothing");
+    Ok(took)
+}

@@ -1,0 +1,154 @@
+//! How a Service port is planned: which frontends it has, and who serves them.
+
+use super::ServicePlan;
+use super::port::{PortPlan, Serving};
+use crate::State;
+use crate::config::Config;
+use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
+use crate::select::{Needs, Place, Selection, select};
+use crate::state::{Entry, claims};
+use std::collections::{BTreeSet, HashSet};
+
+/// What planning one port reads.
+pub(super) struct PortBuild<'a> {
+    pub(super) config: &'a Config,
+    pub(super) state: &'a State,
+    pub(super) entry: &'a Entry,
+    pub(super) service: &'a Service,
+    pub(super) port: &'a ServicePort,
+    pub(super) place: Place<'a>,
+}
+
+impl PortBuild<'_> {
+    /// Reference: the decision table of section 5.6.
+    pub(super) fn plan(
+        &mut self,
+        taken: &mut HashSet<Frontend>,
+        totals: &mut ServicePlan,
+        previous: Option<&ServicePlan>,
+    ) -> PortPlan {
+        let internal: Vec<_> = self.owned(claims::internal(self.service, self.port), taken);
+        let outside = claims::external(self.service, self.port).chain(claims::node_port(self.port));
+        let external: Vec<_> = self.owned(outside, taken);
+        let needs = self.needs(!external.is_empty());
+        let selection = select(
+            self.port,
+            self.config.family,
+            &self.entry.slices,
+            self.place,
+            needs,
+        );
+        self.count_missing(&selection, totals);
+
+        let inside = self.internal_serving(&selection);
+        let outside = self.external_serving(&selection);
+        let frontends = internal
+            .into_iter()
+            .map(|frontend| (frontend, inside))
+            .chain(external.into_iter().map(|frontend| (frontend, outside)))
+            .collect();
+        let before = previous.and_then(|plan| {
+            let same =
+                |own: &&PortPlan| own.name == self.port.name && own.protocol == self.port.protocol;
+            plan.ports.iter().find(same)
+        });
+        PortPlan {
+            name: self.port.name.clone(),
+            protocol: self.port.protocol,
+            number: self.port.port,
+            affinity: self.service.session_affinity,
+            frontends,
+            cluster: keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster),
+            local: keep_order(before.map_or(&[], |own| &own.local), selection.local),
+            hairpin: selection.on_this_node.into(),
+        }
+    }
+
+    /// The frontends of this family that this Service serves, each once.
+    fn owned(
+        &self,
+        frontends: impl Iterator<Item = Frontend>,
+        taken: &mut HashSet<Frontend>,
+    ) -> Vec<Frontend> {
+        let family = self.config.family;
+        frontends
+            .filter(|own| own.address.is_none_or(|ip| Family::of(ip) == family))
+            .filter(|own| self.state.claims().owns(&self.service.name, own))
+            .filter(|own| taken.insert(*own))
+            .collect()
+    }
+
+    fn needs(&self, reachable_from_outside: bool) -> Needs {
+        let internal_local = self.service.internal_policy == TrafficPolicy::Local;
+        let external_local = self.service.external_policy == TrafficPolicy::Local;
+        Needs {
+            cluster: !internal_local || reachable_from_outside,
+            local: internal_local || (external_local && reachable_from_outside),
+        }
+    }
+
+    fn internal_serving(&self, selection: &Selection) -> Serving {
+        match self.service.internal_policy {
+            _ if !selection.any => Serving::Reject,
+            TrafficPolicy::Cluster => Serving::Cluster { masquerade: false },
+            TrafficPolicy::Local if selection.local.is_empty() => Serving::Drop,
+            TrafficPolicy::Local => Serving::Local,
+        }
+    }
+
+    fn external_serving(&self, selection: &Selection) -> Serving {
+        match self.service.external_policy {
+            _ if !selection.any => Serving::Reject,
+            TrafficPolicy::Cluster => Serving::Cluster { masquerade: true },
+            TrafficPolicy::Local => Serving::ExternalLocal,
+        }
+    }
+
+    fn count_missing(&self, selection: &Selection, totals: &mut ServicePlan) {
+        if !selection.any || !selection.local.is_empty() {
+            return;
+        }
+        let service = self.service;
+        if service.internal_policy == TrafficPolicy::Local {
+            totals.no_local_internal += 1;
+        }
+        let external = service.external_type || !service.external_ips.is_empty();
+        if service.external_policy == TrafficPolicy::Local && external {
+            totals.no_local_external += 1;
+        }
+    }
+}
+
+/// Lists `wanted` so that as few positions as possible differ from `before`:
+/// who stays keeps the index, newcomers fill the gaps, and the last ones move
+/// into what gaps are left.
+pub(super) fn keep_order(before: &[Backend], wanted: Vec<Backend>) -> Box<[Backend]> {
+    if before == wanted {
+        return wanted.into();
+    }
+    let target: BTreeSet<Backend> = wanted.iter().copied().collect();
+    let known: HashSet<Backend> = before.iter().copied().collect();
+    let mut fresh = target
+        .iter()
+        .copied()
+        .filter(|backend| !known.contains(backend));
+    let mut slots: Vec<Option<Backend>> = before
+        .iter()
+        .map(|backend| {
+            target
+                .contains(backend)
+                .then_some(*backend)
+                .or_else(|| fresh.next())
+        })
+        .collect();
+    slots.extend(fresh.map(Some));
+    let mut at = 0;
+    while at < slots.len() {
+        if slots[at].is_none() {
+            slots.swap_remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    slots.into_iter().flatten().collect()
+}

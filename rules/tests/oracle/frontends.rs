@@ -1,0 +1,76 @@
+//! Who answers an address and a port (reference: sections 5.6, 5.8 and 5.10).
+
+use crate::world::World;
+use ipnet::IpNet;
+use rules::NodeportAddresses;
+use rules::model::{Protocol, Service, ServicePort};
+use std::net::IpAddr;
+
+/// What kind of IP it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Cluster,
+    External,
+    LoadBalancer,
+}
+
+pub type Port<'a> = (&'a Service, &'a ServicePort);
+
+impl World {
+    /// The Service port behind an address that belongs to Services.
+    pub fn by_address(
+        &self,
+        to: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<(Port<'_>, Kind)> {
+        let lists = |service: &Service, kind| match kind {
+            Kind::Cluster => service.cluster_ips.contains(&to),
+            Kind::External => service.external_ips.contains(&to),
+            Kind::LoadBalancer => service.load_balancer_ips.contains(&to),
+        };
+        let kinds = [Kind::Cluster, Kind::External, Kind::LoadBalancer];
+        self.ports()
+            .filter(|(_, own)| own.protocol == protocol && own.port == port)
+            .find_map(|(service, own)| {
+                let kind = kinds.into_iter().find(|kind| lists(service, *kind))?;
+                Some(((service, own), kind))
+            })
+    }
+
+    /// The Service port behind a node port.
+    pub fn by_node_port(&self, to: IpAddr, protocol: Protocol, port: u16) -> Option<Port<'_>> {
+        let answers = self.is_local(to)
+            && !to.is_loopback()
+            && match &self.config.nodeport_addresses {
+                NodeportAddresses::All => true,
+                NodeportAddresses::Within(ranges) => ranges.iter().any(|own| own.contains(&to)),
+            };
+        let matching =
+            |(_, own): &Port<'_>| own.protocol == protocol && own.node_port == Some(port);
+        answers.then(|| self.ports().find(matching)).flatten()
+    }
+
+    pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
+        let mut served = self.served().into_iter();
+        served.any(|service| service.cluster_ips.contains(&address))
+    }
+
+    pub fn is_in_service_cidr(&self, address: IpAddr) -> bool {
+        let mut ranges = self.cidrs.iter().flat_map(|own| &own.cidrs);
+        ranges.any(|range| range.contains(&address))
+    }
+
+    /// Whether loadBalancerSourceRanges of the Service keep a source away.
+    /// They guard load-balancer IPs alone.
+    pub fn keeps_away(&self, service: &Service, to: IpAddr, source: IpAddr) -> bool {
+        let ranges = service.source_ranges.iter();
+        let ranges: Vec<&IpNet> = ranges.filter(|r| self.is_of_family(&r.addr())).collect();
+        let open = ranges.is_empty() || ranges.iter().any(|range| range.prefix_len() == 0);
+        let holds = |address: &IpAddr| ranges.iter().any(|range| range.contains(address));
+        // A node that may connect may also do so from a load-balancer IP.
+        let of_node = self.config.node_ip.as_ref().is_some_and(holds)
+            && service.load_balancer_ips.contains(&source);
+        service.load_balancer_ips.contains(&to) && !open && !holds(&source) && !of_node
+    }
+}

@@ -1,0 +1,103 @@
+//! Random clusters, whatever way they came about: what the rules do with a
+//! packet is what a second, separately written model of the Kubernetes rules
+//! says. The model reads Services, EndpointSlices, Node and settings only.
+
+mod endpoints;
+mod frontends;
+mod judge;
+mod random;
+mod world;
+
+use judge::{Answer, judge};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use random::{PacketSeed, Step};
+use rules::fake::FakeKernel;
+use rules::model::Family;
+use rules::ruleset::{AffinitySet, PortName};
+use rules::trace::{End, Tracer};
+use rules::{Kernel, Planner, State};
+use world::World;
+
+fn sync(planner: &mut Planner, state: &mut State, kernel: &mut FakeKernel, world: &World) {
+    planner.mark(&state.take_dirty());
+    if let Some(pending) = planner.prepare(state, &world.addresses) {
+        let applied = kernel.apply(&pending.transaction);
+        applied.expect("the fake kernel takes it");
+        planner.commit(pending);
+    }
+}
+
+/// Sends the packets through the table, and asks the model.
+fn compare(world: &World, kernel: &FakeKernel, seeds: &[PacketSeed]) -> Result<(), TestCaseError> {
+    let tracer = Tracer::new(kernel, world.addresses.iter().copied());
+    for seed in seeds {
+        let (packet, pins) = seed.packet(world);
+        let mut tracer = tracer.clone();
+        for pin in &pins {
+            let port = PortName::new(&pin.service, pin.protocol, pin.port);
+            let backend = pin.backend;
+            tracer.remember(AffinitySet { port, backend }, packet.source);
+        }
+        let trace = tracer.trace(&packet);
+        let Answer { ends, sticky } = judge(world, &pins, &packet);
+        if trace.ends() != ends {
+            let trace = tracer.explain(&packet);
+            prop_assert!(false, "{trace}pins {pins:?}\nthe model says {ends:?}");
+        }
+        for path in &trace.paths {
+            let End::Endpoint { backend, .. } = path.end else {
+                continue;
+            };
+            let remembered = sticky.iter().map(|own| {
+                let port = PortName::new(&own.service, own.protocol, own.port);
+                AffinitySet { port, backend }
+            });
+            let remembered: Vec<AffinitySet> = remembered.collect();
+            prop_assert_eq!(&path.remembered, &remembered, "{}", packet);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_rules_do_what_kubernetes_says(
+        (world, steps) in prop_oneof![Just(Family::V4), Just(Family::V6)]
+            .prop_flat_map(|family| (random::world(family), random::history(family))),
+        seeds in vec(random::packet(), 1..60),
+    ) {
+        let mut world = world;
+        let mut state = State::new();
+        let mut planner = Planner::new(world.config.clone());
+        let mut kernel = FakeKernel::new();
+        for step in steps {
+            match step {
+                Step::Event(event) => {
+                    world.apply(&event);
+                    state.apply(event);
+                }
+                Step::Sync => sync(&mut planner, &mut state, &mut kernel, &world),
+                Step::Addresses(addresses) => world.addresses = addresses,
+                Step::Configure(config) => {
+                    planner.configure(config.clone());
+                    world.config = config;
+                }
+                Step::Refused => {
+                    planner.mark(&state.take_dirty());
+                    if planner.prepare(&state, &world.addresses).is_some() {
+                        planner.fail();
+                    }
+                }
+            }
+        }
+        sync(&mut planner, &mut state, &mut kernel, &world);
+        compare(&world, &kernel, &seeds)?;
+
+        let mut kernel = FakeKernel::new();
+        sync(&mut Planner::new(world.config.clone()), &mut state, &mut kernel, &world);
+        compare(&world, &kernel, &seeds)?;
+    }
+}

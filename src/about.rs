@@ -1,0 +1,101 @@
+//! What the process tells about itself on the metrics port: its configuration,
+//! its flags, its version.
+
+use crate::config::MODE_NFTABLES;
+use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ, FeatureGates};
+use crate::options::KUBERNETES_VERSION;
+use crate::settings::Settings;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The Kubernetes release whose kube-proxy this one stands in for.
+pub const COMPATIBLE: &str = "1.37";
+
+/// Labels of `kubernetes_build_info`.
+pub const BUILD_LABELS: [&str; 9] = [
+    "build_date",
+    "compiler",
+    "git_commit",
+    "git_tree_state",
+    "git_version",
+    "go_version",
+    "major",
+    "minor",
+    "platform",
+];
+
+/// Values of [`BUILD_LABELS`]. The version is Kubernetes' own as far as tools
+/// compare it; what follows the `+` tells who built it.
+pub fn build() -> [String; 9] {
+    let version = concat!("+kube-proxy-rs.", env!("CARGO_PKG_VERSION"));
+    let (major, minor) = COMPATIBLE.split_once('.').unwrap_or_default();
+    let version = format!("{KUBERNETES_VERSION}{version}");
+    ["", "rustc", "", "", &version, "", major, minor, PLATFORM].map(str::to_owned)
+}
+
+/// As Go names it.
+pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
+    "linux/arm64"
+} else {
+    "linux/amd64"
+};
+
+/// Feature gates that mean something here, and the stage that each is in; a
+/// general one has none (reference: section 0).
+const FEATURES: [(&str, &str); 11] = [
+    ("AllAlpha", "ALPHA"),
+    ("AllBeta", "BETA"),
+    ("AllowServiceExternalIPs", ""),
+    ("ComponentFlagz", "BETA"),
+    ("ComponentStatusz", "BETA"),
+    ("KubeProxyIPVS", "DEPRECATED"),
+    ("LoggingAlphaOptions", "ALPHA"),
+    ("LoggingBetaOptions", "BETA"),
+    ("MultiCIDRServiceAllocator", ""),
+    ("NFTablesProxyMode", ""),
+    ("PreferSameTrafficDistribution", ""),
+];
+
+/// Name, stage, and whether it is on, of each gate that means something here.
+pub fn features(gates: &FeatureGates) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    FEATURES
+        .iter()
+        .map(|(name, stage)| (*name, *stage, gates.enabled(name)))
+}
+
+/// What the servers show; set once at the start.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The `KubeProxyConfiguration`, as JSON.
+    pub config: Arc<str>,
+    /// Flags and their values, as upstream prints them.
+    pub flags: Arc<BTreeMap<String, String>>,
+    /// The mode that runs.
+    pub mode: &'static str,
+    /// Whether `/debug` is there.
+    pub profiling: bool,
+    /// Whether `/flagz` is there.
+    pub flagz: bool,
+    /// Whether `/statusz` is there.
+    pub statusz: bool,
+    /// When this process began.
+    pub started: Timestamp,
+}
+
+impl About {
+    /// What these settings come to.
+    pub fn new(settings: &Settings) -> Self {
+        let flags = settings.flags.iter();
+        let flags = flags.map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Self {
+            config: settings.config.to_json().into(),
+            flags: Arc::new(flags.collect()),
+            mode: MODE_NFTABLES,
+            profiling: settings.profiling,
+            flagz: settings.gates.enabled(COMPONENT_FLAGZ),
+            statusz: settings.gates.enabled(COMPONENT_STATUSZ),
+            started: Timestamp::now(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Removing what kube-proxy of any mode leaves (reference: section 10).
+//!
+//! Everything goes over netlink, chains of iptables on nf_tables included. Only the tables of
+//! legacy iptables have no such door: they are left to `iptables-legacy-save` and
+//! `-restore`, where those are installed and `--cleanup` asks for it.
+
+mod chains;
+mod legacy;
+
+use crate::netlink::leftovers::Leftovers;
+use crate::netlink::{Nftables, OpenError, ipvs};
+use rules::model::Family;
+use std::io;
+
+/// The interface that mode ipvs gives the Services' addresses to.
+const IPVS_INTERFACE: &str = "kube-ipvs0";
+
+/// As long as an ipset's name may be; mode ipvs cuts those that are longer.
+const IPSET_NAME_MAX: usize = 31;
+
+/// The ipsets of mode ipvs; those of IPv6 have `6-` after the first dash.
+const IPSETS: [&str; 17] = [
+    "KUBE-LOOP-BACK",
+    "KUBE-CLUSTER-IP",
+    "KUBE-EXTERNAL-IP",
+    "KUBE-EXTERNAL-IP-LOCAL",
+    "KUBE-LOAD-BALANCER",
+    "KUBE-LOAD-BALANCER-LOCAL",
+    "KUBE-LOAD-BALANCER-FW",
+    "KUBE-LOAD-BALANCER-SOURCE-IP",
+    "KUBE-LOAD-BALANCER-SOURCE-CIDR",
+    "KUBE-NODE-PORT-TCP",
+    "KUBE-NODE-PORT-LOCAL-TCP",
+    "KUBE-NODE-PORT-UDP",
+    "KUBE-NODE-PORT-LOCAL-UDP",
+    "KUBE-NODE-PORT-SCTP-HASH",
+    "KUBE-NODE-PORT-LOCAL-SCTP-HASH",
+    "KUBE-HEALTH-CHECK-NODE-PORT",
+    "KUBE-IPVS-IPS",
+];
+
+/// `--cleanup`: removes the rules of every mode. What is not there is no error.
+///
+/// # Errors
+/// Something is there and could not be removed; each was logged.
+pub fn everything() -> anyhow::Result<()> {
+    let mut cleaning = Cleaning::default();
+    match Nftables::open() {
+        Ok(_) => {
+            cleaning.own_tables();
+            cleaning.nf_tables_chains();
+        }
+        Err(OpenError::NotSupported(error)) => {
+            tracing::info!("this kernel has no nf_tables ({error}): there are no rules in them");
+        }
+        Err(error) => cleaning.failed("nf_tables", &error),
+    }
+    for family in Family::ALL {
+        for message in legacy::clean(family) {
+            match message {
+                Ok(done) => tracing::info!("{done}"),
+                Err(error) => cleaning.failed("legacy iptables", &error),
+            }
+        }
+    }
+    cleaning.ipvs();
+    if cleaning.failures.is_empty() {
+        tracing::info!("no rules of kube-proxy are left");
+        return Ok(());
+    }
+    for failure in &cleaning.failures {
+        tracing::error!("{failure}");
+    }
+    anyhow::bail!("encountered an error while tearing down rules")
+}
+
+/// After the first sync: removes what the modes iptables and ipvs may have left, as far as that is
+/// possible without running a program. Nothing depends on it, so failures are only logged.
+pub fn other_modes() {
+    let mut cleaning = Cleaning::default();
+    cleaning.nf_tables_chains();
+    cleaning.ipvs();
+    for family in Family::ALL {
+        if let Some(tables) = legacy::loaded_tables(family) {
+            tracing::debug!(
+                "{family}: tables of legacy iptables are loaded ({tables}); kube-proxy --cleanup \
+                 looks for rules of kube-proxy in them"
+            );
+        }
+    }
+    for failure in cleaning.failures {
+        tracing::debug!("removing what other modes left: {failure}");
+    }
+}
+
+#[derive(Default)]
+struct Cleaning {
+    failures: Vec<String>,
+}
+
+impl Cleaning {
+    fn failed(&mut self, what: &str, error: &dyn std::fmt::Display) {
+        self.failures.push(format!("{what}: {error}"));
+    }
+
+    /// Notes a failure; true if something was there.
+    fn removed(&mut self, what: &str, result: io::Result<bool>) -> bool {
+        match result {
+            Ok(true) => {
+                tracing::info!("removed {what}");
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                self.failed(&format!("removing {what}"), &error);
+                false
+            }
+        }
+    }
+
+    fn own_tables(&mut self) {
+        for family in Family::ALL {
+            let what = format!("table {} kube-proxy", family.nft());
+            let result = Leftovers::open().and_then(|mut leftovers| {
+                let chains = leftovers.chains(family)?;
+                let there = chains.iter().any(|chain| chain.table == "kube-proxy");
+                leftovers.remove_own_table(family)?;
+                Ok(there)
+            });
+            self.removed(&what, result);
+        }
+    }
+
+    /// Chains of iptables that nf_tables keeps.
+    fn nf_tables_chains(&mut self) {
+        for family in Family::ALL {
+            match chains::remove(family) {
+                Ok(done) => {
+                    for line in done {
+                        tracing::info!("{line}");
+                    }
+                }
+                Err(error) => {
+                    let what = format!("{}: removing chains of iptables", family.nft());
+                    self.failed(&what, &error);
+                }
+            }
+        }
+    }
+
+    /// The virtual servers go only with kube-proxy's interface: without it they are somebody
+    /// else's.
+    fn ipvs(&mut self) {
+        let what = format!("interface {IPVS_INTERFACE}");
+        let there = self.removed(&what, ipvs::delete_interface(IPVS_INTERFACE));
+        if there {
+            self.removed("all IPVS virtual servers", ipvs::flush_virtual_servers());
+        }
+        for set in IPSETS {
+            let mut six = set.replacen("KUBE-", "KUBE-6-", 1);
+            six.truncate(IPSET_NAME_MAX);
+            for name in [set, &six] {
+                self.removed(&format!("ipset {name}"), ipvs::destroy_ipset(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Events of the API server (`events.k8s.io/v1`): what an operator should know
+//! is told where `kubectl get events` and `kubectl describe` look (reference:
+//! section 8).
+//!
+//! They go out in a task of their own. Reporting one never waits: what does not
+//! fit into the queue is left out.
+
+mod budget;
+mod sender;
+
+pub use sender::send;
+
+use rules::model::ObjectName;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Reports that wait while the API server is away. More say nothing new.
+const QUEUE: usize = 256;
+
+/// What the event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Regarding {
+    /// This node.
+    Node,
+    /// A Service; events about its EndpointSlices go there too.
+    Service(ObjectName),
+}
+
+/// An event to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Report {
+    /// What it is about.
+    pub regarding: Regarding,
+    /// Warning rather than Normal.
+    pub warning: bool,
+    /// For programs: one word.
+    pub reason: &'static str,
+    /// What was being done, one word.
+    pub action: &'static str,
+    /// For people; may be empty.
+    pub note: String,
+    /// Every node says the same, and it is to be there once.
+    pub everywhere: bool,
+}
+
+impl Report {
+    /// The proxy has started.
+    pub fn starting() -> Self {
+        Self {
+            regarding: Regarding::Node,
+            warning: false,
+            reason: "Starting",
+            action: "StartKubeProxy",
+            note: String::new(),
+            everywhere: false,
+        }
+    }
+
+    /// Something about the start is not as it should be.
+    pub fn node_warning(reason: &'static str, note: String) -> Self {
+        Self {
+            warning: true,
+            reason,
+            note,
+            ..Self::starting()
+        }
+    }
+
+    /// Something about a Service is not as it should be.
+    pub fn service_warning(
+        service: ObjectName,
+        reason: &'static str,
+        action: &'static str,
+        note: String,
+    ) -> Self {
+        Self {
+            regarding: Regarding::Service(service),
+            warning: true,
+            reason,
+            action,
+            note,
+            everywhere: false,
+        }
+    }
+
+    /// A part of a Service or of its EndpointSlices was left out.
+    pub fn left_out(service: ObjectName, note: String) -> Self {
+        Self {
+            everywhere: true,
+            ..Self::service_warning(service, "LeftOut", "SyncProxyRules", note)
+        }
+    }
+}
+
+/// What is on its way to the task that sends.
+#[derive(Debug)]
+pub enum Message {
+    /// An event.
+    Report(Report),
+    /// Tells when everything before it has been dealt with.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Takes reports; clones share the queue.
+#[derive(Clone, Debug)]
+pub struct Events(Option<mpsc::Sender<Message>>);
+
+impl Events {
+    /// For want of an API server, reports go nowhere.
+    pub fn nowhere() -> Self {
+        Self(None)
+    }
+
+    /// A queue, and its end for [`send`].
+    pub fn queue() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(Some(sender)), receiver)
+    }
+
+    /// Hands a report over.
+    pub fn report(&self, report: Report) {
+        if let Some(queue) = &self.0 {
+            // Full while the API server is away, or closed at the end: the log has it anyway.
+            let _ = queue.try_send(Message::Report(report));
+        }
+    }
+
+    /// Waits until what was reported is sent, but no longer than this.
+    pub async fn flush(&self, limit: Duration) {
+        let Some(queue) = &self.0 else { return };
+        let (done, told) = oneshot::channel();
+        let flushed = async {
+            if queue.send(Message::Flush(done)).await.is_ok() {
+                // Dropped unsent if the task is gone.
+                let _ = told.await;
+            }
+        };
+        // Whoever waits is about to end.
+        let _ = tokio::time::timeout(limit, flushed).await;
+    }
+}

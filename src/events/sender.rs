@@ -1,0 +1,172 @@
+//! The task that sends.
+
+use super::budget::Budget;
+use super::{Message, Regarding, Report};
+use k8s_openapi::api::core::v1::{ObjectReference, Service};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, Error};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+
+/// The reporting controller, and what its instance's name begins with.
+const CONTROLLER: &str = "kube-proxy";
+/// Events about objects without a namespace are here.
+const DEFAULT_NAMESPACE: &str = "default";
+/// How often one event is tried; that is two minutes, as upstream has it.
+const TRIES: u32 = 12;
+const PAUSE: Duration = Duration::from_secs(10);
+/// For one answer of the API server.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The API server's own limit of a note, in bytes.
+const NOTE_LIMIT: usize = 1024;
+
+/// Sends what comes, until nothing can come any more. What the API server does
+/// not take is left out.
+pub async fn send(client: Client, node_name: Arc<str>, mut queue: Receiver<Message>) {
+    let sender = Sender {
+        client,
+        node_name,
+        instance: instance(),
+    };
+    let mut budget = Budget::new(Instant::now());
+    while let Some(message) = queue.recv().await {
+        match message {
+            Message::Report(report) if budget.allows(&report, Instant::now()) => {
+                sender.insist(&report).await;
+            }
+            Message::Report(report) => tracing::debug!(
+                "no event about {:?}: said already, or too many: {}",
+                report.regarding,
+                report.note
+            ),
+            // Whoever asked may have stopped waiting.
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+/// Whether the API server will say the same next time. A token may be renewed,
+/// and who asks too often may ask later.
+fn is_final(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 429)
+}
+
+/// Upstream's: the controller and the host's own name.
+fn instance() -> String {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!("{CONTROLLER}-{}", host.to_string_lossy())
+}
+
+struct Sender {
+    client: Client,
+    node_name: Arc<str>,
+    instance: String,
+}
+
+impl Sender {
+    /// Tries until it is there, or cannot be.
+    async fn insist(&self, report: &Report) {
+        // Made once: a second try of one that came through after all is refused, as is one
+        // that another node has sent.
+        let event = self.event(report, Timestamp::now());
+        let mut problem = String::new();
+        for _ in 0..TRIES {
+            let tried = tokio::time::timeout(TIMEOUT, self.create(report, event.clone())).await;
+            problem = match tried {
+                Ok(Ok(())) => return,
+                Ok(Err(Error::Api(status))) if status.code == 409 => return,
+                Ok(Err(Error::Api(status))) if is_final(status.code) => {
+                    problem = status.message;
+                    break;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {TIMEOUT:?}"),
+            };
+            tracing::debug!("event {}: {problem}; trying again", report.reason);
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::warn!("event {} is not sent: {problem}", report.reason);
+    }
+
+    async fn create(&self, report: &Report, mut event: Event) -> Result<(), Error> {
+        if let (Regarding::Service(name), Some(regarding)) =
+            (&report.regarding, &mut event.regarding)
+        {
+            // `kubectl describe` shows only events with the object's own uid.
+            regarding.uid = self.uid(&name.namespace, &name.name).await?;
+        }
+        let namespace = event.metadata.namespace.clone();
+        let namespace = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let events = Api::<Event>::namespaced(self.client.clone(), namespace);
+        events.create(&PostParams::default(), &event).await?;
+        Ok(())
+    }
+
+    /// A Service's uid, by a list of one: there is no right to get.
+    async fn uid(&self, namespace: &str, name: &str) -> Result<Option<String>, Error> {
+        let services = Api::<Service>::namespaced(self.client.clone(), namespace);
+        let own = ListParams::default().fields(&format!("metadata.name={name}"));
+        let found = services.list_metadata(&own).await?.items;
+        Ok(found.into_iter().find_map(|object| object.metadata.uid))
+    }
+
+    fn event(&self, report: &Report, now: Timestamp) -> Event {
+        let regarding = match &report.regarding {
+            Regarding::Node => ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(self.node_name.to_string()),
+                ..ObjectReference::default()
+            },
+            Regarding::Service(name) => ObjectReference {
+                kind: Some("Service".to_owned()),
+                name: Some(name.name.to_string()),
+                namespace: Some(name.namespace.to_string()),
+                ..ObjectReference::default()
+            },
+        };
+        let name = regarding.name.as_deref().unwrap_or_default();
+        let namespace = regarding.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+        let kind = if report.warning { "Warning" } else { "Normal" };
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{name}.{:x}", number(report, now))),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            action: Some(report.action.to_owned()),
+            reason: Some(report.reason.to_owned()),
+            type_: Some(kind.to_owned()),
+            note: Some(cut(&report.note)).filter(|note| !note.is_empty()),
+            regarding: Some(ObjectReference {
+                api_version: Some("v1".to_owned()),
+                ..regarding
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+/// What makes an event's name its own: the time; or what it says, so that of a
+/// thousand nodes that all send it one succeeds. After an hour the API server
+/// forgets it, and it may come again.
+fn number(report: &Report, now: Timestamp) -> i128 {
+    if !report.everywhere {
+        return now.as_nanosecond();
+    }
+    let mut hasher = DefaultHasher::new();
+    report.hash(&mut hasher);
+    hasher.finish().into()
+}
+
+fn cut(note: &str) -> String {
+    let end = note.floor_char_boundary(NOTE_LIMIT.min(note.len()));
+    note[..end].to_owned()
+}

@@ -1,0 +1,116 @@
+//! The metrics port (reference: section 4.2).
+
+use super::exposition::expose;
+use super::{Answer, debug, zpages};
+use crate::about::About;
+use crate::sync::Reports;
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use std::collections::BTreeSet;
+
+/// Every path of the metrics port; any method is as good as GET unless a path
+/// says otherwise.
+pub(super) fn answer(reports: &Reports, about: &About, request: &Request<Bytes>) -> Answer {
+    let metrics = &reports.metrics;
+    match request.uri().path() {
+        "/metrics" => expose(&metrics.gather(), request.headers()),
+        "/metrics/slis" if request.method() == Method::DELETE => {
+            metrics.slis().reset();
+            Answer::plain("text/plain; charset=utf-8", "metrics reset\n")
+        }
+        "/metrics/slis" => expose(&metrics.slis().gather(), request.headers()),
+        "/healthz" => {
+            let query = request.uri().query().unwrap_or_default();
+            let (body, ran) = ping(query);
+            if ran {
+                metrics.slis().pinged();
+            }
+            Answer::text(StatusCode::OK, body)
+        }
+        "/healthz/ping" => Answer::plain("text/plain; charset=utf-8", "ok"),
+        "/proxyMode" => Answer::text(StatusCode::OK, about.mode.to_owned()),
+        "/configz" => {
+            let body = format!("{{\"kubeproxy.config.k8s.io\":{}}}", about.config);
+            Answer::json(StatusCode::OK, body)
+        }
+        "/flagz" if about.flagz => zpages::flagz(request, about),
+        "/statusz" if about.statusz => zpages::statusz(request, about),
+        path if about.profiling && path.starts_with("/debug/") => debug::answer(request),
+        _ => Answer::not_found(),
+    }
+}
+
+/// What the metrics port's own `/healthz` says, and whether it ran its check.
+/// There is a single one, ping, and it always succeeds.
+fn ping(query: &str) -> (String, bool) {
+    let pairs: Vec<(String, String)> = query.split('&').map(decode_pair).collect();
+    let mut excluded: BTreeSet<&str> = pairs
+        .iter()
+        .filter(|(name, _)| name == "exclude")
+        .map(|(_, check)| check.as_str())
+        .collect();
+    let ran = !excluded.remove("ping");
+    if !pairs.iter().any(|(name, _)| name == "verbose") {
+        return ("ok".to_owned(), ran);
+    }
+    let ping = if ran {
+        "[+]ping ok\n"
+    } else {
+        "[+]ping excluded: ok\n"
+    };
+    let quoted: Vec<String> = excluded.iter().map(|own| format!("{own:?}")).collect();
+    let unknown = if quoted.is_empty() {
+        String::new()
+    } else {
+        let names = quoted.join(",");
+        format!("warn: some health checks cannot be excluded: no matches for {names}\n")
+    };
+    (format!("{ping}{unknown}healthz check passed\n"), ran)
+}
+
+fn decode_pair(pair: &str) -> (String, String) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (decode(name), decode(value))
+}
+
+/// `+` and `%XX`; what is no such thing stays as it is.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let hex = |digits: &[u8]| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        };
+        let escaped = after.split_at_checked(2).filter(|_| *first == b'%');
+        match escaped.and_then(|(digits, after)| Some((hex(digits)?, after))) {
+            Some((byte, after)) => {
+                bytes.push(byte);
+                rest = after;
+            }
+            None => {
+                bytes.push(if *first == b'+' { b' ' } else { *first });
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_decoded() {
+        assert_eq!(decode("a%20b+c%2"), "a b c%2");
+        assert_eq!(
+            ping("exclude=a%20b&verbose").0,
+            concat!(
+                "[+]ping ok\nwarn: some health checks cannot be excluded: no matches for \"a b\"\n",
+                "healthz check passed\n"
+            )
+        );
+        assert!(!ping("exclude=ping").1);
+    }
+}

@@ -1,0 +1,79 @@
+//! `--version`.
+
+use super::value::parse_bool;
+
+/// The version of Kubernetes whose kube-proxy this one stands in for.
+pub const KUBERNETES_VERSION: &str = "v1.37.2";
+
+/// What `--version` asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// Nothing.
+    #[default]
+    Unset,
+    /// One line.
+    Line,
+    /// All there is to say.
+    Raw,
+    /// To call itself something that begins like its own version.
+    Reported(String),
+}
+
+impl Version {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text == "raw" {
+            return Ok(Self::Raw);
+        }
+        if text.starts_with('v') {
+            return if text.starts_with(KUBERNETES_VERSION) {
+                Ok(Self::Reported(text.to_owned()))
+            } else {
+                Err(format!(
+                    "version {text:?} must match major/minor/patch of default version \
+                     {KUBERNETES_VERSION:?}"
+                ))
+            };
+        }
+        Ok(if parse_bool(text)? {
+            Self::Line
+        } else {
+            Self::Unset
+        })
+    }
+
+    pub(super) fn show(&self) -> String {
+        match self {
+            Self::Unset => "false".to_owned(),
+            Self::Line => "true".to_owned(),
+            Self::Raw => "raw".to_owned(),
+            Self::Reported(version) => version.clone(),
+        }
+    }
+
+    /// What to print instead of doing anything else.
+    pub fn text(&self) -> Option<String> {
+        let own = env!("CARGO_PKG_VERSION");
+        match self {
+            Self::Unset | Self::Reported(_) => None,
+            // Scripts take the second word.
+            Self::Line => Some(format!(
+                "Kubernetes {KUBERNETES_VERSION} (kube-proxy-rs {own})"
+            )),
+            Self::Raw => Some(format!(
+                "version.Info{{Major:\"1\", Minor:\"37\", GitVersion:\"{KUBERNETES_VERSION}\", \
+                 Implementation:\"kube-proxy-rs {own}\", Platform:\"{}/{}\"}}",
+                std::env::consts::OS,
+                go_architecture()
+            )),
+        }
+    }
+}
+
+/// This machine's architecture as Go calls it.
+fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

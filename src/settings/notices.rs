@@ -1,0 +1,144 @@
+//! What is accepted and does not do what its user may expect: said once, at the start.
+
+use super::Settings;
+use crate::config::features::LOCALHOST_NODE_PORTS;
+use crate::config::{KubeProxyConfiguration, MODE_IPTABLES, MODE_NFTABLES, set_defaults};
+
+/// That nftables is used although something else was asked for; `None` for mode nftables.
+pub fn mode_notice(settings: &Settings) -> Option<String> {
+    let asked = match (settings.config.mode.as_str(), settings.mode_is_default) {
+        (MODE_NFTABLES, _) => return None,
+        (_, true) => "no proxy mode is given, which means iptables".to_owned(),
+        (mode, false) => format!("proxy mode {mode} is asked for"),
+    };
+    Some(format!(
+        "{asked}; kube-proxy-rs has no iptables backend and uses nftables. Node ports are not \
+         served on 127.0.0.1. Set mode nftables to say that this is what is wanted"
+    ))
+}
+
+/// Settings that are accepted and change nothing here.
+pub fn notices(settings: &Settings) -> Vec<String> {
+    let mut notices = Vec::new();
+    let fields = without_effect(&settings.config);
+    if !fields.is_empty() {
+        notices.push(format!(
+            "these settings are accepted and change nothing in kube-proxy-rs: {}",
+            fields.join(", ")
+        ));
+    }
+    let mut gates = settings.gates.without_effect();
+    if settings.gates.enabled(LOCALHOST_NODE_PORTS) {
+        notices.push(format!(
+            "feature gate {LOCALHOST_NODE_PORTS} is on, but kube-proxy-rs serves no node ports on \
+             loopback addresses"
+        ));
+        gates.retain(|gate| *gate != LOCALHOST_NODE_PORTS);
+    }
+    if !gates.is_empty() {
+        notices.push(format!(
+            "these feature gates are accepted and change nothing in kube-proxy-rs: {}",
+            gates.join(", ")
+        ));
+    }
+    notices
+}
+
+/// The fields that differ from their defaults and mean nothing here.
+fn without_effect(config: &KubeProxyConfiguration) -> Vec<&'static str> {
+    let mut default = KubeProxyConfiguration::default();
+    set_defaults(&mut default);
+    // Its periods are nothing in other modes.
+    default.ipvs.sync_period = config.ipvs.sync_period;
+    let client = &config.client_connection;
+    let options = &config.logging.options;
+    let iptables = config.mode == MODE_IPTABLES;
+    let differs = [
+        ("winkernel", config.winkernel != default.winkernel),
+        ("windowsRunAsService", config.windows_run_as_service),
+        ("ipvs", config.ipvs != default.ipvs),
+        (
+            "iptables.masqueradeBit",
+            !iptables && config.iptables.masquerade_bit != default.iptables.masquerade_bit,
+        ),
+        (
+            "configSyncPeriod",
+            config.config_sync_period != default.config_sync_period,
+        ),
+        (
+            "clientConnection.acceptContentTypes",
+            !client.accept_content_types.is_empty(),
+        ),
+        (
+            "clientConnection.contentType",
+            client.content_type != default.client_connection.content_type
+                && client.content_type != "application/json",
+        ),
+        (
+            "logging.flushFrequency",
+            config.logging.flush_frequency != default.logging.flush_frequency,
+        ),
+        (
+            "logging.options.text.infoBufferSize",
+            !options.text.info_buffer_size.is_zero(),
+        ),
+        (
+            "logging.options.json.infoBufferSize",
+            !options.json.info_buffer_size.is_zero(),
+        ),
+        (
+            "showHiddenMetricsForVersion",
+            !config.show_hidden_metrics_for_version.is_empty(),
+        ),
+    ];
+    differs
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(flags: &[&str]) -> Settings {
+        let mut words = vec!["--hostname-override=n1"];
+        words.extend(flags);
+        Settings::from_flags(&words).expect("valid flags")
+    }
+
+    #[test]
+    fn what_changes_nothing_is_named_once() {
+        assert_eq!(notices(&settings(&[])), Vec::<String>::new());
+        assert_eq!(
+            notices(&settings(&["--proxy-mode=nftables"])),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            notices(&settings(&[
+                "--ipvs-scheduler=rr",
+                "--config-sync-period=1h",
+                "--feature-gates=EnvFiles=false,AllowServiceExternalIPs=true",
+            ])),
+            [
+                "these settings are accepted and change nothing in kube-proxy-rs: ipvs, \
+                 configSyncPeriod",
+                "these feature gates are accepted and change nothing in kube-proxy-rs: EnvFiles",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_mode() {
+        assert_eq!(mode_notice(&settings(&["--proxy-mode=nftables"])), None);
+        let unset = mode_notice(&settings(&[])).expect("a notice");
+        assert!(unset.starts_with("no proxy mode is given"), "{unset}");
+        let iptables = mode_notice(&settings(&["--proxy-mode=iptables"])).expect("a notice");
+        assert!(
+            iptables.starts_with("proxy mode iptables is asked for"),
+            "{iptables}"
+        );
+        let ipvs = Settings::from_flags(&["--proxy-mode=ipvs"]).expect_err("no ipvs here");
+        assert!(ipvs.to_string().contains("use nftables"), "{ipvs}");
+    }
+}

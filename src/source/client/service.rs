@@ -1,0 +1,105 @@
+//! What lies between the typed client and the connection.
+
+use super::credentials::Credentials;
+use super::limiter::Limiter;
+use crate::metrics::RestMetrics;
+use futures::future::BoxFuture;
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body as _, Bytes};
+use kube::client::Body;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tower::{BoxError, Service};
+
+/// Waits its turn, signs, sends, counts.
+#[derive(Clone)]
+pub(super) struct ApiService(Arc<Inner>);
+
+struct Inner {
+    credentials: Credentials,
+    limiter: Limiter,
+    metrics: RestMetrics,
+    host: Arc<str>,
+}
+
+impl ApiService {
+    pub(super) fn new(
+        credentials: Credentials,
+        limiter: Limiter,
+        metrics: RestMetrics,
+        host: Arc<str>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            credentials,
+            limiter,
+            metrics,
+            host,
+        }))
+    }
+}
+
+impl Service<Request<Body>> for ApiService {
+    type Response = Response<UnsyncBoxBody<Bytes, BoxError>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.send(request).await })
+    }
+}
+
+impl Inner {
+    async fn send(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
+        let verb = request.method().as_str().to_owned();
+        let wait = self.limiter.take(Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        self.metrics.waited(&verb, &self.host, wait.as_secs_f64());
+        let (client, token) = self.credentials.now();
+        if let Some(token) = token {
+            request.headers_mut().insert(AUTHORIZATION, token);
+        }
+        let exchange = (!is_watch(&request)).then(|| {
+            let size = request.body().size_hint().lower();
+            self.metrics.begin(&verb, &self.host, size as f64)
+        });
+        let result = client.send(request).await;
+        let code = result
+            .as_ref()
+            .ok()
+            .map(|response| response.status().as_u16());
+        self.metrics.answered(&verb, &self.host, code);
+        let response = result?;
+        Ok(response.map(|body| match exchange {
+            None => body.map_err(BoxError::from).boxed_unsync(),
+            // Counted until the body is at its end.
+            Some(mut exchange) => body
+                .map_frame(move |frame| {
+                    exchange.receive(frame.data_ref().map_or(0, Bytes::len));
+                    frame
+                })
+                .map_err(BoxError::from)
+                .boxed_unsync(),
+        }))
+    }
+}
+
+fn is_watch<B>(request: &Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    query
+        .split('&')
+        .any(|own| matches!(own, "watch=true" | "watch=1"))
+}
