@@ -2,8 +2,8 @@
 //! putting clients into new ones (`linux/netfilter/nf_tables.h`).
 
 use super::attributes::{attribute, attributes, messages, nested, read_text, text, u32_at};
-use super::subsystem::table_message;
 use super::socket::Socket;
+use super::subsystem::table_message;
 use rules::RememberedClient;
 use rules::model::Family;
 use rules::ruleset::{AffinitySet, Client, TABLE};

@@ -2,7 +2,9 @@
 //! judged while they are read, and deleted one by one. Why so, and how long it
 //! takes: `docs/conntrack.md`.
 
-use super::attributes::{Message, attribute, attributes, message, messages, narrow, nested, u32_at};
+use super::attributes::{
+    Message, attribute, attributes, message, messages, narrow, nested, u32_at,
+};
 use super::socket::{Reply, Socket};
 use rules::conntrack::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{Backend, Family, Protocol};

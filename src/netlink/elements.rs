@@ -59,16 +59,11 @@ pub(super) fn element_at(
         add,
         sequence: 0,
     };
-    encode_until(
-        &mut Vec::new(),
-        &chunk,
-        elements,
-        &mut |at, start| {
-            if start <= offset {
-                found = Some(at);
-            }
-        },
-    );
+    encode_until(&mut Vec::new(), &chunk, elements, &mut |at, start| {
+        if start <= offset {
+            found = Some(at);
+        }
+    });
     found
 }
 
@@ -88,7 +83,9 @@ fn encode_until(
                 break;
             }
             each(done, out.len() - message);
-            nested(out, kernel::LIST_ELEMENT, |out| encode_one(out, chunk, element));
+            nested(out, kernel::LIST_ELEMENT, |out| {
+                encode_one(out, chunk, element);
+            });
             done += 1;
         }
     });
@@ -141,7 +138,9 @@ fn encode_one(out: &mut Vec<u8>, chunk: &Chunk, element: &Element) {
 
 /// An attribute with a value of some fields.
 fn data(out: &mut Vec<u8>, kind: u16, fields: impl FnOnce(&mut Vec<u8>)) {
-    nested(out, kind, |out| write_attribute(out, kernel::DATA_VALUE, fields));
+    nested(out, kind, |out| {
+        write_attribute(out, kernel::DATA_VALUE, fields);
+    });
 }
 
 /// The fields of a key, each filled up to 32 bits.
@@ -198,7 +197,9 @@ fn encode_value(out: &mut Vec<u8>, value: &Value) {
             port(out, backend.port);
         }),
         Value::Verdict(verdict) => nested(out, kernel::ELEMENT_DATA, |out| {
-            nested(out, kernel::DATA_VERDICT, |out| encode_verdict(out, verdict));
+            nested(out, kernel::DATA_VERDICT, |out| {
+                encode_verdict(out, verdict);
+            });
         }),
     }
 }

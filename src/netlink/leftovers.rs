@@ -217,7 +217,7 @@ fn value(payload: &[u8], kind: u16) -> Option<&[u8]> {
 }
 
 fn named(payload: &[u8], kind: u16) -> Option<String> {
-    value(payload, kind).and_then(text)
+    value(payload, kind).and_then(read_text)
 }
 
 /// The chain that a rule's verdict names.
