@@ -6,8 +6,13 @@ CONTROL_PLANE := target/controlplane
 CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
-# Architectures of the image: ARCH="amd64 arm64".
-ARCH := $(shell dpkg --print-architecture)
+# Architectures of the image, besides the machine's own: ARCH=arm64.
+OWN_ARCH := $(shell dpkg --print-architecture)
+ARCH := $(OWN_ARCH)
+# The one that can be run here, and its binary, then the others'.
+IMAGE := target/image/kube-proxy-rs-$(OWN_ARCH).tar
+IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
+	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
 .PHONY: demo test e2e conformance compare bench bench-upstream image chart manifest lint deny \
 	deps deps-go deps-image deps-chart
@@ -51,11 +56,17 @@ bench-upstream: deps-go $(CONTROL_PLANE_PROGRAMS)
 
 # The static image as an OCI archive, and run with no more rights than it needs.
 image: deps-image
-	@for arch in $(ARCH); do image/build.sh $$arch || exit 1; done
-	@image/run.sh
+	@for arch in $(sort $(OWN_ARCH) $(ARCH)); do image/build.sh $$arch || exit 1; done
+	cargo build --quiet -p e2e --bin image
+	@target/debug/image $(IMAGE) $(IMAGE_BINARIES)
 
-# The Helm chart: linted, rendered, and applied to a real API server.
-chart: deps-chart $(CONTROL_PLANE_PROGRAMS) target/tools/bin/helm target/tools/bin/promtool target/tools/crds
+# Only if there is none; `make image` builds it anew.
+$(IMAGE): | deps-image
+	@image/build.sh $(OWN_ARCH)
+
+# The Helm chart: linted, rendered, applied to a real API server, and its pod run.
+chart: deps-chart deps-image $(CONTROL_PLANE_PROGRAMS) $(IMAGE) \
+		target/tools/bin/helm target/tools/bin/promtool target/tools/crds
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin chart
 	@target/debug/chart
 
@@ -82,7 +93,7 @@ deps-go:
 	@e2e/deps.sh go
 
 deps-image:
-	@e2e/deps.sh image "$(ARCH)"
+	@e2e/deps.sh image "$(sort $(OWN_ARCH) $(ARCH))"
 
 deps-chart:
 	@e2e/deps.sh go

@@ -13,6 +13,13 @@ need() {
     command -v "$name" >/dev/null 2>&1 || missing="$missing $*"
 }
 
+# need_file FILE PACKAGE...
+need_file() {
+    name=$1
+    shift
+    [ -e "$name" ] || missing="$missing $*"
+}
+
 PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin:/usr/local/go/bin"
 need cc gcc libc6-dev
 need nft nftables
@@ -31,13 +38,23 @@ if [ "${1:-}" = image ]; then
     # And with it runc, conmon and the default seccomp profile.
     need podman podman runc
     need runc runc
-    need curl curl
-    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    need readelf binutils
+    need sysctl procps
+    need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
+    need_file /usr/share/doc/musl-dev/copyright musl-dev
     for arch in ${2:-}; do
         case $arch-$(uname -m) in
             # `ring` wants a few headers of some C library.
-            arm64-x86_64) need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross ;;
-            amd64-aarch64) need x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu libc6-dev-amd64-cross ;;
+            arm64-x86_64)
+                need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+                need_file /usr/aarch64-linux-gnu/include/stdint.h libc6-dev-arm64-cross
+                need qemu-aarch64-static qemu-user-static
+                ;;
+            amd64-aarch64)
+                need x86_64-linux-gnu-gcc gcc-x86-64-linux-gnu
+                need_file /usr/x86_64-linux-gnu/include/stdint.h libc6-dev-amd64-cross
+                need qemu-x86_64-static qemu-user-static
+                ;;
         esac
     done
 fi

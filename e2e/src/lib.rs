@@ -6,8 +6,10 @@
 //! once [`cleanup::on_signals`] was called.
 
 pub mod address;
+pub mod cases;
 pub mod cleanup;
 pub mod client;
+pub mod container;
 pub mod controlplane;
 pub mod flows;
 pub mod http;
