@@ -4,33 +4,27 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::address::CONTROL;
-use e2e::cleanup::ScratchDir;
-use e2e::controlplane::{Api, ControlPlane};
-use e2e::{Namespace, ip, wait};
+use e2e::cases::Cases;
+use e2e::controlplane::Api;
+use e2e::wait;
 use serde_json::Value;
 
 use crate::helm::MANIFEST;
-use crate::{Tally, own};
+use crate::own;
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const KINDS: [&str; 3] = ["servicemonitors", "podmonitors", "prometheusrules"];
 
-/// Starts a control plane and applies everything.
-pub(crate) fn all(tally: &mut Tally, rendered: &[(String, String)]) -> Result<()> {
-    let directory = ScratchDir::create("chart")?;
-    let control = Namespace::create("control")?;
-    ip(&control, &format!("address add {}/32 dev lo", CONTROL.v4))?;
-    let (_plane, api) = ControlPlane::start(&control, directory.path(), None)?;
-    define(&api)?;
-    tally.case("the API server refuses unknown fields", || strictness(&api));
+/// Applies everything.
+pub(crate) fn all(cases: &mut Cases, api: &Api, rendered: &[(String, String)]) {
+    cases.case("the Prometheus operator's definitions", || define(api));
+    cases.case("unknown fields are refused", || strictness(api));
     for (name, text) in rendered {
-        tally.case(&format!("apply {name}"), || apply(&api, text));
+        cases.case(name, || stream(api, text));
     }
-    tally.case(&format!("apply {MANIFEST}"), || {
-        apply(&api, &std::fs::read_to_string(own(MANIFEST))?)
+    cases.case(MANIFEST, || {
+        stream(api, &std::fs::read_to_string(own(MANIFEST))?)
     });
-    Ok(())
 }
 
 /// The Prometheus operator's kinds, as its authors publish them.
@@ -97,7 +91,7 @@ fn strictness(api: &Api) -> Result<()> {
 }
 
 /// Applies every document of a stream.
-fn apply(api: &Api, stream: &str) -> Result<()> {
+pub(crate) fn stream(api: &Api, stream: &str) -> Result<()> {
     let mut applied = 0;
     for text in documents(stream) {
         let object: Value = serde_saphyr::from_str(&text).context("parse what Helm rendered")?;

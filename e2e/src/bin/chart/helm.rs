@@ -16,9 +16,11 @@ pub(crate) const MANIFEST: &str = "deploy/kube-proxy-rs.yaml";
 
 const HEADER: &str = "\
 # kube-proxy-rs without Helm. Rendered from charts/kube-proxy-rs by `make manifest`; don't edit it.
-# API_SERVER stands for the API server's address as the nodes reach it:
+# API_SERVER stands for the API server's address as the nodes reach it, CLUSTER_CIDR for the pods'
+# ranges, one per family with a comma between:
 #
-#   sed 's/API_SERVER/10.0.0.1/' deploy/kube-proxy-rs.yaml | kubectl apply -f -
+#   sed -e 's/API_SERVER/10.0.0.1/' -e 's|CLUSTER_CIDR|10.244.0.0/16|' deploy/kube-proxy-rs.yaml |
+#       kubectl apply -f -
 ";
 
 /// Runs a program that `make` put into target/tools/bin; returns what it printed.
@@ -44,17 +46,16 @@ pub(crate) fn lint(values: &Path) -> Result<()> {
     helm(&["lint", "--strict", "--quiet", CHART], values).map(drop)
 }
 
+const TEMPLATE: [&str; 5] = [
+    "template",
+    "kube-proxy-rs",
+    CHART,
+    "--namespace",
+    "kube-system",
+];
+
 pub(crate) fn template(values: &Path) -> Result<String> {
-    helm(
-        &[
-            "template",
-            "kube-proxy-rs",
-            CHART,
-            "--namespace",
-            "kube-system",
-        ],
-        values,
-    )
+    helm(&TEMPLATE, values)
 }
 
 fn helm(arguments: &[&str], values: &Path) -> Result<String> {
@@ -87,9 +88,30 @@ pub(crate) fn refuses(values: &Path) -> Result<()> {
     }
 }
 
+/// The plain manifest in the checkout is what the chart comes to.
+pub(crate) fn manifest_is_current() -> Result<()> {
+    let is = std::fs::read_to_string(own(MANIFEST))?;
+    ensure!(
+        is == manifest()?,
+        "not what the chart comes to: make manifest"
+    );
+    Ok(())
+}
+
+/// The chart's `appVersion`, which is the image's tag, is the program's version.
+pub(crate) fn version_is_the_programs() -> Result<()> {
+    let text = std::fs::read_to_string(own(CHART).join("Chart.yaml"))?;
+    let chart: serde_json::Value = serde_saphyr::from_str(&text)?;
+    let (is, version) = (&chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    ensure!(*is == version, "{is}, not {version}");
+    Ok(())
+}
+
 /// The plain manifest: without what only Helm has a use for.
 pub(crate) fn manifest() -> Result<String> {
-    let rendered = template(&own("e2e/chart/values/plain.yaml"))?;
+    // The schema knows no words that stand for something.
+    let arguments = [&TEMPLATE[..], &["--skip-schema-validation"]].concat();
+    let rendered = helm(&arguments, &own("e2e/chart/plain.yaml"))?;
     let mut text = HEADER.to_owned();
     for line in rendered.lines() {
         let line_of_helm = [

@@ -1,19 +1,29 @@
 //! `make chart`: the Helm chart is linted, rendered with several sets of values, and what comes out
-//! is applied to a real API server that refuses what it doesn't know. The alerts are tested by
-//! promtool, and what they and the dashboard ask for is looked up in a running daemon's metrics.
+//! is applied to a real API server that refuses what it doesn't know. The DaemonSet's pod is run on
+//! a node of the bed, with the image of `make image`. The alerts are tested by promtool, and what
+//! they and the dashboard ask for is looked up in a running daemon's metrics.
 //!
 //! With the argument `--manifest` it writes `deploy/kube-proxy-rs.yaml` instead.
 
 mod apply;
 mod helm;
 mod metrics;
+mod pod;
+mod service;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use e2e::{cleanup, target_directory};
+use anyhow::{Context, Result, bail};
+use e2e::cases::Cases;
+use e2e::cleanup::ScratchDir;
+use e2e::container::Engine;
+use e2e::controlplane::ControlPlane;
+use e2e::{Bed, cleanup, target_directory};
+
+/// The values whose pod is run.
+const RUN: &str = "run";
 
 fn main() -> ExitCode {
     let manifest = std::env::args().nth(1).as_deref() == Some("--manifest");
@@ -46,67 +56,80 @@ fn write_manifest() -> Result<usize> {
     Ok(0)
 }
 
-/// How many cases came out how.
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-}
-
-impl Tally {
-    fn case<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Option<T> {
-        match work() {
-            Ok(value) => {
-                self.passed += 1;
-                println!("ok      {name}");
-                Some(value)
-            }
-            Err(error) => {
-                self.failed += 1;
-                println!("FAILED  {name}\n  {error:#}");
-                None
-            }
-        }
-    }
-}
-
 /// Returns how many cases failed.
 fn run() -> Result<usize> {
     let begun = Instant::now();
-    let mut tally = Tally::default();
+    let mut cases = Cases::default();
+    let rendered = cases.group("helm lint and helm template", render)?;
+    let refused = files("e2e/chart/refused")?;
+    cases.group("wrong values are refused", |cases| {
+        for values in &refused {
+            cases.case(&stem(values), || helm::refuses(values));
+        }
+    });
+    cases.group("what is kept in two places is the same", |cases| {
+        cases.case(helm::MANIFEST, helm::manifest_is_current);
+        cases.case("the version", helm::version_is_the_programs);
+    });
+    cases.group(
+        "alerts fire as tested, and a daemon has each metric",
+        |cases| {
+            cases.case("alerts", metrics::check_alerts);
+            cases.case("names in alerts and dashboard", metrics::check_names);
+        },
+    );
+    in_a_cluster(&mut cases, &rendered)?;
+    println!(
+        "\n{} passed, {} failed ({:.0} s)",
+        cases.passed(),
+        cases.failed(),
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(cases.failed())
+}
+
+/// What each set of values comes to, by its name.
+fn render(cases: &mut Cases) -> Result<Vec<(String, String)>> {
     let mut rendered = Vec::new();
     for values in files("e2e/chart/values")? {
         let name = stem(&values);
-        tally.case(&format!("lint {name}"), || helm::lint(&values));
-        if let Some(text) = tally.case(&format!("template {name}"), || helm::template(&values)) {
+        cases.case(&format!("lint {name}"), || helm::lint(&values));
+        if let Some(text) = cases.case(&format!("template {name}"), || helm::template(&values)) {
             rendered.push((name, text));
         }
     }
-    for values in files("e2e/chart/refused")? {
-        let name = format!("values are refused: {}", stem(&values));
-        tally.case(&name, || helm::refuses(&values));
-    }
-    tally.case("deploy/kube-proxy-rs.yaml is current", || {
-        let (is, should) = (
-            std::fs::read_to_string(own(helm::MANIFEST))?,
-            helm::manifest()?,
-        );
-        ensure!(
-            is == should,
-            "it is not what the chart renders: make manifest"
-        );
-        Ok(())
+    Ok(rendered)
+}
+
+/// Applies it all, then runs the pod of [`RUN`].
+fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> {
+    let directory = ScratchDir::create("chart")?;
+    let bed = Bed::build(1)?;
+    let (_plane, api) = ControlPlane::start(bed.control(), directory.path(), None)?;
+    cases.group("applied with strict validation of fields", |cases| {
+        apply::all(cases, &api, rendered);
     });
-    tally.case("alerts", metrics::check_alerts);
-    tally.case("names in alerts and dashboard", metrics::check_names);
-    apply::all(&mut tally, &rendered)?;
-    println!(
-        "\n{} passed, {} failed ({:.0} s)",
-        tally.passed,
-        tally.failed,
-        begun.elapsed().as_secs_f64()
-    );
-    Ok(tally.failed)
+    let engine = Engine::load(&own(&archive()?))?;
+    cases.group("the DaemonSet's pod, on a node", |cases| {
+        // What was applied last has the same names.
+        let run = rendered.iter().find(|(name, _)| name == RUN);
+        cases.case("apply", || {
+            let (_, text) = run.with_context(|| format!("{RUN} was not rendered"))?;
+            apply::stream(&api, text)
+        });
+        pod::run(cases, &api, &bed, &engine, directory.path());
+    });
+    Ok(())
+}
+
+/// The image of this machine's architecture.
+fn archive() -> Result<String> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => bail!("there is no image for {other}"),
+    };
+    Ok(format!("target/image/kube-proxy-rs-{architecture}.tar"))
 }
 
 /// The files of a directory, by name.
