@@ -137,7 +137,8 @@ impl State {
         std::mem::take(&mut self.dirty)
     }
 
-    /// The endpoint changes that arrived since the last call.
+    /// The endpoint changes that arrived since the last call; as upstream counts,
+    /// a change that names no new trigger is one more of the trigger it names.
     pub fn take_triggers(&mut self) -> Vec<Trigger> {
         std::mem::take(&mut self.triggers)
     }
@@ -218,12 +219,8 @@ impl State {
         {
             Ok(at) if entry.slices[at] == slice => return false,
             Ok(at) => {
-                let same_trigger =
-                    entry.slices[at].last_change_trigger == slice.last_change_trigger;
                 entry.slices[at] = slice;
-                if !same_trigger {
-                    self.triggers.extend(trigger);
-                }
+                self.triggers.extend(trigger);
             }
             Err(at) => {
                 self.slice_owner.insert(slice.name.clone(), service.clone());
