@@ -224,7 +224,9 @@ impl<K: Kernel> Syncer<K> {
         let pending = planner.prepare(&self.state, local);
         let planned = start.elapsed();
         let full = pending.as_ref().is_some_and(|pending| pending.full);
-        let services = pending.as_ref().map_or(0, |pending| pending.services);
+        let services = pending
+            .as_ref()
+            .map_or(0, |pending| pending.service_count());
         let mut result = Ok(());
         if let Some(pending) = pending {
             if !pending.transaction.ops.is_empty() {

@@ -1,46 +1,49 @@
 //! A sync that replaces the table.
 
 use super::chains::sorted_chains;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, is_counted, is_shared};
 use super::own::OwnObjects;
 use super::{Pending, Planner, address_element};
 use crate::State;
 use crate::base;
 use crate::model::ObjectName;
-use crate::plan::plan;
+use crate::plan::{PlannedServices, plan};
 use crate::ruleset::{Element, Op, SetId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 impl Planner {
     pub(super) fn prepare_full(&self, state: &State, pending: &mut Pending) {
         let mut names: Vec<&ObjectName> = state.names().collect();
         names.sort_unstable();
-        let mut sets: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
+        let mut shared: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let empty = Ledger::default();
         let mut own = OwnObjects::default();
         let mut clients = Vec::new();
+        let mut services = Vec::new();
         for name in names {
             let Some(plan) = plan(&self.config, state, name, None) else {
                 continue;
             };
-            for (set, element) in plan.elements(name) {
-                if pending.touched.add(&empty, &self.config, set, &element) {
-                    sets.entry(set).or_default().push(element);
+            for (set, element) in plan.elements(name, is_counted) {
+                let first = pending.touched.add(&empty, &self.config, set, &element);
+                if first && is_shared(set) {
+                    shared.entry(set).or_default().push(element);
                 }
             }
             own.change(&self.config, name, &BTreeSet::new(), None, Some(&plan));
             clients.extend(plan.clients(name, &self.clients));
-            pending.plans.push((name.clone(), Some(plan)));
+            services.push((name.clone(), Some(plan)));
         }
+        let services = Arc::new(PlannedServices { services });
         if !pending.nodeport_ips.is_empty() {
             let elements = pending
                 .nodeport_ips
                 .iter()
                 .map(|ip| address_element(*ip))
                 .collect();
-            sets.insert(SetId::NodeportIps, elements);
+            shared.insert(SetId::NodeportIps, elements);
         }
-        pending.services = pending.plans.len();
         pending.chains = pending.touched.used_chains().collect();
 
         let ops = &mut pending.transaction.ops;
@@ -51,9 +54,13 @@ impl Planner {
         ops.extend(fixed.into_iter().map(Op::AddChain));
         ops.extend(own.first());
         ops.extend(clients);
-        ops.extend(
-            sets.into_iter()
-                .map(|(set, elements)| Op::AddElements(set, elements)),
-        );
+        for set in SetId::ALL {
+            match shared.remove(&set) {
+                Some(elements) => ops.push(Op::AddElements(set, elements)),
+                None if is_shared(set) => {}
+                None => ops.push(Op::AddElementsOf(set, services.clone())),
+            }
+        }
+        pending.services = services;
     }
 }

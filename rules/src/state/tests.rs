@@ -1,7 +1,7 @@
 //! Events and their effect.
 
 use super::*;
-use crate::model::{Endpoint, Node};
+use crate::model::{Endpoint, Hints, Node};
 
 fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
     EndpointSlice {
@@ -15,8 +15,7 @@ fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
             ready: true,
             serving: true,
             terminating: false,
-            zone_hints: Box::default(),
-            node_hints: Box::default(),
+            hints: Hints::default(),
         }],
         last_change_trigger: Some(at),
     }
