@@ -173,14 +173,18 @@ impl<K: Kernel> Syncer<K> {
         let triggers = self.state.take_triggers().into_iter();
         self.triggers
             .extend(triggers.filter(|trigger| trigger.at > started));
-        self.changed_services.clear();
+        self.changed_services = HashSet::new();
         self.reports.metrics.changes_taken();
         self.flows.note(&self.state, &dirty);
         self.list_addresses();
         let local = self.local.clone();
+        for planner in &mut self.planners {
+            planner.mark(&dirty);
+        }
+        // After the first lists it has the name of every Service.
+        drop(dirty);
         let mut refusals = Vec::new();
         for at in 0..self.planners.len() {
-            self.planners[at].mark(&dirty);
             self.follow_node(at, &local);
             match self.sync_family(at, &local) {
                 Ok(()) => self.clean_flows(at, &local),

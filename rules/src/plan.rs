@@ -116,7 +116,7 @@ pub(crate) fn plan(
     previous: Option<&ServicePlan>,
 ) -> Option<ServicePlan> {
     let entry = state.entry(name)?;
-    let service = entry.service.as_ref()?;
+    let service = entry.service.as_deref()?;
     let of_family = |address: &IpAddr| Family::of(*address) == config.family;
     let cluster_ips: Box<[_]> = service
         .cluster_ips

@@ -130,9 +130,11 @@ impl Planner {
         &self.summary
     }
 
-    /// Adds Services to plan at the next sync.
+    /// Adds Services to plan at the next sync, unless that plans all of them.
     pub fn mark<'a>(&mut self, services: impl IntoIterator<Item = &'a ObjectName>) {
-        self.dirty.extend(services.into_iter().cloned());
+        if !self.full {
+            self.dirty.extend(services.into_iter().cloned());
+        }
     }
 
     /// Plans what is dirty. `local_addresses` are the node's interface

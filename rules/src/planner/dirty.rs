@@ -46,7 +46,10 @@ impl Planner {
             }
             services.push((name.clone(), new));
         }
-        pending.services = Arc::new(PlannedServices { services });
+        pending.services = Arc::new(PlannedServices {
+            services,
+            ..PlannedServices::default()
+        });
         pending.touched.cancel(&mut gone, &mut come);
         self.change_nodeport_ips(pending, &mut gone, &mut come);
 

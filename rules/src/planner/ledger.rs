@@ -169,6 +169,6 @@ pub(super) fn is_counted(set: SetId) -> bool {
 }
 
 /// Whether several Services may have the same element of the set.
-pub(super) fn is_shared(set: SetId) -> bool {
+fn is_shared(set: SetId) -> bool {
     matches!(set, SetId::ClusterIps | SetId::Hairpin)
 }
