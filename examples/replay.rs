@@ -50,10 +50,8 @@ fn main() -> Result<()> {
             .transaction
             .ops
             .iter()
-            .map(|op| match op {
-                Op::AddElements(_, all) => all.len(),
-                _ => 0,
-            })
+            .filter_map(Op::elements)
+            .map(|(_, all)| all.count())
             .sum();
     }
     println!("bytes {bytes}\nelements {elements}");

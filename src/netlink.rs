@@ -25,11 +25,13 @@ mod userdata;
 
 use batch::Batch;
 pub use conntrack::Conntrack;
+use elements::Chunk;
 use rules::model::Family;
 use rules::ruleset::{Key, Op, Transaction};
 use rules::{Kernel, Refusal, RememberedClient, print};
 use socket::{Reply, Socket};
 use std::io;
+use std::ops::Range;
 
 /// The kernel's nf_tables, in the network namespace that it was opened in.
 pub struct Nftables {
@@ -166,26 +168,40 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
         Op::AddChain(chain) => format!("add chain {}", chain.id),
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
         Op::DeleteChain(chain) => format!("delete chain {chain}"),
-        Op::AddElements(set, all) | Op::DeleteElements(set, all) => {
-            let verb = match transaction.ops[op] {
-                Op::AddElements(..) => "add",
-                _ => "delete",
-            };
-            let own = &all[elements];
-            let at = reply
-                .offset
-                .and_then(|offset| elements::element_at(family, *set, own, verb == "add", offset));
-            // Without a place, a single element is the one all the same.
-            match at
-                .or((own.len() == 1).then_some(0))
-                .and_then(|at| own.get(at))
-            {
-                Some(element) => {
-                    format!("{verb} element {} in {set}", print::element(element))
-                }
-                None => format!("{verb} {} elements in {set}", own.len()),
-            }
+        own @ (Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..)) => {
+            attempted_element(family, own, elements, reply.offset)
         }
+    }
+}
+
+/// Which of a message's elements the kernel refused, if it says where in the
+/// message it is.
+fn attempted_element(
+    family: Family,
+    op: &Op,
+    range: Range<usize>,
+    offset: Option<usize>,
+) -> String {
+    let Some((set, all)) = op.elements() else {
+        return String::new();
+    };
+    let add = !matches!(op, Op::DeleteElements(..));
+    let verb = if add { "add" } else { "delete" };
+    let own: Vec<_> = all.skip(range.start).take(range.len()).collect();
+    let chunk = Chunk {
+        family,
+        set,
+        add,
+        sequence: 0,
+    };
+    let at = match own.len() {
+        // Without a place, a single element is the one all the same.
+        1 => Some(0),
+        _ => offset.and_then(|offset| elements::element_at(&chunk, &own, offset)),
+    };
+    match at.and_then(|at| own.get(at)) {
+        Some(element) => format!("{verb} element {} in {set}", print::element(element)),
+        None => format!("{verb} {} elements in {set}", own.len()),
     }
 }
 

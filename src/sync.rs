@@ -173,14 +173,18 @@ impl<K: Kernel> Syncer<K> {
         let triggers = self.state.take_triggers().into_iter();
         self.triggers
             .extend(triggers.filter(|trigger| trigger.at > started));
-        self.changed_services.clear();
+        self.changed_services = HashSet::new();
         self.reports.metrics.changes_taken();
         self.flows.note(&self.state, &dirty);
         self.list_addresses();
         let local = self.local.clone();
+        for planner in &mut self.planners {
+            planner.mark(&dirty);
+        }
+        // After the first lists it has the name of every Service.
+        drop(dirty);
         let mut refusals = Vec::new();
         for at in 0..self.planners.len() {
-            self.planners[at].mark(&dirty);
             self.follow_node(at, &local);
             match self.sync_family(at, &local) {
                 Ok(()) => self.clean_flows(at, &local),
@@ -224,7 +228,9 @@ impl<K: Kernel> Syncer<K> {
         let pending = planner.prepare(&self.state, local);
         let planned = start.elapsed();
         let full = pending.as_ref().is_some_and(|pending| pending.full);
-        let services = pending.as_ref().map_or(0, |pending| pending.services);
+        let services = pending
+            .as_ref()
+            .map_or(0, |pending| pending.service_count());
         let mut result = Ok(());
         if let Some(pending) = pending {
             if !pending.transaction.ops.is_empty() {

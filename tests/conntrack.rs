@@ -6,7 +6,8 @@ use e2e::{Namespace, ip};
 use kube_proxy::netlink::Conntrack;
 use rules::conntrack::{Deleted, FlowTable, StaleFlows};
 use rules::model::{
-    Endpoint, EndpointPort, EndpointSlice, Family, ObjectName, Protocol, Service, ServicePort,
+    Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
+    ServicePort,
 };
 use rules::{Event, NodeportAddresses, State};
 use std::net::{IpAddr, SocketAddr};
@@ -109,8 +110,7 @@ impl Table {
             ready: true,
             serving: true,
             terminating: false,
-            zone_hints: Box::default(),
-            node_hints: Box::default(),
+            hints: Hints::default(),
         };
         let slice = EndpointSlice {
             name: ObjectName::new("ns", service),

@@ -5,8 +5,10 @@ use crate::kernel::{Kernel, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
-    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
+    AffinitySet, Chain, ChainId, Element, ElementIter, Key, Op, SetId, Statement, Transaction,
+    Value, Verdict,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -118,20 +120,21 @@ impl FakeKernel {
                     }
                 }
             }
-            Op::AddElements(set, elements) => {
-                for element in elements {
-                    let attempted = || format!("add element {} in {set}", print::element(element));
+            Op::AddElements(..) | Op::AddElementsOf(..) => {
+                for (set, element) in op.elements().into_iter().flat_map(each) {
+                    let attempted = || format!("add element {} in {set}", print::element(&element));
                     if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
                         && !self.chains.contains_key(chain)
                     {
                         return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
                     }
-                    let Some(own) = self.sets.get_mut(set) else {
+                    let Some(own) = self.sets.get_mut(&set) else {
                         return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
                     };
-                    if own.insert(element.key, element.clone()).is_some() {
+                    if own.contains_key(&element.key) {
                         return Err(refuse(attempted(), "File exists (EEXIST)"));
                     }
+                    own.insert(element.key, element.into_owned());
                 }
             }
         }
@@ -177,6 +180,13 @@ impl FakeKernel {
         );
         by_rule || by_element
     }
+}
+
+/// Each element with its set.
+fn each<'a>(
+    (set, elements): (SetId, ElementIter<'a>),
+) -> impl Iterator<Item = (SetId, Cow<'a, Element>)> {
+    elements.map(move |element| (set, element))
 }
 
 impl Kernel for FakeKernel {

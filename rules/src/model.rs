@@ -6,7 +6,7 @@ mod net;
 mod node;
 mod service;
 
-pub use endpoints::{Endpoint, EndpointPort, EndpointSlice};
+pub use endpoints::{Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use net::{Backend, Family, Frontend, Protocol};
 pub use node::{Node, ServiceCidr};
 pub use service::{Service, ServicePort, TrafficPolicy};

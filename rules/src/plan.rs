@@ -1,6 +1,7 @@
 //! What one Service needs in one family's table.
 
 mod build;
+mod planned;
 mod port;
 
 use crate::State;
@@ -11,6 +12,7 @@ use crate::ruleset::{AffinitySet, Chain, Element, Key, Op, SetId};
 use crate::select::{Place, local_ready_addresses};
 use crate::sources::Sources;
 use build::PortBuild;
+pub use planned::PlannedServices;
 use port::PortPlan;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -33,25 +35,33 @@ pub(crate) struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// Every element, each with the set it belongs to.
-    pub(crate) fn elements(&self, name: &ObjectName) -> Vec<(SetId, Element)> {
+    /// The elements of the sets that are wanted, each with its set.
+    pub(crate) fn elements(
+        &self,
+        name: &ObjectName,
+        wanted: impl Fn(SetId) -> bool,
+    ) -> Vec<(SetId, Element)> {
         let bare = |key| Element {
             key,
             value: None,
             comment: None,
         };
         let mut elements = Vec::new();
-        for address in &self.cluster_ips {
-            elements.push((SetId::ClusterIps, bare(Key::Address(*address))));
+        if wanted(SetId::ClusterIps) {
+            for address in &self.cluster_ips {
+                elements.push((SetId::ClusterIps, bare(Key::Address(*address))));
+            }
         }
         if let Some(sources) = &self.sources {
-            sources.add_elements(name, &mut elements);
+            sources.add_elements(name, &wanted, &mut elements);
         }
         for port in &self.ports {
-            port.add_elements(name, &mut elements);
-            for backend in &port.hairpin {
-                let key = Key::Hairpin(*backend, port.protocol);
-                elements.push((SetId::Hairpin, bare(key)));
+            port.add_elements(name, &wanted, &mut elements);
+            if wanted(SetId::Hairpin) {
+                for backend in &port.hairpin {
+                    let key = Key::Hairpin(*backend, port.protocol);
+                    elements.push((SetId::Hairpin, bare(key)));
+                }
             }
         }
         elements
@@ -106,7 +116,7 @@ pub(crate) fn plan(
     previous: Option<&ServicePlan>,
 ) -> Option<ServicePlan> {
     let entry = state.entry(name)?;
-    let service = entry.service.as_ref()?;
+    let service = entry.service.as_deref()?;
     let of_family = |address: &IpAddr| Family::of(*address) == config.family;
     let cluster_ips: Box<[_]> = service
         .cluster_ips

@@ -15,12 +15,13 @@ use crate::State;
 use crate::clients::{Clients, RememberedClient};
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
-use crate::plan::ServicePlan;
+use crate::plan::{PlannedServices, ServicePlan};
 use crate::ruleset::{ChainId, Element, Key, Transaction};
 use ipnet::IpNet;
 use ledger::{Ledger, Touched};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Decides one family's table.
 #[derive(Debug)]
@@ -62,14 +63,20 @@ pub struct Pending {
     pub transaction: Transaction,
     /// Whether it replaces the whole table.
     pub full: bool,
-    /// How many Services were planned.
-    pub services: usize,
-    plans: Vec<(ObjectName, Option<ServicePlan>)>,
+    /// What was planned anew.
+    services: Arc<PlannedServices>,
     touched: Touched,
     chains: HashSet<ChainId>,
     left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
+}
+
+impl Pending {
+    /// How many Services were planned.
+    pub fn service_count(&self) -> usize {
+        self.services.services.len()
+    }
 }
 
 impl Planner {
@@ -123,9 +130,11 @@ impl Planner {
         &self.summary
     }
 
-    /// Adds Services to plan at the next sync.
+    /// Adds Services to plan at the next sync, unless that plans all of them.
     pub fn mark<'a>(&mut self, services: impl IntoIterator<Item = &'a ObjectName>) {
-        self.dirty.extend(services.into_iter().cloned());
+        if !self.full {
+            self.dirty.extend(services.into_iter().cloned());
+        }
     }
 
     /// Plans what is dirty. `local_addresses` are the node's interface
@@ -144,8 +153,7 @@ impl Planner {
                 ops: Vec::new(),
             },
             full: self.full,
-            services: 0,
-            plans: Vec::new(),
+            services: Arc::default(),
             touched: Touched::default(),
             chains: HashSet::new(),
             left_over: BTreeSet::new(),
@@ -157,7 +165,7 @@ impl Planner {
         } else {
             self.prepare_dirty(state, &mut pending);
         }
-        if pending.transaction.ops.is_empty() && pending.plans.is_empty() {
+        if pending.transaction.ops.is_empty() && pending.services.services.is_empty() {
             self.dirty.clear();
             return None;
         }
@@ -166,8 +174,9 @@ impl Planner {
 
     /// The transaction is in the kernel.
     pub fn commit(&mut self, pending: Pending) {
-        // It may be large, and room is needed now.
+        // It may be large, room is needed now, and it refers to the plans.
         drop(pending.transaction);
+        let planned = Arc::unwrap_or_clone(pending.services);
         if pending.full {
             self.applied.clear();
             self.ledger = Ledger::default();
@@ -181,7 +190,7 @@ impl Planner {
         self.left_over = pending.left_over;
         self.service_cidrs = pending.service_cidrs;
         self.nodeport_ips = pending.nodeport_ips;
-        for (name, plan) in pending.plans {
+        for (name, plan) in planned.services {
             let old = match plan {
                 Some(plan) => {
                     self.summary.add(&name, &plan);

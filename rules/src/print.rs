@@ -8,8 +8,8 @@ pub use element::{client, element, key, value};
 
 use crate::model::Family;
 use crate::ruleset::{
-    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT,
-    Transaction,
+    AffinitySet, Chain, Client, DataType, Element, ElementIter, KeyField, Op, SetId, TABLE,
+    TABLE_COMMENT, Transaction,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub fn comment(text: &str) -> Cow<'_, str> {
 
 fn table(transaction: &Transaction) -> String {
     let family = transaction.family;
-    let mut elements: BTreeMap<SetId, &[Element]> = BTreeMap::new();
+    let mut elements: BTreeMap<SetId, Vec<Cow<'_, Element>>> = BTreeMap::new();
     let mut sets = Vec::new();
     let mut affinity_sets = Vec::new();
     let mut clients: BTreeMap<&AffinitySet, &[Client]> = BTreeMap::new();
@@ -56,8 +56,10 @@ fn table(transaction: &Transaction) -> String {
             Op::AddClients(set, own) => {
                 clients.insert(set, own);
             }
-            Op::AddElements(set, own) => {
-                elements.insert(*set, own);
+            Op::AddElements(..) | Op::AddElementsOf(..) => {
+                if let Some((set, own)) = op.elements() {
+                    elements.entry(set).or_default().extend(own);
+                }
             }
             Op::AddChain(chain) => chains.push(chain),
             _ => {}
@@ -73,7 +75,7 @@ fn table(transaction: &Transaction) -> String {
             &mut out,
             set,
             family,
-            elements.get(&set).copied().unwrap_or_default(),
+            elements.get(&set).map(Vec::as_slice).unwrap_or_default(),
         );
     }
     for set in affinity_sets {
@@ -93,14 +95,14 @@ fn table(transaction: &Transaction) -> String {
     out
 }
 
-fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Element]) {
+fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Cow<'_, Element>]) {
     let kind = if set.data().is_some() { "map" } else { "set" };
     let _ = writeln!(out, "\t{kind} {set} {{\n\t\t{}", set_type(set, family));
     if set.is_interval() {
         out.push_str("\t\tflags interval\n");
     }
     let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
-    write_elements(out, elements.iter().map(element));
+    write_elements(out, elements.iter().map(|own| element(own)));
     out.push_str("\t}\n");
 }
 
@@ -176,8 +178,8 @@ fn commands(transaction: &Transaction) -> String {
     let family = transaction.family;
     let place = format!("{} {TABLE}", family.nft());
     let mut out = String::new();
-    let with_elements = |verb: &str, set: SetId, elements: &[Element]| {
-        let list: Vec<String> = elements.iter().map(element).collect();
+    let with_elements = |verb: &str, (set, elements): (SetId, ElementIter<'_>)| {
+        let list: Vec<String> = elements.map(|own| element(&own)).collect();
         format!("{verb} element {place} {set} {{ {} }}\n", list.join(", "))
     };
     for op in &transaction.ops {
@@ -225,11 +227,11 @@ fn commands(transaction: &Transaction) -> String {
             Op::DeleteChain(id) => {
                 let _ = writeln!(out, "delete chain {place} {id}");
             }
-            Op::DeleteElements(set, elements) => {
-                out.push_str(&with_elements("delete", *set, elements));
+            Op::DeleteElements(..) => {
+                out.extend(op.elements().map(|own| with_elements("delete", own)));
             }
-            Op::AddElements(set, elements) => {
-                out.push_str(&with_elements("add", *set, elements));
+            Op::AddElements(..) | Op::AddElementsOf(..) => {
+                out.extend(op.elements().map(|own| with_elements("add", own)));
             }
         }
     }

@@ -161,10 +161,10 @@ fn nearest<'a>(ready: Vec<Candidate<'a>>, place: Place<'_>) -> Vec<Candidate<'a>
         let near: Vec<_> = ready.iter().copied().filter(ours).collect();
         (!near.is_empty()).then_some(near)
     }
-    hinted(&ready, |endpoint| &endpoint.node_hints, place.node)
+    hinted(&ready, |endpoint| endpoint.hints.nodes(), place.node)
         .or_else(|| {
             let zone = place.zone.filter(|zone| !zone.is_empty())?;
-            hinted(&ready, |endpoint| &endpoint.zone_hints, zone)
+            hinted(&ready, |endpoint| endpoint.hints.zones(), zone)
         })
         .unwrap_or(ready)
 }

@@ -57,8 +57,17 @@ impl Sources {
         })
     }
 
-    /// The elements of both sets.
-    pub(crate) fn add_elements(&self, name: &ObjectName, elements: &mut Vec<(SetId, Element)>) {
+    /// The elements of both sets, as far as they are wanted.
+    pub(crate) fn add_elements(
+        &self,
+        name: &ObjectName,
+        wanted: &impl Fn(SetId) -> bool,
+        elements: &mut Vec<(SetId, Element)>,
+    ) {
+        let (checked, allowed) = (wanted(SetId::SourceChecked), wanted(SetId::SourceAllowed));
+        if !checked && !allowed {
+            return;
+        }
         for (frontend, port) in &self.frontends {
             let comment = Some(comment(name, port));
             let mut add = |set, key| {
@@ -73,8 +82,10 @@ impl Sources {
                     },
                 ));
             };
-            add(SetId::SourceChecked, Key::Frontend(*frontend));
-            for range in &self.allowed {
+            if checked {
+                add(SetId::SourceChecked, Key::Frontend(*frontend));
+            }
+            for range in self.allowed.iter().filter(|_| allowed) {
                 add(SetId::SourceAllowed, Key::Source(*frontend, *range));
             }
         }

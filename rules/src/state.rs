@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// A Service with the slices that name it; either may come first.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    pub(crate) service: Option<Service>,
+    /// Boxed, as a hash table has room for more entries than there are.
+    pub(crate) service: Option<Box<Service>>,
     /// Sorted by name, so that the outcome never depends on arrival.
     pub(crate) slices: Vec<EndpointSlice>,
 }
@@ -137,7 +138,8 @@ impl State {
         std::mem::take(&mut self.dirty)
     }
 
-    /// The endpoint changes that arrived since the last call.
+    /// The endpoint changes that arrived since the last call; as upstream counts,
+    /// a change that names no new trigger is one more of the trigger it names.
     pub fn take_triggers(&mut self) -> Vec<Trigger> {
         std::mem::take(&mut self.triggers)
     }
@@ -163,15 +165,15 @@ impl State {
         let name = service.name.clone();
         self.lists.unseen_services.remove(&name);
         let entry = self.services.entry(name.clone()).or_default();
-        if entry.service.as_ref() == Some(&service) {
+        if entry.service.as_deref() == Some(&service) {
             return;
         }
-        let old = entry.service.replace(service);
+        let old = entry.service.replace(Box::new(service));
         let new = self
             .services
             .get(&name)
-            .and_then(|entry| entry.service.as_ref());
-        let outcome = self.claims.change(old.as_ref(), new);
+            .and_then(|entry| entry.service.as_deref());
+        let outcome = self.claims.change(old.as_deref(), new);
         self.dirty.insert(name);
         self.dirty.extend(outcome.touched);
         applied.problems = outcome.problems;
@@ -218,12 +220,8 @@ impl State {
         {
             Ok(at) if entry.slices[at] == slice => return false,
             Ok(at) => {
-                let same_trigger =
-                    entry.slices[at].last_change_trigger == slice.last_change_trigger;
                 entry.slices[at] = slice;
-                if !same_trigger {
-                    self.triggers.extend(trigger);
-                }
+                self.triggers.extend(trigger);
             }
             Err(at) => {
                 self.slice_owner.insert(slice.name.clone(), service.clone());

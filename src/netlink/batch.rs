@@ -5,7 +5,7 @@ use super::elements::{self, Chunk};
 use super::objects;
 use super::subsystem;
 use rules::model::Family;
-use rules::ruleset::{Chain, Element, Op, SetId, Transaction};
+use rules::ruleset::{Chain, Op, Transaction};
 use std::ops::Range;
 
 /// Messages between a begin and an end mark.
@@ -94,8 +94,8 @@ impl Batch {
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
                 objects::delete_chain(out, seq, family, chain);
             }),
-            Op::AddElements(set, all) => self.elements(at, family, *set, true, all),
-            Op::DeleteElements(set, all) => self.elements(at, family, *set, false, all),
+            Op::AddElements(..) | Op::AddElementsOf(..) => self.elements(at, family, op, true),
+            Op::DeleteElements(..) => self.elements(at, family, op, false),
         }
     }
 
@@ -108,9 +108,13 @@ impl Batch {
     }
 
     /// As many messages as the elements need, none for none.
-    fn elements(&mut self, at: usize, family: Family, set: SetId, add: bool, all: &[Element]) {
+    fn elements(&mut self, at: usize, family: Family, op: &Op, add: bool) {
+        let Some((set, all)) = op.elements() else {
+            return;
+        };
+        let mut all = all.peekable();
         let mut done = 0;
-        while done < all.len() {
+        while all.peek().is_some() {
             let start = done;
             self.message(at, |out, sequence| {
                 let chunk = Chunk {
@@ -119,7 +123,7 @@ impl Batch {
                     add,
                     sequence,
                 };
-                done += elements::encode(out, &chunk, &all[start..]);
+                done += elements::encode(out, &chunk, &mut all);
             });
             if let Some((_, range)) = self.subjects.last_mut() {
                 *range = start..done;

@@ -6,7 +6,9 @@ use super::subsystem::table_message;
 use super::userdata::element_comment;
 use rules::model::{Family, Frontend, Protocol};
 use rules::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::iter::Peekable;
 use std::net::IpAddr;
 
 /// The list of elements is one attribute, whose length has 16 bits.
@@ -39,57 +41,48 @@ pub(super) struct Chunk {
     pub(super) sequence: u32,
 }
 
-/// Appends one message with as many of `all` as fit; returns how many.
-pub(super) fn encode(out: &mut Vec<u8>, chunk: &Chunk, all: &[Element]) -> usize {
-    encode_until(out, chunk, all, &mut |_, _| {})
-}
-
-/// Which of a message's elements holds the byte at an offset of it.
-pub(super) fn element_at(
-    family: Family,
-    set: SetId,
-    elements: &[Element],
-    add: bool,
-    offset: usize,
-) -> Option<usize> {
-    let mut found = None;
-    let chunk = Chunk {
-        family,
-        set,
-        add,
-        sequence: 0,
-    };
-    encode_until(&mut Vec::new(), &chunk, elements, &mut |at, start| {
-        if start <= offset {
-            found = Some(at);
-        }
-    });
-    found
-}
-
-fn encode_until(
+/// Appends one message with as many elements as fit; returns how many.
+pub(super) fn encode<'a>(
     out: &mut Vec<u8>,
     chunk: &Chunk,
-    all: &[Element],
-    each: &mut dyn FnMut(usize, usize),
+    elements: &mut Peekable<impl Iterator<Item = Cow<'a, Element>>>,
 ) -> usize {
-    let message = out.len();
     let mut done = 0;
     list_message(out, chunk, |out| {
         let list = out.len();
-        for element in all {
-            // Beyond one element's greatest size, so that none is cut.
-            if out.len() - list > LIST_MAX - ELEMENT_MAX {
+        // An element more than fits would be cut.
+        while out.len() - list <= LIST_MAX - ELEMENT_MAX {
+            let Some(element) = elements.next() else {
                 break;
-            }
-            each(done, out.len() - message);
+            };
             nested(out, kernel::LIST_ELEMENT, |out| {
-                encode_one(out, chunk, element);
+                encode_one(out, chunk, &element);
             });
             done += 1;
         }
     });
     done
+}
+
+/// Which of a message's elements holds the byte at an offset of it.
+pub(super) fn element_at(
+    chunk: &Chunk,
+    elements: &[Cow<'_, Element>],
+    offset: usize,
+) -> Option<usize> {
+    let mut found = None;
+    list_message(&mut Vec::new(), chunk, |out| {
+        for (at, element) in elements.iter().enumerate() {
+            nested(out, kernel::LIST_ELEMENT, |out| {
+                encode_one(out, chunk, element);
+            });
+            if offset < out.len() {
+                found = Some(at);
+                break;
+            }
+        }
+    });
+    found
 }
 
 fn list_message(out: &mut Vec<u8>, chunk: &Chunk, elements: impl FnOnce(&mut Vec<u8>)) {

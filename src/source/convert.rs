@@ -49,6 +49,14 @@ fn has_label(metadata: &ObjectMeta, label: &str) -> bool {
         .is_some_and(|labels| labels.contains_key(label))
 }
 
+/// Collected without room for more: what is kept of an object stays as it is
+/// until the object changes.
+fn exact<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = items.collect();
+    all.shrink_to_fit();
+    all
+}
+
 /// An address as upstream reads it: IPv4 octets may have leading zeros, and an
 /// IPv4 address in IPv6 notation is the IPv4 one.
 fn address(text: &str) -> Option<IpAddr> {
@@ -79,6 +87,7 @@ fn addresses<'a>(
             None => problems.push(format!("{field}[{at}]: {text:?} is not an IP address")),
         }
     }
+    found.shrink_to_fit();
     found
 }
 

@@ -5,8 +5,8 @@ use e2e::client::{Outcome, PATIENCE, dial, dial_udp};
 use e2e::{Bed, Namespace, Pod as BedPod, ip};
 use kube_proxy::netlink::Nftables;
 use rules::model::{
-    Endpoint, EndpointPort, EndpointSlice, Family, ObjectName, Protocol, Service, ServiceCidr,
-    ServicePort,
+    Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
+    ServiceCidr, ServicePort,
 };
 use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State};
 use std::collections::BTreeSet;
@@ -153,8 +153,7 @@ impl Rig {
             ready: true,
             serving: true,
             terminating: false,
-            zone_hints: Box::default(),
-            node_hints: Box::default(),
+            hints: Hints::default(),
         };
         let slice = EndpointSlice {
             name: ObjectName::new("default", "echo-1"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Event;
-use crate::model::{Endpoint, EndpointPort, Service};
+use crate::model::{Endpoint, EndpointPort, Hints, Service};
 
 const VIP: &str = "10.96.0.10:53";
 const EXTERNAL: &str = "198.51.100.1:53";
@@ -52,8 +52,7 @@ fn endpoint(pod: &str) -> Endpoint {
         ready: true,
         serving: true,
         terminating: false,
-        zone_hints: Box::default(),
-        node_hints: Box::default(),
+        hints: Hints::default(),
     }
 }
 

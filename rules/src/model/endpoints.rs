@@ -47,8 +47,42 @@ pub struct Endpoint {
     pub serving: bool,
     /// `conditions.terminating`, false if unset.
     pub terminating: bool,
-    /// `hints.forZones[].name`.
-    pub zone_hints: Box<[Arc<str>]>,
-    /// `hints.forNodes[].name`.
-    pub node_hints: Box<[Arc<str>]>,
+    /// `hints`.
+    pub hints: Hints,
+}
+
+/// Whom an endpoint is meant for. Most endpoints have none, so that none costs
+/// little: there are hundreds of thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints(Option<Box<HintNames>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct HintNames {
+    zones: Box<[Arc<str>]>,
+    nodes: Box<[Arc<str>]>,
+}
+
+impl Hints {
+    /// `forZones[].name` and `forNodes[].name`.
+    pub fn new(
+        zones: impl IntoIterator<Item = Arc<str>>,
+        nodes: impl IntoIterator<Item = Arc<str>>,
+    ) -> Self {
+        let names = HintNames {
+            zones: zones.into_iter().collect(),
+            nodes: nodes.into_iter().collect(),
+        };
+        let any = !names.zones.is_empty() || !names.nodes.is_empty();
+        Self(any.then(|| Box::new(names)))
+    }
+
+    /// `forZones[].name`.
+    pub fn zones(&self) -> &[Arc<str>] {
+        self.0.as_ref().map_or(&[], |names| &names.zones)
+    }
+
+    /// `forNodes[].name`.
+    pub fn nodes(&self) -> &[Arc<str>] {
+        self.0.as_ref().map_or(&[], |names| &names.nodes)
+    }
 }

@@ -61,43 +61,54 @@ impl PortPlan {
         Some(make(&affinity, roles))
     }
 
-    pub(super) fn add_elements(&self, service: &ObjectName, elements: &mut Vec<(SetId, Element)>) {
-        let comment = comment(service, &self.name);
+    pub(super) fn add_elements(
+        &self,
+        service: &ObjectName,
+        wanted: &impl Fn(SetId) -> bool,
+        elements: &mut Vec<(SetId, Element)>,
+    ) {
         let port = self
             .affinity
             .map(|_| PortName::new(service, self.protocol, self.number));
+        let mut text = None;
         for (frontend, serving) in &self.frontends {
-            let nodeport = frontend.address.is_none();
+            let (services, nobody) = match frontend.address {
+                Some(_) => (SetId::Services, SetId::NoEndpoints),
+                None => (SetId::Nodeports, SetId::NodeportNoEndpoints),
+            };
             let mut verdict = |set, verdict| {
-                let value = Some(Value::Verdict(verdict));
-                let key = Key::Frontend(*frontend);
-                elements.push((
-                    set,
-                    Element {
-                        key,
-                        value,
-                        comment: Some(comment.clone()),
-                    },
-                ));
+                let comment = text.get_or_insert_with(|| comment(service, &self.name));
+                let element = Element {
+                    key: Key::Frontend(*frontend),
+                    value: Some(Value::Verdict(verdict)),
+                    comment: Some(comment.clone()),
+                };
+                elements.push((set, element));
             };
-            let (services, nobody) = if nodeport {
-                (SetId::Nodeports, SetId::NodeportNoEndpoints)
-            } else {
-                (SetId::Services, SetId::NoEndpoints)
-            };
-            if let Some(chain) = self.chain(port.as_ref(), *serving, nodeport) {
+            if wanted(services)
+                && let Some(chain) = self.chain(port.as_ref(), *serving, frontend.address.is_none())
+            {
                 verdict(services, Verdict::Goto(chain));
             }
-            match serving {
-                Serving::Reject => verdict(nobody, Verdict::Goto(base::REJECT)),
-                Serving::Drop => verdict(nobody, Verdict::Drop),
-                Serving::ExternalLocal if self.local.is_empty() => verdict(nobody, Verdict::Drop),
-                _ => {}
+            if wanted(nobody)
+                && let Some(what) = self.without_endpoints(*serving)
+            {
+                verdict(nobody, what);
             }
             // With affinity the chains themselves name the endpoints.
             if port.is_none() {
-                self.add_backends(*frontend, *serving, elements);
+                self.add_backends(*frontend, *serving, wanted, elements);
             }
+        }
+    }
+
+    /// What becomes of a frontend's packets that no endpoint takes.
+    fn without_endpoints(&self, serving: Serving) -> Option<Verdict> {
+        match serving {
+            Serving::Reject => Some(Verdict::Goto(base::REJECT)),
+            Serving::Drop => Some(Verdict::Drop),
+            Serving::ExternalLocal if self.local.is_empty() => Some(Verdict::Drop),
+            _ => None,
         }
     }
 
@@ -133,6 +144,7 @@ impl PortPlan {
         &self,
         frontend: Frontend,
         serving: Serving,
+        wanted: &impl Fn(SetId) -> bool,
         elements: &mut Vec<(SetId, Element)>,
     ) {
         let (all, local) = match frontend.address {
@@ -140,6 +152,10 @@ impl PortPlan {
             None => (SetId::NodeportEndpoints, SetId::NodeportLocalEndpoints),
         };
         let mut add = |set, backends: &[Backend]| {
+            if !wanted(set) {
+                return;
+            }
+            elements.reserve_exact(backends.len());
             for (index, backend) in (0u32..).zip(backends) {
                 let key = Key::Indexed(frontend, index);
                 let value = Some(Value::Backend(*backend));

@@ -6,10 +6,11 @@ use super::{Pending, Planner, address_element};
 use crate::State;
 use crate::base;
 use crate::model::ObjectName;
-use crate::plan::{ServicePlan, plan};
+use crate::plan::{PlannedServices, ServicePlan, plan};
 use crate::ruleset::{ChainId, Element, Key, Op, SetId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 impl Planner {
     pub(super) fn prepare_dirty(&self, state: &State, pending: &mut Pending) {
@@ -18,6 +19,7 @@ impl Planner {
         let mut own = OwnObjects::default();
         let mut names: Vec<&ObjectName> = self.dirty.iter().collect();
         names.sort_unstable();
+        let mut services = Vec::new();
         for name in names {
             let old = self.applied.get(name);
             let new = plan(&self.config, state, name, old);
@@ -42,9 +44,12 @@ impl Planner {
                     come.entry(set).or_default().push(element);
                 }
             }
-            pending.plans.push((name.clone(), new));
+            services.push((name.clone(), new));
         }
-        pending.services = pending.plans.len();
+        pending.services = Arc::new(PlannedServices {
+            services,
+            ..PlannedServices::default()
+        });
         pending.touched.cancel(&mut gone, &mut come);
         self.change_nodeport_ips(pending, &mut gone, &mut come);
 
@@ -122,8 +127,12 @@ fn changes(
     old: Option<&ServicePlan>,
     new: Option<&ServicePlan>,
 ) -> (Vec<SetElement>, Vec<SetElement>) {
-    let old = old.map(|plan| plan.elements(name)).unwrap_or_default();
-    let new = new.map(|plan| plan.elements(name)).unwrap_or_default();
+    let old = old
+        .map(|plan| plan.elements(name, |_| true))
+        .unwrap_or_default();
+    let new = new
+        .map(|plan| plan.elements(name, |_| true))
+        .unwrap_or_default();
     if old.is_empty() || new.is_empty() {
         return (old, new);
     }

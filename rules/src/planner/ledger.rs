@@ -3,7 +3,7 @@
 
 use crate::base;
 use crate::config::Config;
-use crate::ruleset::{ChainId, Element, Key, SetId, Value, Verdict};
+use crate::ruleset::{ChainId, DataType, Element, Key, SetId, Value, Verdict};
 use std::collections::{BTreeMap, HashMap};
 
 /// Something that several Services may use at once.
@@ -162,6 +162,13 @@ impl Touched {
     }
 }
 
+/// Whether uses of the set's elements, or of the chains that they go to, are
+/// counted.
+pub(super) fn is_counted(set: SetId) -> bool {
+    is_shared(set) || set.data() == Some(DataType::Verdict)
+}
+
+/// Whether several Services may have the same element of the set.
 fn is_shared(set: SetId) -> bool {
     matches!(set, SetId::ClusterIps | SetId::Hairpin)
 }

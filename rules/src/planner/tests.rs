@@ -4,10 +4,10 @@
 use super::*;
 use crate::fake::FakeKernel;
 use crate::model::{
-    Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Protocol, Service,
+    Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Hints, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, Op, PortRole, SetId, Statement, Value, Verdict};
+use crate::ruleset::{AffinitySet, PortRole, SetId, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -167,8 +167,7 @@ prop_compose! {
             ready: conditions.0,
             serving: conditions.1,
             terminating: conditions.2,
-            zone_hints: zone.map(|z| format!("z{z}").into()).into_iter().collect(),
-            node_hints: Box::default(),
+            hints: Hints::new(zone.map(|z| -> std::sync::Arc<str> { format!("z{z}").into() }), []),
         }
     }
 }
@@ -283,8 +282,7 @@ fn web(endpoints: std::ops::Range<u8>) -> EndpointSlice {
                 ready: true,
                 serving: true,
                 terminating: false,
-                zone_hints: Box::default(),
-                node_hints: Box::default(),
+                hints: Hints::default(),
             })
             .collect(),
         last_change_trigger: None,
@@ -324,11 +322,9 @@ fn one_replaced_endpoint_touches_data_elements_only() {
         .transaction
         .ops
         .iter()
-        .map(|op| match op {
-            Op::DeleteElements(set, elements) | Op::AddElements(set, elements) => {
-                (*set, elements.len())
-            }
-            other => panic!("{other:?} for a replaced endpoint"),
+        .map(|op| match op.elements() {
+            Some((set, elements)) => (set, elements.count()),
+            None => panic!("{op:?} for a replaced endpoint"),
         })
         .collect();
     assert_eq!(sizes, [(SetId::Endpoints, 2), (SetId::Endpoints, 2)]);

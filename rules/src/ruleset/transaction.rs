@@ -2,6 +2,9 @@
 
 use super::{AffinitySet, Chain, ChainId, Client, Element, SetId};
 use crate::model::Family;
+use crate::plan::PlannedServices;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// One step of a transaction. Steps are in an order that the kernel accepts:
 /// objects before what refers to them.
@@ -28,7 +31,28 @@ pub enum Op {
     DeleteElements(SetId, Vec<Element>),
     /// Add elements.
     AddElements(SetId, Vec<Element>),
+    /// Add the elements that Services need in a set: the bulk of a first sync.
+    AddElementsOf(SetId, Arc<PlannedServices>),
 }
+
+impl Op {
+    /// The elements that are added or deleted, and where.
+    pub fn elements(&self) -> Option<(SetId, ElementIter<'_>)> {
+        match self {
+            Self::AddElements(set, all) | Self::DeleteElements(set, all) => {
+                Some((*set, Box::new(all.iter().map(Cow::Borrowed))))
+            }
+            Self::AddElementsOf(set, services) => {
+                let all = services.elements(*set).map(Cow::Owned);
+                Some((*set, Box::new(all)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Elements, one after the other.
+pub type ElementIter<'a> = Box<dyn Iterator<Item = Cow<'a, Element>> + 'a>;
 
 /// An ordered list of steps.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The table of section 6 of the reference, row by row.
 
 use super::*;
-use crate::model::{EndpointPort, ObjectName, Protocol};
+use crate::model::{EndpointPort, Hints, ObjectName, Protocol};
 
 /// `last: [l]ocal, [r]eady, [s]erving, [t]erminating, z<zone>, n<node>` in short form.
 fn endpoint(spec: &str) -> Endpoint {
@@ -19,8 +19,7 @@ fn endpoint(spec: &str) -> Endpoint {
         ready: has("r"),
         serving: has("r") || has("s"),
         terminating: has("t"),
-        zone_hints: hints("zone="),
-        node_hints: hints("node="),
+        hints: Hints::new(hints("zone="), hints("node=")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rules::fake::FakeKernel;
 use rules::model::{
-    Endpoint, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol, Service,
+    Endpoint, EndpointPort, EndpointSlice, Family, Hints, Node, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
 };
 use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State, print};
@@ -156,8 +156,7 @@ fn slice(
         ready: true,
         serving: true,
         terminating: false,
-        zone_hints: Box::default(),
-        node_hints: Box::default(),
+        hints: Hints::default(),
     };
     EndpointSlice {
         name: ObjectName::new("default", format!("{service}-{family}")),

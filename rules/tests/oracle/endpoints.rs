@@ -89,13 +89,16 @@ fn known<'a>(world: &'a World, service: &Service, port: &ServicePort) -> Known<'
 /// this zone's, or else all.
 fn topology<'a>(world: &'a World, known: &Known<'a>) -> Box<dyn Fn(&Endpoint) -> bool + 'a> {
     let ready: Vec<&Endpoint> = known.values().copied().filter(|e| e.ready).collect();
-    let for_node = |e: &Endpoint| e.node_hints.contains(&world.config.node_name);
+    let for_node = |e: &Endpoint| e.hints.nodes().contains(&world.config.node_name);
     let zone = world.node.as_ref().and_then(|node| node.zone.clone());
-    let for_zone = move |e: &Endpoint| zone.as_ref().is_some_and(|own| e.zone_hints.contains(own));
+    let for_zone = move |e: &Endpoint| {
+        zone.as_ref()
+            .is_some_and(|own| e.hints.zones().contains(own))
+    };
     let all_have = |has: fn(&Endpoint) -> bool| ready.iter().all(|e| has(e));
-    if all_have(|e| !e.node_hints.is_empty()) && ready.iter().any(|e| for_node(e)) {
+    if all_have(|e| !e.hints.nodes().is_empty()) && ready.iter().any(|e| for_node(e)) {
         Box::new(for_node)
-    } else if all_have(|e| !e.zone_hints.is_empty()) && ready.iter().any(|e| for_zone(e)) {
+    } else if all_have(|e| !e.hints.zones().is_empty()) && ready.iter().any(|e| for_zone(e)) {
         Box::new(for_zone)
     } else {
         Box::new(|_| true)

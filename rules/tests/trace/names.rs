@@ -13,7 +13,7 @@
 //! (`:unready`, `:leaving`, `:gone`, `:both` for ready and leaving) and for
 //! whom (`+z1`, `+n1`). `host` has the node's own address.
 
-use rules::model::{Endpoint, Family};
+use rules::model::{Endpoint, Family, Hints};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -83,8 +83,7 @@ pub fn endpoint(family: Family, text: &'static str) -> (&'static str, Endpoint) 
         ready,
         serving,
         terminating,
-        zone_hints: hints('z'),
-        node_hints: hints('n'),
+        hints: Hints::new(hints('z'), hints('n')),
     };
     (name, endpoint)
 }

@@ -1,10 +1,9 @@
 //! EndpointSlices.
 
-use super::{Converted, address, has_label, object_name, port, protocol};
+use super::{Converted, address, exact, has_label, object_name, port, protocol};
 use crate::source::intern::Interner;
 use k8s_openapi::api::discovery::v1 as api;
-use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, ObjectName};
-use std::sync::Arc;
+use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName};
 
 /// The label that names an EndpointSlice's Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -61,23 +60,21 @@ fn ports(
     problems: &mut Vec<String>,
 ) -> Vec<EndpointPort> {
     let ports = slice.ports.iter().flatten().enumerate();
-    ports
-        .filter_map(|(at, own)| {
-            let (name, number) = (own.name.as_ref()?, own.port?);
-            let field = format!("ports[{at}]");
-            let protocol = protocol(
-                &format!("{field}.protocol"),
-                own.protocol.as_ref(),
-                problems,
-            );
-            let port = port(&format!("{field}.port"), number, problems);
-            Some(EndpointPort {
-                name: intern.get(name),
-                protocol: protocol?,
-                port: port?,
-            })
+    exact(ports.filter_map(|(at, own)| {
+        let (name, number) = (own.name.as_ref()?, own.port?);
+        let field = format!("ports[{at}]");
+        let protocol = protocol(
+            &format!("{field}.protocol"),
+            own.protocol.as_ref(),
+            problems,
+        );
+        let port = port(&format!("{field}.port"), number, problems);
+        Some(EndpointPort {
+            name: intern.get(name),
+            protocol: protocol?,
+            port: port?,
         })
-        .collect()
+    }))
 }
 
 fn endpoints(
@@ -87,7 +84,7 @@ fn endpoints(
     problems: &mut Vec<String>,
 ) -> Vec<Endpoint> {
     let list = slice.endpoints.iter().flatten().enumerate();
-    list.filter_map(|(at, own)| {
+    exact(list.filter_map(|(at, own)| {
         let Some(text) = own.addresses.first() else {
             problems.push(format!("endpoints[{at}].addresses: is empty"));
             return None;
@@ -101,24 +98,27 @@ fn endpoints(
         let conditions = own.conditions.as_ref();
         let condition =
             |get: fn(&api::EndpointConditions) -> Option<bool>| conditions.and_then(get);
-        let hints = own.hints.as_ref();
-        let zones = hints.and_then(|hints| hints.for_zones.as_ref());
-        let nodes = hints.and_then(|hints| hints.for_nodes.as_ref());
         Some(Endpoint {
             address,
             node: own.node_name.as_ref().map(|node| intern.get(node)),
             ready: condition(|own| own.ready).unwrap_or(true),
             serving: condition(|own| own.serving).unwrap_or(true),
             terminating: condition(|own| own.terminating).unwrap_or(false),
-            zone_hints: names(zones.into_iter().flatten().map(|zone| &zone.name), intern),
-            node_hints: names(nodes.into_iter().flatten().map(|node| &node.name), intern),
+            hints: own
+                .hints
+                .as_ref()
+                .map(|own| hints(own, intern))
+                .unwrap_or_default(),
         })
-    })
-    .collect()
+    }))
 }
 
-fn names<'a>(names: impl Iterator<Item = &'a String>, intern: &mut Interner) -> Box<[Arc<str>]> {
-    names.map(|name| intern.get(name)).collect()
+fn hints(hints: &api::EndpointHints, intern: &mut Interner) -> Hints {
+    let zones = hints.for_zones.iter().flatten().map(|zone| &zone.name);
+    let zones: Vec<_> = zones.map(|name| intern.get(name)).collect();
+    let nodes = hints.for_nodes.iter().flatten().map(|node| &node.name);
+    let nodes: Vec<_> = nodes.map(|name| intern.get(name)).collect();
+    Hints::new(zones, nodes)
 }
 
 fn trigger_time(slice: &api::EndpointSlice, problems: &mut Vec<String>) -> Option<i64> {

@@ -1,6 +1,6 @@
 //! Services.
 
-use super::{Converted, address, addresses, has_label, object_name, port, protocol};
+use super::{Converted, address, addresses, exact, has_label, object_name, port, protocol};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use rules::model::{Service, ServicePort, TrafficPolicy};
@@ -114,26 +114,24 @@ fn cluster_ips(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAdd
 
 fn ports(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<ServicePort> {
     let ports = spec.ports.iter().flatten().enumerate();
-    ports
-        .filter_map(|(at, own)| {
-            let field = format!("spec.ports[{at}]");
-            let protocol = protocol(
-                &format!("{field}.protocol"),
-                own.protocol.as_ref(),
-                problems,
-            );
-            let number = port(&format!("{field}.port"), own.port, problems);
-            let node_port = own.node_port.filter(|number| *number != 0);
-            let node_port =
-                node_port.and_then(|number| port(&format!("{field}.nodePort"), number, problems));
-            Some(ServicePort {
-                name: own.name.as_deref().unwrap_or_default().into(),
-                protocol: protocol?,
-                port: number?,
-                node_port,
-            })
+    exact(ports.filter_map(|(at, own)| {
+        let field = format!("spec.ports[{at}]");
+        let protocol = protocol(
+            &format!("{field}.protocol"),
+            own.protocol.as_ref(),
+            problems,
+        );
+        let number = port(&format!("{field}.port"), own.port, problems);
+        let node_port = own.node_port.filter(|number| *number != 0);
+        let node_port =
+            node_port.and_then(|number| port(&format!("{field}.nodePort"), number, problems));
+        Some(ServicePort {
+            name: own.name.as_deref().unwrap_or_default().into(),
+            protocol: protocol?,
+            port: number?,
+            node_port,
         })
-        .collect()
+    }))
 }
 
 /// The API server gives one to each Service that has to have it.

@@ -122,7 +122,7 @@ fn work(rig: &mut Rig) -> Result<()> {
         value(metrics, partial).is_some()
             && value(metrics, reconciled).is_some()
             && value(metrics, pending) == Some(0.0)
-            && value(metrics, "kubeproxy_sync_proxy_rules_endpoint_changes_total") >= Some(4.0)
+            && value(metrics, programmed) == Some(3.0)
     })?;
     for path in ["/healthz", "/livez"] {
         rig.ask(Port::Health, &Request::new(path))?;

@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use rules::model::{
-    Endpoint, EndpointPort, EndpointSlice, Family, Node, Service, ServicePort, TrafficPolicy,
+    Endpoint, EndpointPort, EndpointSlice, Family, Hints, Node, Service, ServicePort, TrafficPolicy,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -79,8 +79,7 @@ prop_compose! {
             ready: conditions.0,
             serving: conditions.1,
             terminating: conditions.2,
-            zone_hints: hints(&zones),
-            node_hints: hints(&nodes),
+            hints: Hints::new(hints(&zones), hints(&nodes)),
         }
     }
 }
@@ -94,8 +93,7 @@ fn common(address: IpAddr, terminating: bool) -> Endpoint {
         ready: !terminating,
         serving: true,
         terminating,
-        zone_hints: Box::default(),
-        node_hints: Box::default(),
+        hints: Hints::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{object, with};
 use crate::source::convert::{Converted, endpoint_slice};
 use crate::source::intern::Interner;
-use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, ObjectName, Protocol};
+use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol};
 use serde_json::{Value, json};
 
 fn base() -> Value {
@@ -42,8 +42,7 @@ fn endpoint() -> Endpoint {
         ready: true,
         serving: true,
         terminating: false,
-        zone_hints: Box::default(),
-        node_hints: Box::default(),
+        hints: rules::model::Hints::default(),
     }
 }
 
@@ -131,13 +130,13 @@ fn fields_mean_what_the_reference_says() {
             "zone hints",
             "/endpoints/0/hints",
             json!({"forZones": [{"name": "a"}, {"name": "b"}]}),
-            |own| own.endpoints[0].zone_hints = Box::new(["a".into(), "b".into()]),
+            |own| own.endpoints[0].hints = Hints::new(["a".into(), "b".into()], []),
         ),
         (
             "node hints",
             "/endpoints/0/hints",
             json!({"forNodes": [{"name": "n1"}]}),
-            |own| own.endpoints[0].node_hints = Box::new(["n1".into()]),
+            |own| own.endpoints[0].hints = Hints::new([], ["n1".into()]),
         ),
         (
             "the deprecated topology is not read",
