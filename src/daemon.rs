@@ -66,6 +66,11 @@ pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Resul
 /// What needs more rights than what comes later: of the kernel's settings, those that are not
 /// right yet.
 fn set_up(settings: &Settings) -> anyhow::Result<()> {
+    // Its settings are not there before it is loaded, and nothing on a new node may have asked
+    // for it yet. A kernel that can't is told by the first setting that is missing.
+    if let Err(error) = Conntrack::open().and_then(|mut conntrack| conntrack.load()) {
+        tracing::debug!("asking for conntrack: {error}");
+    }
     sysctl::Kernel::default()
         .set_conntrack(&settings.conntrack)
         .context("could not set conntrack parameters from kube-proxy configuration")

@@ -237,3 +237,10 @@ fn a_pass_deletes_more_than_one_chunk() {
     assert_eq!((deleted, left), (4 * kept, kept));
     assert!(listed >= 5 * kept, "{listed} listed");
 }
+
+#[test]
+fn asking_for_conntrack_is_answered() {
+    let namespace = Namespace::create("load").expect("a namespace");
+    let answer = namespace.run(|| Conntrack::open()?.load());
+    answer.expect("the namespace").expect("an answer");
+}

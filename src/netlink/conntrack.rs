@@ -16,6 +16,7 @@ mod kernel {
     pub(super) const CT_NEW: u16 = 0;
     pub(super) const CT_GET: u16 = 1;
     pub(super) const CT_DELETE: u16 = 2;
+    pub(super) const CT_GET_STATS: u16 = 5;
     pub(super) const TUPLE_ORIG: u16 = 1;
     pub(super) const TUPLE_REPLY: u16 = 2;
     pub(super) const ID: u16 = 12;
@@ -65,6 +66,29 @@ impl Conntrack {
             delete: Socket::open()?,
             sequence: 0,
         })
+    }
+
+    /// Asks for the number of flows, which makes the kernel load conntrack if it is a module that
+    /// nobody has needed yet.
+    ///
+    /// # Errors
+    /// The kernel has no conntrack, or does not answer.
+    pub fn load(&mut self) -> io::Result<()> {
+        let mut request = Vec::new();
+        let flags = narrow(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
+        message(
+            &mut request,
+            kind(kernel::CT_GET_STATS),
+            flags,
+            self.sequence,
+            |out| header(out, Family::V4),
+        );
+        self.list.send(&request)?;
+        match self.list.replies()?.first() {
+            Some(reply) if reply.errno == 0 => Ok(()),
+            Some(reply) => Err(io::Error::from_raw_os_error(reply.errno)),
+            None => Err(io::Error::other("the kernel did not acknowledge")),
+        }
     }
 
     /// Lists and deletes once; false if the list has holes.

@@ -67,12 +67,13 @@ pub(crate) fn init(engine: &Engine, node: &TestNode) -> Result<()> {
     Ok(())
 }
 
-/// A server that isn't there is only asked for once there are authorities to judge it by.
+/// A server that isn't there is only asked for once there are authorities to judge it by. Its
+/// name takes the C library's resolver, without the files that a distribution has for it.
 pub(crate) fn system_authorities(engine: &Engine, node: &TestNode) -> Result<()> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://localhost:1"}}],
         "users": [{"name": "u", "user": {"token": "t"}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "c",
