@@ -6,6 +6,7 @@ pub mod convert;
 mod client;
 mod intern;
 mod manifests;
+pub mod objects;
 mod watch;
 
 pub use client::{ClientOptions, client};

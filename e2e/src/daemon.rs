@@ -10,6 +10,17 @@ use nix::sys::signal::Signal;
 use crate::address::CLUSTER_CIDR;
 use crate::{Node, Process, wait};
 
+/// Leaves alone what belongs to the whole machine: a namespace may not write it, and a proxy that
+/// can't doesn't start.
+pub const CONNTRACK_FLAGS: [&str; 6] = [
+    "--conntrack-max-per-core",
+    "0",
+    "--conntrack-tcp-timeout-established",
+    "0",
+    "--conntrack-tcp-timeout-close-wait",
+    "0",
+];
+
 /// A kube-proxy in a node's namespace; stopped with the value, its rules stay.
 #[derive(Debug)]
 pub struct Daemon {

@@ -34,7 +34,7 @@ mod stream;
 pub use balancer::{LoadBalancer, Vip};
 pub use bed::Bed;
 pub use chat::{Chat, Conversation};
-pub use daemon::{Daemon, binary};
+pub use daemon::{CONNTRACK_FLAGS, Daemon, binary};
 pub use echo::Echo;
 pub use link::{ip, veth};
 pub use namespace::Namespace;

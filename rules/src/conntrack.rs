@@ -263,15 +263,11 @@ fn frontends(family: Family, state: &State, name: &ObjectName) -> Known {
 fn serving(family: Family, port: &ServicePort, slices: &[EndpointSlice]) -> Serving {
     let mut backends = Vec::new();
     for slice in slices.iter().filter(|slice| slice.family == family) {
-        let matching = slice
-            .ports
-            .iter()
-            .filter(|own| own.name == port.name && own.protocol == port.protocol);
-        for own in matching {
+        for number in slice.ports_of(port) {
             let serving = slice.endpoints.iter().filter(|endpoint| endpoint.serving);
             backends.extend(serving.map(|endpoint| Backend {
                 address: endpoint.address,
-                port: own.port,
+                port: number,
             }));
         }
     }

@@ -100,15 +100,11 @@ fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let mut found: Vec<Candidate<'a>> = Vec::new();
     for slice in slices.iter().filter(|slice| slice.family == family) {
-        let matching = slice
-            .ports
-            .iter()
-            .filter(|own| own.name == port.name && own.protocol == port.protocol);
-        for own in matching {
+        for number in slice.ports_of(port) {
             found.extend(slice.endpoints.iter().map(|endpoint| Candidate {
                 backend: Backend {
                     address: endpoint.address,
-                    port: own.port,
+                    port: number,
                 },
                 local: endpoint.node.as_deref() == Some(place.node),
                 endpoint,

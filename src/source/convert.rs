@@ -11,6 +11,7 @@ pub use service::service;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::model::{ObjectName, Protocol};
+use std::fmt;
 use std::net::IpAddr;
 
 /// The namespace of objects that name none.
@@ -92,7 +93,7 @@ fn addresses<'a>(
 }
 
 /// A port number from 1 to 65535.
-fn port(field: &str, number: i32, problems: &mut Vec<String>) -> Option<u16> {
+fn port(field: fmt::Arguments<'_>, number: i32, problems: &mut Vec<String>) -> Option<u16> {
     let port = u16::try_from(number).ok().filter(|port| *port != 0);
     if port.is_none() {
         problems.push(format!("{field}: {number} is not a port (1 to 65535)"));
@@ -100,7 +101,11 @@ fn port(field: &str, number: i32, problems: &mut Vec<String>) -> Option<u16> {
     port
 }
 
-fn protocol(field: &str, name: Option<&String>, problems: &mut Vec<String>) -> Option<Protocol> {
+fn protocol(
+    field: fmt::Arguments<'_>,
+    name: Option<&String>,
+    problems: &mut Vec<String>,
+) -> Option<Protocol> {
     let name = name.map_or("", String::as_str);
     let protocol = Protocol::from_api(name);
     if protocol.is_none() {

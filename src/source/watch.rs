@@ -3,10 +3,10 @@
 use crate::events::{Events, Report};
 use crate::source::convert::{self, Converted, object_name};
 use crate::source::intern::Interner;
+use crate::source::objects::{EndpointSlice, Service};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryFutureExt};
-use k8s_openapi::api::core::v1::{Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -257,6 +257,9 @@ impl Log {
     }
 
     fn problems<K: Resource>(&mut self, object: &K, problems: Vec<String>) {
+        if problems.is_empty() && self.problems.is_empty() {
+            return;
+        }
         let name = object_name(object.meta()).to_string();
         if problems.is_empty() {
             self.problems.remove(&name);

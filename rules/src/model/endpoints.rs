@@ -1,6 +1,6 @@
 //! An EndpointSlice as the rules see it.
 
-use super::{Family, ObjectName, Protocol};
+use super::{Family, ObjectName, Protocol, ServicePort};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +20,15 @@ pub struct EndpointSlice {
     /// The `endpoints.kubernetes.io/last-change-trigger-time` annotation, in
     /// milliseconds since the epoch.
     pub last_change_trigger: Option<i64>,
+}
+
+impl EndpointSlice {
+    /// Where the endpoints answer for a Service's port: by its name and protocol,
+    /// as the number may be another.
+    pub fn ports_of(&self, port: &ServicePort) -> impl Iterator<Item = u16> {
+        let same = |own: &&EndpointPort| own.name == port.name && own.protocol == port.protocol;
+        self.ports.iter().filter(same).map(|own| own.port)
+    }
 }
 
 /// One of an EndpointSlice's `ports`.

@@ -12,7 +12,7 @@ use hyper::body::{Body as _, Bytes};
 use kube::client::Body;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tower::{BoxError, Service};
 
 /// Waits its turn, signs, sends, counts.
@@ -63,7 +63,11 @@ impl Inner {
         mut request: Request<Body>,
     ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
         let verb = request.method().as_str().to_owned();
-        let wait = self.limiter.take(Instant::now());
+        let wait = if is_next_page(&request) {
+            Duration::ZERO
+        } else {
+            self.limiter.take(Instant::now())
+        };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -98,8 +102,17 @@ impl Inner {
 }
 
 fn is_watch<B>(request: &Request<B>) -> bool {
+    has_parameter(request, |own| matches!(own, "watch=true" | "watch=1"))
+}
+
+/// Whether it goes on with a list. Upstream asks for a list at once, which is one
+/// request to the limiter; that the pages of ours are small is for the memory's
+/// sake, and no reason to let a large cluster wait for seconds.
+fn is_next_page<B>(request: &Request<B>) -> bool {
+    has_parameter(request, |own| own.starts_with("continue="))
+}
+
+fn has_parameter<B>(request: &Request<B>, is_it: impl Fn(&str) -> bool) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    query
-        .split('&')
-        .any(|own| matches!(own, "watch=true" | "watch=1"))
+    query.split('&').any(is_it)
 }

@@ -167,3 +167,26 @@ async fn an_answer_that_never_comes_counts_as_an_error() {
         metrics.text()
     );
 }
+
+#[tokio::test]
+async fn the_pages_of_a_list_are_one_request_to_the_limiter() {
+    let (address, _) = server().await;
+    let metrics = Metrics::new().expect("metrics");
+    let mut options = ClientOptions::new(None, Some(format!("http://{address}")));
+    // The second token comes after minutes.
+    (options.qps, options.burst) = (0.001, 1);
+    let client = client(&options, metrics.rest()).await.expect("a client");
+    for path in [
+        "?limit=500",
+        "?limit=500&continue=a",
+        "?continue=b&limit=500",
+    ] {
+        let request = http::Request::get(format!("/api/v1/services{path}"));
+        let request = request.body(Vec::new()).expect("a request");
+        client.request_text(request).await.expect("an answer");
+    }
+    let text = metrics.text();
+    let sum = "rest_client_rate_limiter_duration_seconds_sum";
+    let line = format!("{sum}{{host=\"{address}\",verb=\"GET\"}} 0");
+    assert!(text.lines().any(|own| own == line), "{line} in {text}");
+}

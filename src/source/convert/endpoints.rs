@@ -2,7 +2,7 @@
 
 use super::{Converted, address, exact, has_label, object_name, port, protocol};
 use crate::source::intern::Interner;
-use k8s_openapi::api::discovery::v1 as api;
+use crate::source::objects as api;
 use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName};
 
 /// The label that names an EndpointSlice's Service.
@@ -62,13 +62,12 @@ fn ports(
     let ports = slice.ports.iter().flatten().enumerate();
     exact(ports.filter_map(|(at, own)| {
         let (name, number) = (own.name.as_ref()?, own.port?);
-        let field = format!("ports[{at}]");
         let protocol = protocol(
-            &format!("{field}.protocol"),
+            format_args!("ports[{at}].protocol"),
             own.protocol.as_ref(),
             problems,
         );
-        let port = port(&format!("{field}.port"), number, problems);
+        let port = port(format_args!("ports[{at}].port"), number, problems);
         Some(EndpointPort {
             name: intern.get(name),
             protocol: protocol?,

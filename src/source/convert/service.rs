@@ -1,8 +1,8 @@
 //! Services.
 
 use super::{Converted, address, addresses, exact, has_label, object_name, port, protocol};
+use crate::source::objects as api;
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1 as api;
 use rules::model::{Service, ServicePort, TrafficPolicy};
 use std::net::IpAddr;
 
@@ -115,16 +115,15 @@ fn cluster_ips(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAdd
 fn ports(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<ServicePort> {
     let ports = spec.ports.iter().flatten().enumerate();
     exact(ports.filter_map(|(at, own)| {
-        let field = format!("spec.ports[{at}]");
         let protocol = protocol(
-            &format!("{field}.protocol"),
+            format_args!("spec.ports[{at}].protocol"),
             own.protocol.as_ref(),
             problems,
         );
-        let number = port(&format!("{field}.port"), own.port, problems);
+        let number = port(format_args!("spec.ports[{at}].port"), own.port, problems);
         let node_port = own.node_port.filter(|number| *number != 0);
-        let node_port =
-            node_port.and_then(|number| port(&format!("{field}.nodePort"), number, problems));
+        let node_port = node_port
+            .and_then(|number| port(format_args!("spec.ports[{at}].nodePort"), number, problems));
         Some(ServicePort {
             name: own.name.as_deref().unwrap_or_default().into(),
             protocol: protocol?,
@@ -145,7 +144,7 @@ fn health_check_node_port(spec: &api::ServiceSpec, problems: &mut Vec<String>) -
             );
             None
         }
-        Some(number) => port("spec.healthCheckNodePort", number, problems),
+        Some(number) => port(format_args!("spec.healthCheckNodePort"), number, problems),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::ObjectKey;
 use crate::source::convert::{self, Converted, object_name};
 use crate::source::intern::Interner;
-use k8s_openapi::api::core::v1::{Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use crate::source::objects::{EndpointSlice, Service};
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::model::ObjectName;

@@ -2,26 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::address::CLUSTER_CIDR;
-use e2e::{Namespace, Process};
+use e2e::{CONNTRACK_FLAGS, Namespace, Process};
 
 use crate::args::Args;
 use crate::rig::{Rig, Side};
 
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
-/// Leaves alone what belongs to the whole machine.
-const CONNTRACK: [&str; 6] = [
-    "--conntrack-max-per-core",
-    "0",
-    "--conntrack-tcp-timeout-established",
-    "0",
-    "--conntrack-tcp-timeout-close-wait",
-    "0",
-];
 
 pub(crate) struct Proxy<'a> {
     pub(crate) process: Process,
@@ -37,15 +27,11 @@ impl<'a> Proxy<'a> {
         command
             .args(["--hostname-override", "node-1", "--proxy-mode", "nftables"])
             .args(["--cluster-cidr", CLUSTER_CIDR])
+            .args(CONNTRACK_FLAGS)
             .arg("--kubeconfig")
             .arg(rig.kubeconfig());
         if let Some(period) = &args.min_sync_period {
             command.args(["--iptables-min-sync-period", period]);
-        }
-        let help = Command::new(&program).arg("--help").output();
-        let help = help.with_context(|| format!("run {}", program.display()))?;
-        if String::from_utf8_lossy(&help.stdout).contains(CONNTRACK[0]) {
-            command.args(CONNTRACK);
         }
         let log = rig.directory().join(format!("{side}.log"));
         let started = Instant::now();

@@ -40,7 +40,7 @@ fn ports_go_from_1_to_65535() {
         (i32::MAX, None),
     ] {
         let mut problems = Vec::new();
-        assert_eq!(port("port", number, &mut problems), read);
+        assert_eq!(port(format_args!("port"), number, &mut problems), read);
         let said: Vec<String> = if read.is_some() {
             Vec::new()
         } else {

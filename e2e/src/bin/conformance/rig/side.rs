@@ -10,7 +10,7 @@ use e2e::address::{CLUSTER_CIDR, ECHO_PORT};
 use e2e::controlplane::kubeconfig;
 use e2e::probe::{Protocol, Reply, probe};
 use e2e::sctp::SctpEcho;
-use e2e::{Bed, Chat, Daemon, Echo, Namespace, Node, Pod, flows, wait};
+use e2e::{Bed, CONNTRACK_FLAGS, Chat, Daemon, Echo, Namespace, Node, Pod, flows, wait};
 
 use super::wiring;
 use crate::case::Source;
@@ -20,16 +20,6 @@ use crate::spec::{CHAT_PORT, PODS, RANGES, SECOND_PORT, pod_addresses};
 const LIMIT: Duration = Duration::from_secs(30);
 /// How proxies recognise pods unless a test is about that.
 pub(crate) const DETECTION: [&str; 2] = ["--cluster-cidr", CLUSTER_CIDR];
-/// Leaves alone what belongs to the whole machine: a namespace may not write it, and a proxy that
-/// can't doesn't start.
-const CONNTRACK: [&str; 6] = [
-    "--conntrack-max-per-core",
-    "0",
-    "--conntrack-tcp-timeout-established",
-    "0",
-    "--conntrack-tcp-timeout-close-wait",
-    "0",
-];
 
 /// One bed, and the proxy of its node-1.
 pub(crate) struct Side {
@@ -106,9 +96,7 @@ impl Side {
         let config = self.config.to_str();
         let config = config.context("directory name is not UTF-8")?;
         let mut all = vec!["--kubeconfig", config];
-        if knows(program, CONNTRACK[0])? {
-            all.extend(CONNTRACK);
-        }
+        all.extend(CONNTRACK_FLAGS);
         all.extend(flags);
         let node = &self.bed.nodes()[0];
         let proxy = Daemon::start_program(program, node, &all, &self.logs)?;
@@ -162,13 +150,4 @@ impl Side {
         })
         .map(drop)
     }
-}
-
-/// Whether `program` has this flag.
-fn knows(program: &Path, flag: &str) -> Result<bool> {
-    let mut command = std::process::Command::new(program);
-    let output = command.arg("--help").output();
-    let output = output.with_context(|| format!("run {}", program.display()))?;
-    let help = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&help).contains(flag))
 }
