@@ -2,7 +2,7 @@
 //! destructors, so everything that the kernel would keep is noted here too.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,20 +58,29 @@ pub fn on_signals() -> Result<()> {
     Ok(())
 }
 
-/// Deletes namespaces of earlier runs whose process was killed before it could.
+/// Deletes what earlier runs left: those whose process was killed, or whose containers still
+/// wrote when their directory was removed.
 pub fn sweep() {
-    let Ok(entries) = std::fs::read_dir("/run/netns") else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if owner(&name).is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
-            delete_namespace(&name);
-        }
+    for name in abandoned(Path::new("/run/netns")) {
+        delete_namespace(&name);
+    }
+    let temporary = std::env::temp_dir();
+    for name in abandoned(&temporary) {
+        std::fs::remove_dir_all(temporary.join(name)).ok();
     }
 }
 
-/// The process that made the namespace `name`, if it is one of ours.
+/// The entries of a directory that were made by a process of ours that is no more.
+fn abandoned(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let is_gone = |pid| !Path::new(&format!("/proc/{pid}")).exists();
+    names
+        .filter(|name| owner(name).is_some_and(is_gone))
+        .collect()
+}
+
+/// The process that made the namespace or directory `name`, if it is one of ours.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?
         .strip_prefix('-')?
@@ -122,7 +131,7 @@ impl ScratchDir {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }
