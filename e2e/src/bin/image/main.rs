@@ -128,6 +128,9 @@ fn serves(cases: &mut Cases, engine: &Engine, node: &mut TestNode) {
         ensure!(took < Duration::from_secs(1), "after {took:?}");
         node.is_served_by("b")
     });
+    cases.case("--cleanup with the same rights", || {
+        rights::cleanup(engine, node)
+    });
 }
 
 fn nothing_refused(log: &str) -> Result<()> {

@@ -102,6 +102,20 @@ pub(crate) fn system_authorities(engine: &Engine, node: &TestNode) -> Result<()>
     .map(drop)
 }
 
+/// The tables go, and with them the Service.
+pub(crate) fn cleanup(engine: &Engine, node: &TestNode) -> Result<()> {
+    let spec = Spec {
+        security: least(),
+        command: vec!["--cleanup".to_owned()],
+        ..Spec::default()
+    };
+    let ended = engine.run(node.namespace(), &spec)?;
+    ensure!(ended.code == 0, "{ended:?}");
+    let tables = node.namespace().exec(&["nft", "list", "tables"])?;
+    ensure!(!tables.contains("kube-proxy"), "left: {tables}");
+    node.is_not_served()
+}
+
 /// One line on an error, with all of `says` in it, and code 1.
 fn fails_with(ended: &Ended, says: &[&str]) -> Result<()> {
     let errors: Vec<_> = ended
