@@ -22,7 +22,10 @@ use e2e::container::Engine;
 use e2e::controlplane::ControlPlane;
 use e2e::{Bed, cleanup, target_directory};
 
-/// The values whose pod is run.
+use pod::Place;
+use service::Served;
+
+/// The values whose pod is run, and its DaemonSet's name.
 const RUN: &str = "run";
 
 fn main() -> ExitCode {
@@ -101,7 +104,7 @@ fn render(cases: &mut Cases) -> Result<Vec<(String, String)>> {
     Ok(rendered)
 }
 
-/// Applies it all, then runs the pod of [`RUN`].
+/// Applies it all, then runs the pod of [`RUN`], and that of kubeadm's DaemonSet.
 fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> {
     let directory = ScratchDir::create("chart")?;
     let bed = Bed::build(1)?;
@@ -110,16 +113,31 @@ fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> 
         apply::all(cases, &api, rendered);
     });
     let engine = Engine::load(&own(&archive()?))?;
+    let served = Served::create(&api, &bed)?;
+    let place = Place {
+        api: &api,
+        bed: &bed,
+        engine: &engine,
+        files: directory.path(),
+        served: &served,
+    };
     cases.group("the DaemonSet's pod, on a node", |cases| {
-        // What was applied last has the same names.
-        let run = rendered.iter().find(|(name, _)| name == RUN);
-        cases.case("apply", || {
-            let (_, text) = run.with_context(|| format!("{RUN} was not rendered"))?;
-            apply::stream(&api, text)
-        });
-        pod::run(cases, &api, &bed, &engine, directory.path());
+        pod::run(cases, &place, RUN, &["readinessProbe", "livenessProbe"]);
+    });
+    cases.group("kubeadm's DaemonSet with our image", |cases| {
+        cases.case("apply", || apply::stream(&api, &swapped(&engine)?));
+        pod::run(cases, &place, "kube-proxy", &[]);
     });
     Ok(())
+}
+
+/// kubeadm's objects after `kubectl set image`.
+fn swapped(engine: &Engine) -> Result<String> {
+    const UPSTREAM: &str = "image: registry.k8s.io/kube-proxy:v";
+    let text = std::fs::read_to_string(own("e2e/chart/kubeadm.yaml"))?;
+    let start = text.find(UPSTREAM).context("no image of upstream's")?;
+    let image = text[start..].lines().next().unwrap_or_default();
+    Ok(text.replace(image, &format!("image: {}", engine.name()?)))
 }
 
 /// The image of this machine's architecture.

@@ -14,36 +14,43 @@ use serde_json::{Value, json};
 
 use crate::service::Served;
 
-/// As the values of the run have it.
-const NAME: &str = "run";
 const LIMIT: Duration = Duration::from_secs(20);
 /// Where every pod finds its service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Runs it and sends connections to a Service of the API server.
-pub(crate) fn run(cases: &mut Cases, api: &Api, bed: &Bed, engine: &Engine, files: &Path) {
-    let pod = cases.case("the API server's DaemonSet, ConfigMap and token", || {
-        Pod::read(api, bed, files)
-    });
-    let served = cases.case("a Service and its endpoint", || Served::create(api, bed));
-    let (Some(pod), Some(served)) = (pod, served) else {
+/// What a pod is run with.
+pub(crate) struct Place<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) bed: &'a Bed,
+    pub(crate) engine: &'a Engine,
+    /// Where the control plane's files are, and room for more.
+    pub(crate) files: &'a Path,
+    pub(crate) served: &'a Served<'a>,
+}
+
+/// Runs the pod of a DaemonSet, which has these probes, and sends connections to a Service.
+pub(crate) fn run(cases: &mut Cases, place: &Place<'_>, name: &str, probes: &[&str]) {
+    let Place { engine, served, .. } = place;
+    // No earlier pod's rules shall help.
+    cases.case("no cluster IP answers yet", || served.forgotten());
+    let Some(pod) = cases.case("its ConfigMap and token", || Pod::read(place, name)) else {
         return;
     };
     cases.case("the image is the archive's", || {
         let (wanted, is) = (&pod.main()?["image"], engine.name()?);
-        ensure!(*wanted == *is, "the chart has {wanted}, the archive {is}");
+        ensure!(*wanted == *is, "the pod has {wanted}, the archive {is}");
         Ok(())
     });
     cases.case("init containers end with code 0", || pod.init(engine));
     let Some(container) = cases.case("start", || pod.start(engine)) else {
         return;
     };
-    for probe in ["readinessProbe", "livenessProbe"] {
+    for probe in probes {
         cases.case(probe, || pod.probe(probe, &container));
     }
     cases.case("connections to the cluster IPs", || served.answers());
     cases.case("its account's role has all that it asks for", || {
-        asks_for_nothing_forbidden(api, &container)
+        asks_for_nothing_forbidden(place.api, &container)
     });
     cases.case("ends on SIGTERM, its rules stay", || {
         let (code, _) = container.terminate(Duration::from_secs(5))?;
@@ -60,23 +67,21 @@ struct Pod<'a> {
 }
 
 impl<'a> Pod<'a> {
-    fn read(api: &Api, bed: &'a Bed, files: &Path) -> Result<Self> {
-        let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{NAME}");
-        let daemonset: Value = serde_json::from_str(&api.get(&path)?)?;
+    fn read(place: &Place<'a>, name: &str) -> Result<Self> {
+        let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{name}");
+        let daemonset: Value = serde_json::from_str(&place.api.get(&path)?)?;
         let spec = daemonset["spec"]["template"]["spec"].clone();
         ensure!(spec["hostNetwork"] == true, "not on the host's network");
-        let mut mounts = vec![("account".to_owned(), account(api, &spec, files)?)];
+        let files = place.files.join(name);
+        std::fs::create_dir(&files)?;
+        let account = account(place, &spec, &files.join("account"))?;
+        let mut mounts = vec![("account".to_owned(), account)];
         for volume in spec["volumes"].as_array().into_iter().flatten() {
             let name = volume["name"].as_str().context("a volume without a name")?;
-            let Some(source) = volume["configMap"]["name"].as_str() else {
-                bail!("a volume of a kind that is not known here: {volume}");
-            };
-            let directory = files.join(format!("volume-{name}"));
-            let path = format!("/api/v1/namespaces/kube-system/configmaps/{source}");
-            let map: Value = serde_json::from_str(&api.get(&path)?)?;
-            write(&directory, &map["data"])?;
-            mounts.push((name.to_owned(), directory));
+            let path = files.join(format!("volume-{name}"));
+            mounts.push((name.to_owned(), contents(place.api, volume, path)?));
         }
+        let bed = place.bed;
         Ok(Self { bed, spec, mounts })
     }
 
@@ -90,8 +95,7 @@ impl<'a> Pod<'a> {
 
     fn init(&self, engine: &Engine) -> Result<()> {
         let containers = self.spec["initContainers"].as_array();
-        let containers = containers.context("no init container")?;
-        for container in containers {
+        for container in containers.into_iter().flatten() {
             let ended = engine.run(self.bed.nodes()[0].namespace(), &self.translate(container)?)?;
             ensure!(ended.code == 0, "{}: {ended:?}", container["name"]);
         }
@@ -159,8 +163,25 @@ fn expand(word: &str, env: &[(String, String)]) -> String {
     })
 }
 
+/// Makes what a volume holds: a ConfigMap's files; of the host's paths only their kind, as
+/// nothing shall be needed from them.
+fn contents(api: &Api, volume: &Value, path: PathBuf) -> Result<PathBuf> {
+    if let Some(source) = volume["configMap"]["name"].as_str() {
+        let object = format!("/api/v1/namespaces/kube-system/configmaps/{source}");
+        let map: Value = serde_json::from_str(&api.get(&object)?)?;
+        write(&path, &map["data"])?;
+    } else if volume["hostPath"]["type"] == "FileOrCreate" {
+        std::fs::write(&path, "")?;
+    } else if volume["hostPath"].is_object() {
+        std::fs::create_dir(&path)?;
+    } else {
+        bail!("a volume of a kind that is not known here: {volume}");
+    }
+    Ok(path)
+}
+
 /// The files of the service account, with a token that the API server signed.
-fn account(api: &Api, spec: &Value, files: &Path) -> Result<PathBuf> {
+fn account(place: &Place<'_>, spec: &Value, directory: &Path) -> Result<PathBuf> {
     let name = spec["serviceAccountName"].as_str().context("no account")?;
     let path = format!("/api/v1/namespaces/kube-system/serviceaccounts/{name}/token");
     let request = json!({
@@ -168,20 +189,19 @@ fn account(api: &Api, spec: &Value, files: &Path) -> Result<PathBuf> {
         "kind": "TokenRequest",
         "spec": {"expirationSeconds": 3600},
     });
-    let answer = api.post(&path, &request)?;
+    let answer = place.api.post(&path, &request)?;
     // The authority that the harness itself trusts.
-    let config = std::fs::read_to_string(kubeconfig(files, "harness"))?;
+    let config = std::fs::read_to_string(kubeconfig(place.files, "harness"))?;
     let config: Value = serde_json::from_str(&config)?;
     let authority = &config["clusters"][0]["cluster"]["certificate-authority"];
     let authority = authority.as_str().context("no certificate-authority")?;
-    let directory = files.join("account");
     let contents = json!({
         "token": answer["status"]["token"],
         "ca.crt": std::fs::read_to_string(authority)?,
         "namespace": "kube-system",
     });
-    write(&directory, &contents)?;
-    Ok(directory)
+    write(directory, &contents)?;
+    Ok(directory.to_owned())
 }
 
 /// Writes a directory with these files.
@@ -207,7 +227,7 @@ fn asks_for_nothing_forbidden(api: &Api, container: &Container<'_>) -> Result<()
     })?;
     let log = container.log()?;
     let refused = |line: &&str| {
-        ["orbidden", "denied", "not permitted", "ERROR"]
+        ["orbidden", "denied", "not permitted"]
             .iter()
             .any(|word| line.contains(word))
     };

@@ -52,6 +52,20 @@ impl<'a> Served<'a> {
         })
     }
 
+    /// Takes all rules off the node; that nobody answers then.
+    pub(crate) fn forgotten(&self) -> Result<()> {
+        let node = self.bed.nodes()[0].namespace();
+        node.exec(&["nft", "flush", "ruleset"])?;
+        for target in &self.targets {
+            let outcome = node.dial(*target)?;
+            ensure!(
+                !matches!(outcome, Outcome::Answered(_)),
+                "{target}: {outcome}"
+            );
+        }
+        Ok(())
+    }
+
     /// That the endpoint answers the node and a pod at every cluster IP.
     pub(crate) fn answers(&self) -> Result<()> {
         for from in [self.bed.nodes()[0].namespace(), self.client.namespace()] {
