@@ -31,21 +31,23 @@ fn main() -> Result<()> {
     let sizes = sizes.iter().map(|text| size(text));
     let sizes = sizes.collect::<Result<Vec<_>>>()?;
     println!(
-        "{:>20} {:>12} {:>14} {:>14} {:>12} {:>12}",
+        "{:>20} {:>12} {:>12} {:>14} {:>14} {:>12} {:>12}",
         "Services × endpoints",
         "first sync",
+        "an endpoint",
         "update median",
         "update worst",
         "peak memory",
-        "nft objects"
+        "nft elements"
     );
     for (services, endpoints) in sizes {
         let figures = measure(services, endpoints)
             .with_context(|| format!("{services} Services × {endpoints} endpoints"))?;
         println!(
-            "{:>20} {:>9.0} ms {:>11.2} ms {:>11.2} ms {:>9.1} MB {:>12}",
+            "{:>20} {:>9.0} ms {:>9.2} µs {:>11.2} ms {:>11.2} ms {:>9.1} MB {:>12}",
             format!("{services} × {endpoints}"),
             figures.first_sync * 1e3,
+            figures.first_sync * 1e6 / figures.elements as f64,
             figures.update_median * 1e3,
             figures.update_worst * 1e3,
             figures.peak_mb,

@@ -136,6 +136,8 @@ impl Report {
         };
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
         fs::write(docs.join("benchmarks.svg"), chart::svg(&self.sizes))?;
+        let report = target_directory().join("bench/report.json");
+        fs::copy(report, docs.join("benchmarks.json")).context("copy the report")?;
         Ok(())
     }
 }
@@ -158,18 +160,22 @@ fn size_table(text: &mut String, row: &Row) {
         let _ = writeln!(text, "| {title} | {theirs} | {} | {ratio} |", number(*ours));
     }
     if let Some(floor) = &row.floor {
+        let first_sync = row.ours.get("first_sync_s").copied().unwrap_or(f64::NAN);
         let of = |name: &str| floor.get(name).copied().unwrap_or(f64::NAN);
         let _ = writeln!(
             text,
             "\nThe floor: {:.1} MB of messages for {} elements, sent by a program that does \
              nothing else: {:.0} ms (median of 7); planning them {:.0} ms, encoding {:.0} ms, all \
-             three {:.2} × the floor.",
+             three {:.2} × the floor. The daemon's first sync: {:.2} × the floor, {:.2} µs an \
+             element.",
             of("bytes") / 1e6,
             of("elements"),
             of("send_ms"),
             of("plan_ms"),
             of("encode_ms"),
             of("whole_ms") / of("send_ms"),
+            first_sync * 1e3 / of("send_ms"),
+            first_sync * 1e6 / of("elements"),
         );
     }
     text.push('\n');
