@@ -47,12 +47,13 @@ bench: deps
 	@target/release/bench $(SIZES)
 	@target/release/bench_flows
 
-# Upstream's kube-proxy and ours on the same objects: SIZES="1000x10 10000x10",
+# Upstream's kube-proxy and the image's on the same objects: SIZES="1000x10 10000x10",
 # FLAGS="--packets --docs"; `target/release/bench_upstream --help` has the rest.
-bench-upstream: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench_upstream
+bench-upstream: deps-go deps-image $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet --release -p e2e --bin bench_upstream
 	cargo build --quiet --release -p kube-proxy-rs --example replay
-	@target/release/bench_upstream $(SIZES) $(FLAGS)
+	@image/binary.sh $(OWN_ARCH)
+	@KUBE_PROXY=$(firstword $(IMAGE_BINARIES)) target/release/bench_upstream $(SIZES) $(FLAGS)
 
 # The static image as an OCI archive, and run with no more rights than it needs.
 image: deps-image

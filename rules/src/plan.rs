@@ -67,6 +67,13 @@ impl ServicePlan {
         elements
     }
 
+    /// No fewer than there are, without making them.
+    fn element_estimate(&self) -> usize {
+        let sources = self.sources.as_ref().map_or(0, |own| own.element_count());
+        let ports = self.ports.iter().map(PortPlan::element_estimate);
+        self.cluster_ips.len() + sources + ports.sum::<usize>()
+    }
+
     /// The sets of clients of ports with session affinity.
     pub(crate) fn affinity_sets(&self, name: &ObjectName) -> Vec<AffinitySet> {
         let of_port = |port: &PortPlan| port.with_affinity(name, |affinity, _| affinity.sets());

@@ -57,6 +57,11 @@ impl Sources {
         })
     }
 
+    /// How many elements both sets get.
+    pub(crate) fn element_count(&self) -> usize {
+        self.frontends.len() * (1 + self.allowed.len())
+    }
+
     /// The elements of both sets, as far as they are wanted.
     pub(crate) fn add_elements(
         &self,

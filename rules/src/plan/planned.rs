@@ -16,6 +16,12 @@ pub struct PlannedServices {
 }
 
 impl PlannedServices {
+    /// About how many elements there are in all sets, and no fewer.
+    pub fn element_estimate(&self) -> usize {
+        let plans = self.services.iter().filter_map(|(_, plan)| plan.as_ref());
+        plans.map(ServicePlan::element_estimate).sum()
+    }
+
     /// The elements of one set, each once.
     pub fn elements(&self, set: SetId) -> impl Iterator<Item = Element> {
         let all = self.services.iter().flat_map(move |(name, plan)| {

@@ -61,6 +61,12 @@ impl PortPlan {
         Some(make(&affinity, roles))
     }
 
+    /// A frontend has two verdicts at most.
+    pub(super) fn element_estimate(&self) -> usize {
+        let of_frontend = 2 + self.cluster.len() + self.local.len();
+        self.frontends.len() * of_frontend + self.hairpin.len()
+    }
+
     pub(super) fn add_elements(
         &self,
         service: &ObjectName,

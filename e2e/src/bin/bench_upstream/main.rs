@@ -23,12 +23,7 @@ fn main() -> Result<()> {
     let args = Args::parse()?;
     e2e::cleanup::on_signals()?;
     let mut report = Report::default();
-    for size in &args.sizes {
-        report
-            .sizes
-            .push(run_size(&args, *size).with_context(|| size.to_string())?);
-        report.save()?;
-    }
+    // First, as a transaction of upstream's that was cut off may go on for minutes.
     if args.packets {
         for services in args.packet_sizes() {
             let rows = packets::measure(&args, services)
@@ -36,6 +31,12 @@ fn main() -> Result<()> {
             report.packets.extend(rows);
             report.save()?;
         }
+    }
+    for size in &args.sizes {
+        report
+            .sizes
+            .push(run_size(&args, *size).with_context(|| size.to_string())?);
+        report.save()?;
     }
     println!("{}", report.text());
     if args.docs {
