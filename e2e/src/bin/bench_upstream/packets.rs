@@ -25,17 +25,32 @@ const CLIENTS: usize = 2;
 pub(crate) struct PacketRow {
     kind: &'static str,
     services: usize,
-    /// Of each round: connections per second, and the median time until the handshake is done.
-    rounds: [Vec<(f64, f64)>; 2],
+    rounds: [Vec<Round>; 2],
+}
+
+/// A second of connections through one proxy's rules.
+struct Round {
+    per_second: f64,
+    /// The median time until the handshake was done, in µs.
+    handshake_us: f64,
+    /// Connections that were not.
+    failed: usize,
 }
 
 impl PacketRow {
     fn rates(&self, side: usize) -> Vec<f64> {
-        self.rounds[side].iter().map(|(rate, _)| *rate).collect()
+        self.rounds[side].iter().map(|own| own.per_second).collect()
     }
 
     fn micros(&self, side: usize) -> Vec<f64> {
-        self.rounds[side].iter().map(|(_, time)| *time).collect()
+        self.rounds[side]
+            .iter()
+            .map(|own| own.handshake_us)
+            .collect()
+    }
+
+    fn failed(&self, side: usize) -> usize {
+        self.rounds[side].iter().map(|own| own.failed).sum()
     }
 
     /// Ours by upstream's, round by round.
@@ -50,6 +65,7 @@ impl PacketRow {
                 "connections_per_s": self.rates(at),
                 "connections_per_s_median": percentile(&mut self.rates(at), 50),
                 "first_answer_us_p50": percentile(&mut self.micros(at), 50),
+                "failed": self.failed(at),
             })
         };
         json!({
@@ -68,13 +84,15 @@ impl PacketRow {
         let rate = |side| number(percentile(&mut self.rates(side), 50));
         let time = |side| number(percentile(&mut self.micros(side), 50));
         format!(
-            "| {} | {} | {} | {} | {middle:.2} ({least:.2} to {most:.2}) | {} µs | {} µs |\n",
+            "| {} | {} | {} | {} | {middle:.2} ({least:.2} to {most:.2}) | {} µs | {} µs | {}, {} |\n",
             self.kind,
             self.services,
             rate(0),
             rate(1),
             time(0),
-            time(1)
+            time(1),
+            self.failed(0),
+            self.failed(1)
         )
     }
 }
@@ -195,32 +213,59 @@ fn prepare(rig: &Rig, side: Side) -> Result<()> {
     Ok(())
 }
 
-/// Connections per second, and the median time until the handshake is done, in µs.
-fn rate(from: &Namespace, target: SocketAddr) -> Result<(f64, f64)> {
+fn rate(from: &Namespace, target: SocketAddr) -> Result<Round> {
     let start = Instant::now();
-    let all: Result<Vec<Vec<f64>>> = from.run(|| {
+    let clients: Result<Vec<Client>> = from.run(|| {
         std::thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
-                .map(|_| {
-                    scope.spawn(move || {
-                        let mut times = Vec::new();
-                        while start.elapsed() < ROUND {
-                            times.push(connect(target)?.as_secs_f64() * 1e6);
-                        }
-                        Ok(times)
-                    })
-                })
+                .map(|_| scope.spawn(move || Client::run(start, target)))
                 .collect();
-            let join = |client: std::thread::ScopedJoinHandle<'_, Result<Vec<f64>>>| {
-                client.join().ok().context("a client panicked")?
+            let join = |client: std::thread::ScopedJoinHandle<'_, Client>| {
+                client.join().ok().context("a client panicked")
             };
             clients.into_iter().map(join).collect()
         })
     })?;
     let took = start.elapsed().as_secs_f64();
-    let mut times = all?.concat();
-    ensure!(!times.is_empty(), "no connection");
-    Ok((times.len() as f64 / took, percentile(&mut times, 50)))
+    let clients = clients?;
+    let mut times: Vec<f64> = clients.iter().flat_map(|own| own.times.clone()).collect();
+    let failed: usize = clients.iter().map(|own| own.failed).sum();
+    let error = clients.into_iter().find_map(|own| own.error);
+    match error {
+        Some(error) if times.is_empty() => return Err(error.context("no connection")),
+        Some(error) => eprintln!("{target}: {failed} connections failed, one by: {error:#}"),
+        None => {}
+    }
+    Ok(Round {
+        per_second: times.len() as f64 / took,
+        handshake_us: percentile(&mut times, 50),
+        failed,
+    })
+}
+
+/// What one client saw in a round.
+#[derive(Default)]
+struct Client {
+    /// Of each handshake, in µs.
+    times: Vec<f64>,
+    failed: usize,
+    error: Option<anyhow::Error>,
+}
+
+impl Client {
+    fn run(start: Instant, target: SocketAddr) -> Self {
+        let mut client = Self::default();
+        while start.elapsed() < ROUND {
+            match connect(target) {
+                Ok(took) => client.times.push(took.as_secs_f64() * 1e6),
+                Err(error) => {
+                    client.failed += 1;
+                    client.error = Some(error);
+                }
+            }
+        }
+        client
+    }
 }
 
 /// Connects, reads the answer and resets; returns how long the handshake took.

@@ -113,7 +113,8 @@ impl Report {
         if !self.packets.is_empty() {
             text.push_str(
                 "| connections to | Services | upstream, 1/s | ours, 1/s | ratio (rounds) \
-                 | upstream, first answer | ours, first answer |\n|---|--:|--:|--:|--:|--:|--:|\n",
+                 | upstream, first answer | ours, first answer | failed |\n\
+                 |---|--:|--:|--:|--:|--:|--:|--:|\n",
             );
             for row in &self.packets {
                 text.push_str(&row.line());
