@@ -1,6 +1,7 @@
 //! What the command line asks for.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,8 @@ const HELP: &str = "bench_upstream [SERVICESxENDPOINTS...] [flags]
   --heavy            run upstream also where it may hold the kernel's lock for minutes
   --packets          also measure connections, at 10 and 10,000 Services
   --no-sizes         measure no sizes
-  --docs             rewrite docs/benchmarks.md and its chart";
+  --docs             rewrite docs/benchmarks.md, its chart and its report
+  --report FILE      add what an earlier run wrote; may stand several times";
 
 /// Services, and endpoints of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub(crate) struct Args {
     heavy: bool,
     pub(crate) packets: bool,
     pub(crate) docs: bool,
+    pub(crate) reports: Vec<PathBuf>,
 }
 
 impl Args {
@@ -51,6 +54,7 @@ impl Args {
             heavy: false,
             packets: false,
             docs: false,
+            reports: Vec::new(),
         };
         let mut no_sizes = false;
         let mut words = std::env::args().skip(1);
@@ -69,6 +73,7 @@ impl Args {
                 "--packets" => args.packets = true,
                 "--no-sizes" => no_sizes = true,
                 "--docs" => args.docs = true,
+                "--report" => args.reports.push(value()?.into()),
                 "--help" | "-h" => {
                     println!("{HELP}");
                     std::process::exit(0);

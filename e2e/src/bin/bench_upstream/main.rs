@@ -10,6 +10,7 @@ mod measure;
 mod objects;
 mod packets;
 mod proxy;
+mod read;
 mod report;
 mod rig;
 mod sample;
@@ -23,6 +24,9 @@ fn main() -> Result<()> {
     let args = Args::parse()?;
     e2e::cleanup::on_signals()?;
     let mut report = Report::default();
+    for earlier in &args.reports {
+        read::add(&mut report, earlier)?;
+    }
     // First, as a transaction of upstream's that was cut off may go on for minutes.
     if args.packets {
         for services in args.packet_sizes() {
@@ -39,6 +43,7 @@ fn main() -> Result<()> {
         report.save()?;
     }
     println!("{}", report.text());
+    report.save()?;
     if args.docs {
         report.write_docs()?;
     }

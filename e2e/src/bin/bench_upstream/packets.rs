@@ -77,6 +77,33 @@ impl PacketRow {
         })
     }
 
+    /// What `json` wrote; the median handshake stands for each round's.
+    pub(crate) fn from_json(value: &Value) -> Result<Self> {
+        let kind = value["frontend"].as_str().context("frontend")?;
+        let services = value["services"].as_u64().context("services")?;
+        let side = |name: &str| -> Result<Vec<Round>> {
+            let own = &value[name];
+            let rates = own["connections_per_s"].as_array().context("rates")?;
+            let handshake_us = own["first_answer_us_p50"].as_f64().context("latency")?;
+            let failed = own["failed"].as_u64().unwrap_or_default();
+            let rounds = rates.iter().enumerate().map(|(at, rate)| Round {
+                per_second: rate.as_f64().unwrap_or(f64::NAN),
+                handshake_us,
+                failed: if at == 0 {
+                    usize::try_from(failed).unwrap_or_default()
+                } else {
+                    0
+                },
+            });
+            Ok(rounds.collect())
+        };
+        Ok(Self {
+            kind: String::leak(kind.to_owned()),
+            services: usize::try_from(services)?,
+            rounds: [side("upstream")?, side("ours")?],
+        })
+    }
+
     pub(crate) fn line(&self) -> String {
         let mut ratios = self.ratios();
         let middle = percentile(&mut ratios, 50);
