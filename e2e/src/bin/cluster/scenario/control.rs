@@ -34,6 +34,16 @@ pub(super) fn api_server_restart(cluster: &mut Cluster) -> Result<()> {
         "connections failed: {:?}",
         tally.failures
     );
+    // Each watch of each daemon comes back by a backoff of its own, as long as upstream's; what
+    // follows counts on all of them.
+    cluster.run("late", &[1])?;
+    let late = cluster.serve("late", &json!({"type": "NodePort"}))?;
+    for node in cluster.bed.nodes() {
+        let target = late.node_targets(node)[0];
+        wait::until("a later Service", Duration::from_secs(60), || {
+            outside(cluster).reaches(target, &["late-1"]).map(drop)
+        })?;
+    }
     Ok(())
 }
 
