@@ -36,7 +36,8 @@ conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
 
-# Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics.
+# Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics;
+# VERBOSE=1 names what is the same, too.
 compare: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
 	@target/debug/compare $(PARTS)

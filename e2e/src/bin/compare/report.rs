@@ -15,10 +15,13 @@ impl Report {
         println!("== {part}");
     }
 
-    /// Both gave what they had to give to `question`.
+    /// Both gave what they had to give to `question`; named only with VERBOSE set, as there are
+    /// hundreds.
     pub fn same(&mut self, question: impl Display) {
         self.same += 1;
-        println!("same       {question}");
+        if std::env::var_os("VERBOSE").is_some() {
+            println!("same       {question}");
+        }
     }
 
     /// They differ, or one of them is wrong; `how` may have several lines.
