@@ -6,6 +6,7 @@ use super::attributes::{
     Message, attribute, attributes, message, messages, narrow, nested, u32_at,
 };
 use super::socket::{Reply, Socket};
+use super::subsystem::protocol_family;
 use rules::conntrack::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{Backend, Family, Protocol};
 use std::io;
@@ -337,11 +338,7 @@ fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
 
 /// `struct nfgenmsg`.
 fn header(out: &mut Vec<u8>, family: Family) {
-    let family = match family {
-        Family::V4 => libc::AF_INET,
-        Family::V6 => libc::AF_INET6,
-    };
-    out.extend_from_slice(&[narrow(family).to_le_bytes()[0], 0, 0, 0]);
+    out.extend_from_slice(&[protocol_family(family), 0, 0, 0]);
 }
 
 fn kind(message: u16) -> u16 {

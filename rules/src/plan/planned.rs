@@ -31,10 +31,10 @@ impl PlannedServices {
                 .into_iter()
                 .map(|(_, element)| element)
         });
+        // Few sets have any, and the largest never do.
+        let repeated = self.repeated.iter().filter(|(own, _)| *own == set);
+        let repeated: HashSet<Key> = repeated.map(|(_, key)| *key).collect();
         let mut seen = HashSet::new();
-        all.filter(move |element| {
-            let is_repeated = self.repeated.contains(&(set, element.key));
-            !is_repeated || seen.insert(element.key)
-        })
+        all.filter(move |element| !repeated.contains(&element.key) || seen.insert(element.key))
     }
 }
