@@ -13,7 +13,6 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use rules::model::Family;
-use rules::ruleset::Op;
 use rules::{Config, NodeportAddresses, Planner, State};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -35,7 +34,8 @@ fn main() -> Result<()> {
     for _ in 0..rounds.parse().context("ROUNDS is not a number")? {
         let start = Instant::now();
         let mut planner = Planner::new(config(node));
-        let pending = planner.prepare(&state, &[]).context("nothing to plan")?;
+        let pending = planner.prepare(&state, &[], Vec::new);
+        let pending = pending.context("nothing to plan")?;
         let planned = start.elapsed();
         let message = netlink::encode(&pending.transaction);
         let encoded = start.elapsed();
@@ -46,13 +46,10 @@ fn main() -> Result<()> {
         send.push(sent - encoded);
         whole.push(sent);
         bytes = message.len();
-        elements = pending
-            .transaction
-            .ops
-            .iter()
-            .filter_map(Op::elements)
-            .map(|(_, all)| all.count())
-            .sum();
+        elements = 0;
+        for op in &pending.transaction.ops {
+            op.for_each_element(|_| elements += 1);
+        }
     }
     println!("bytes {bytes}\nelements {elements}");
     for (name, times) in [

@@ -161,7 +161,7 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
     let family = transaction.family;
     match &transaction.ops[op] {
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
-        Op::AddSet(set) => format!("add set {set}"),
+        Op::AddSet { set, .. } => format!("add set {set}"),
         Op::AddAffinitySet(set) => format!("add set {set}"),
         Op::DeleteAffinitySet(set) => format!("delete set {set}"),
         Op::AddClients(set, clients) => format!("add {} clients to set {set}", clients.len()),
@@ -197,7 +197,7 @@ fn attempted_element(
     let at = match own.len() {
         // Without a place, a single element is the one all the same.
         1 => Some(0),
-        _ => offset.and_then(|offset| elements::element_at(&chunk, &own, offset)),
+        _ => offset.and_then(|offset| elements::element_at(chunk, &own, offset)),
     };
     match at.and_then(|at| own.get(at)) {
         Some(element) => format!("{verb} element {} in {set}", print::element(element)),

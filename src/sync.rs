@@ -10,7 +10,7 @@ use crate::netlink::interfaces;
 use crate::settings::{self, RuleSettings};
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
-use rules::{Event, Kernel, Planner, Refusal, State, Trigger};
+use rules::{Event, Kernel, Planner, Refusal, RememberedClient, State, Trigger};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -216,21 +216,19 @@ impl<K: Kernel> Syncer<K> {
         let start = Instant::now();
         let planner = &mut self.planners[at];
         let family = planner.config().family;
-        if planner.replaces_table() {
-            match self.kernel.clients(family) {
-                Ok(clients) => planner.remember(clients),
-                Err(error) => tracing::warn!(
-                    "{family}: listing the clients that session affinity remembers: {error}; \
-                     their next connections may go to other endpoints"
-                ),
-            }
-        }
-        let pending = planner.prepare(&self.state, local);
+        let kernel = &mut self.kernel;
+        let pending = planner.prepare(&self.state, local, || remembered(kernel, family));
         let planned = start.elapsed();
         let full = pending.as_ref().is_some_and(|pending| pending.full);
         let services = pending
             .as_ref()
             .map_or(0, |pending| pending.service_count());
+        if let Some((set, size)) = pending.as_ref().and_then(|pending| pending.outgrown) {
+            tracing::info!(
+                "{family}: set {set} is full at {size} elements; \
+                 replacing the table by one with larger sets"
+            );
+        }
         let mut result = Ok(());
         if let Some(pending) = pending {
             if !pending.transaction.ops.is_empty() {
@@ -346,6 +344,18 @@ impl<K: Kernel> Syncer<K> {
             _ => {}
         }
     }
+}
+
+/// The clients in the table that is going to be replaced; without them their
+/// next connections may go to other endpoints, but they do go somewhere.
+fn remembered(kernel: &mut impl Kernel, family: Family) -> Vec<RememberedClient> {
+    kernel.clients(family).unwrap_or_else(|error| {
+        tracing::warn!(
+            "{family}: listing the clients that session affinity remembers: {error}; \
+             their next connections may go to other endpoints"
+        );
+        Vec::new()
+    })
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -17,6 +17,8 @@ use std::net::IpAddr;
 pub struct FakeKernel {
     /// Sets with their elements.
     pub sets: BTreeMap<SetId, BTreeMap<Key, Element>>,
+    /// How many elements sets may have, those that have a limit.
+    pub sizes: BTreeMap<SetId, u32>,
     /// Sets of clients, each with how long it is remembered, in milliseconds.
     /// The rules that fill them do not run here.
     pub affinity_sets: BTreeMap<AffinitySet, BTreeMap<IpAddr, u64>>,
@@ -44,15 +46,19 @@ impl FakeKernel {
             Op::ReplaceTable => {
                 self.table = true;
                 self.sets.clear();
+                self.sizes.clear();
                 self.affinity_sets.clear();
                 self.chains.clear();
             }
-            Op::AddSet(set) => {
+            Op::AddSet { set, size } => {
                 if !self.table {
                     let attempted = format!("add set {set}");
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                 }
-                self.sets.entry(*set).or_default();
+                if !self.sets.contains_key(set) {
+                    self.sets.insert(*set, BTreeMap::new());
+                    self.sizes.extend(size.map(|size| (*set, size)));
+                }
             }
             Op::AddAffinitySet(set) => {
                 if !self.table {
@@ -133,6 +139,11 @@ impl FakeKernel {
                     };
                     if own.contains_key(&element.key) {
                         return Err(refuse(attempted(), "File exists (EEXIST)"));
+                    }
+                    let is_full = |size: &u32| own.len() >= *size as usize;
+                    if self.sizes.get(&set).is_some_and(is_full) {
+                        let reason = "File table overflow (ENFILE)";
+                        return Err(refuse(attempted(), reason));
                     }
                     own.insert(element.key, element.into_owned());
                 }

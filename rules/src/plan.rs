@@ -1,6 +1,7 @@
 //! What one Service needs in one family's table.
 
 mod build;
+mod counts;
 mod planned;
 mod port;
 
@@ -8,13 +9,15 @@ use crate::State;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::model::{Family, ObjectName};
-use crate::ruleset::{AffinitySet, Chain, Element, Key, Op, SetId};
+use crate::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
 use crate::select::{Place, local_ready_addresses};
 use crate::sources::Sources;
+use crate::state::Entry;
 use build::PortBuild;
+pub(crate) use counts::Counts;
+use foldhash::HashSet;
 pub use planned::PlannedServices;
 use port::PortPlan;
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,43 +38,64 @@ pub(crate) struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// The elements of the sets that are wanted, each with its set.
-    pub(crate) fn elements(
+    /// Calls `each` with the elements of the sets that are wanted. None of them
+    /// is kept, as a first sync has hundreds of thousands.
+    pub(crate) fn for_each_element(
         &self,
         name: &ObjectName,
-        wanted: impl Fn(SetId) -> bool,
-    ) -> Vec<(SetId, Element)> {
+        wanted: &impl Fn(SetId) -> bool,
+        each: &mut impl FnMut(SetId, Element),
+    ) {
         let bare = |key| Element {
             key,
             value: None,
             comment: None,
         };
-        let mut elements = Vec::new();
         if wanted(SetId::ClusterIps) {
             for address in &self.cluster_ips {
-                elements.push((SetId::ClusterIps, bare(Key::Address(*address))));
+                each(SetId::ClusterIps, bare(Key::Address(*address)));
             }
         }
         if let Some(sources) = &self.sources {
-            sources.add_elements(name, &wanted, &mut elements);
+            sources.for_each_element(name, wanted, each);
         }
         for port in &self.ports {
-            port.add_elements(name, &wanted, &mut elements);
+            port.for_each_element(name, wanted, each);
             if wanted(SetId::Hairpin) {
                 for backend in &port.hairpin {
                     let key = Key::Hairpin(*backend, port.protocol);
-                    elements.push((SetId::Hairpin, bare(key)));
+                    each(SetId::Hairpin, bare(key));
                 }
             }
         }
+    }
+
+    /// All elements, each with its set.
+    pub(crate) fn elements(&self, name: &ObjectName) -> Vec<(SetId, Element)> {
+        let mut elements = Vec::new();
+        self.for_each_element(name, &|_| true, &mut |set, element| {
+            elements.push((set, element));
+        });
         elements
     }
 
-    /// No fewer than there are, without making them.
-    fn element_estimate(&self) -> usize {
-        let sources = self.sources.as_ref().map_or(0, |own| own.element_count());
-        let ports = self.ports.iter().map(PortPlan::element_estimate);
-        self.cluster_ips.len() + sources + ports.sum::<usize>()
+    /// The shared chains that frontends go to, once for each frontend.
+    pub(crate) fn shared_chains(&self) -> impl Iterator<Item = ChainId> {
+        self.ports.iter().flat_map(PortPlan::shared_chains)
+    }
+
+    /// Adds how many elements it has in each set, without making them.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        counts.add(SetId::ClusterIps, self.cluster_ips.len());
+        if let Some(sources) = &self.sources {
+            sources.count(counts);
+        }
+        self.ports.iter().for_each(|port| port.count(counts));
+    }
+
+    /// Whether it may have chains and sets of its own.
+    pub(crate) fn has_affinity(&self) -> bool {
+        self.ports.iter().any(|port| port.affinity.is_some())
     }
 
     /// The sets of clients of ports with session affinity.
@@ -108,21 +132,22 @@ impl ServicePlan {
 
 /// What elements of a port are commented with.
 pub(crate) fn comment(service: &ObjectName, port: &str) -> Arc<str> {
+    let ObjectName { namespace, name } = service;
+    // A large cluster has many, and formatting each takes its time.
     if port.is_empty() {
-        service.to_string().into()
+        [namespace, "/", name].concat().into()
     } else {
-        format!("{service}:{port}").into()
+        [namespace, "/", name, ":", port].concat().into()
     }
 }
 
-/// Plans a Service; `None` if it is gone or has nothing in this family.
+/// Plans a Service; `None` if it is not there or has nothing in this family.
 pub(crate) fn plan(
     config: &Config,
     state: &State,
-    name: &ObjectName,
+    entry: &Entry,
     previous: Option<&ServicePlan>,
 ) -> Option<ServicePlan> {
-    let entry = state.entry(name)?;
     let service = entry.service.as_deref()?;
     let of_family = |address: &IpAddr| Family::of(*address) == config.family;
     let cluster_ips: Box<[_]> = service
@@ -143,8 +168,8 @@ pub(crate) fn plan(
         cluster_ips,
         ..ServicePlan::default()
     };
-    let mut taken = HashSet::new();
-    let mut numbers = HashSet::new();
+    let mut taken = HashSet::default();
+    let mut numbers = HashSet::default();
     let mut ports = Vec::with_capacity(service.ports.len());
     for port in &service.ports {
         // A repeated one has been complained of when the Service came.

@@ -10,16 +10,19 @@ mod dirty;
 mod full;
 mod ledger;
 mod own;
+mod room;
 
 use crate::State;
 use crate::clients::{Clients, RememberedClient};
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::plan::{PlannedServices, ServicePlan};
-use crate::ruleset::{ChainId, Element, Key, Transaction};
+use crate::ruleset::{ChainId, Element, Key, SetId, Transaction};
+use foldhash::HashMap;
 use ipnet::IpNet;
 use ledger::{Ledger, Touched};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use room::Room;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,8 +43,9 @@ pub struct Planner {
     dirty: HashSet<ObjectName>,
     /// The next sync replaces the whole table.
     full: bool,
-    /// What that one remembers of clients.
-    clients: Clients,
+    room: Room,
+    /// From how many elements on a set gets a size.
+    large: usize,
     summary: Summary,
 }
 
@@ -63,6 +67,9 @@ pub struct Pending {
     pub transaction: Transaction,
     /// Whether it replaces the whole table.
     pub full: bool,
+    /// The set, with its size, for which that had to be: it would have had
+    /// more elements.
+    pub outgrown: Option<(SetId, u32)>,
     /// What was planned anew.
     services: Arc<PlannedServices>,
     touched: Touched,
@@ -70,6 +77,7 @@ pub struct Pending {
     left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
+    room: Room,
 }
 
 impl Pending {
@@ -84,7 +92,7 @@ impl Planner {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            applied: HashMap::new(),
+            applied: HashMap::default(),
             ledger: Ledger::default(),
             chains: HashSet::new(),
             left_over: BTreeSet::new(),
@@ -92,7 +100,8 @@ impl Planner {
             nodeport_ips: Vec::new(),
             dirty: HashSet::new(),
             full: true,
-            clients: Clients::default(),
+            room: Room::default(),
+            large: room::LARGE,
             summary: Summary::default(),
         }
     }
@@ -115,16 +124,6 @@ impl Planner {
         self.config = config;
     }
 
-    /// Whether the next sync replaces the whole table.
-    pub fn replaces_table(&self) -> bool {
-        self.full
-    }
-
-    /// Tells which clients the table remembers that is going to be replaced.
-    pub fn remember(&mut self, clients: Vec<RememberedClient>) {
-        self.clients = Clients::new(clients);
-    }
-
     /// Figures over what is programmed.
     pub fn summary(&self) -> &Summary {
         &self.summary
@@ -138,38 +137,55 @@ impl Planner {
     }
 
     /// Plans what is dirty. `local_addresses` are the node's interface
-    /// addresses; `None` means that there is nothing to change.
-    pub fn prepare(&mut self, state: &State, local_addresses: &[IpAddr]) -> Option<Pending> {
+    /// addresses; `clients` lists those that the table remembers, and is asked
+    /// only if that is going to be replaced. `None` means that there is nothing
+    /// to change.
+    pub fn prepare(
+        &mut self,
+        state: &State,
+        local_addresses: &[IpAddr],
+        clients: impl FnOnce() -> Vec<RememberedClient>,
+    ) -> Option<Pending> {
+        let mut outgrown = None;
+        if !self.full {
+            let mut pending = self.nothing_yet(state, local_addresses);
+            self.prepare_dirty(state, &mut pending);
+            outgrown = pending.room.too_small();
+            if outgrown.is_none() {
+                let unchanged = pending.transaction.ops.is_empty();
+                if unchanged && pending.services.services.is_empty() {
+                    self.dirty.clear();
+                    return None;
+                }
+                return Some(pending);
+            }
+            self.full = true;
+        }
+        let mut pending = self.nothing_yet(state, local_addresses);
+        pending.outgrown = outgrown;
+        self.prepare_full(state, &Clients::new(clients()), &mut pending);
+        Some(pending)
+    }
+
+    /// A sync that does not do anything so far.
+    fn nothing_yet(&self, state: &State, local_addresses: &[IpAddr]) -> Pending {
         let family = self.config.family;
-        let service_cidrs = state.service_cidrs(family);
-        let nodeport_ips = self
-            .config
-            .nodeport_addresses
-            .choose(family, local_addresses)
-            .unwrap_or_default();
-        let mut pending = Pending {
+        let nodeport = &self.config.nodeport_addresses;
+        Pending {
             transaction: Transaction {
                 family,
                 ops: Vec::new(),
             },
             full: self.full,
+            outgrown: None,
             services: Arc::default(),
             touched: Touched::default(),
             chains: HashSet::new(),
             left_over: BTreeSet::new(),
-            service_cidrs,
-            nodeport_ips,
-        };
-        if self.full {
-            self.prepare_full(state, &mut pending);
-        } else {
-            self.prepare_dirty(state, &mut pending);
+            service_cidrs: state.service_cidrs(family),
+            nodeport_ips: nodeport.choose(family, local_addresses).unwrap_or_default(),
+            room: self.room.clone(),
         }
-        if pending.transaction.ops.is_empty() && pending.services.services.is_empty() {
-            self.dirty.clear();
-            return None;
-        }
-        Some(pending)
     }
 
     /// The transaction is in the kernel.
@@ -179,17 +195,18 @@ impl Planner {
         let planned = Arc::unwrap_or_clone(pending.services);
         if pending.full {
             self.applied.clear();
+            self.applied.reserve(planned.services.len());
             self.ledger = Ledger::default();
             self.summary = Summary::default();
         }
         self.full = false;
-        self.clients = Clients::default();
         self.dirty.clear();
         self.ledger.commit(pending.touched);
         self.chains = pending.chains;
         self.left_over = pending.left_over;
         self.service_cidrs = pending.service_cidrs;
         self.nodeport_ips = pending.nodeport_ips;
+        self.room = pending.room;
         for (name, plan) in planned.services {
             let old = match plan {
                 Some(plan) => {

@@ -51,7 +51,7 @@ fn table(transaction: &Transaction) -> String {
     let mut chains = Vec::new();
     for op in &transaction.ops {
         match op {
-            Op::AddSet(set) => sets.push(*set),
+            Op::AddSet { set, size } => sets.push((*set, *size)),
             Op::AddAffinitySet(set) => affinity_sets.push(set),
             Op::AddClients(set, own) => {
                 clients.insert(set, own);
@@ -69,11 +69,11 @@ fn table(transaction: &Transaction) -> String {
     // Adding before deleting makes the deletion work on any machine.
     let mut out = format!("add table {nft} {TABLE}\ndelete table {nft} {TABLE}\n");
     let _ = writeln!(out, "table {nft} {TABLE} {{\n\tcomment \"{TABLE_COMMENT}\"");
-    for set in sets {
+    for (set, size) in sets {
         out.push('\n');
         write_set(
             &mut out,
-            set,
+            (set, size),
             family,
             elements.get(&set).map(Vec::as_slice).unwrap_or_default(),
         );
@@ -95,15 +95,33 @@ fn table(transaction: &Transaction) -> String {
     out
 }
 
-fn write_set(out: &mut String, set: SetId, family: Family, elements: &[Cow<'_, Element>]) {
-    let kind = if set.data().is_some() { "map" } else { "set" };
-    let _ = writeln!(out, "\t{kind} {set} {{\n\t\t{}", set_type(set, family));
-    if set.is_interval() {
-        out.push_str("\t\tflags interval\n");
+fn write_set(
+    out: &mut String,
+    (set, size): (SetId, Option<u32>),
+    family: Family,
+    elements: &[Cow<'_, Element>],
+) {
+    let _ = writeln!(out, "\t{} {set} {{", set_kind(set));
+    for line in set_lines(set, size, family) {
+        let _ = writeln!(out, "\t\t{line}");
     }
     let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
     write_elements(out, elements.iter().map(|own| element(own)));
     out.push_str("\t}\n");
+}
+
+fn set_kind(set: SetId) -> &'static str {
+    if set.data().is_some() { "map" } else { "set" }
+}
+
+/// What a set's braces begin with.
+fn set_lines(set: SetId, size: Option<u32>, family: Family) -> Vec<String> {
+    let mut lines = vec![set_type(set, family)];
+    lines.extend(size.map(|size| format!("size {size}")));
+    if set.is_interval() {
+        lines.push("flags interval".to_owned());
+    }
+    lines
 }
 
 fn write_elements(out: &mut String, elements: impl Iterator<Item = String>) {
@@ -190,18 +208,9 @@ fn commands(transaction: &Transaction) -> String {
                     "add table {place}\ndelete table {place}\nadd table {place}"
                 );
             }
-            Op::AddSet(set) => {
-                let kind = if set.data().is_some() { "map" } else { "set" };
-                let flags = if set.is_interval() {
-                    " flags interval;"
-                } else {
-                    ""
-                };
-                let _ = writeln!(
-                    out,
-                    "add {kind} {place} {set} {{ {};{flags} }}",
-                    set_type(*set, family)
-                );
+            Op::AddSet { set, size } => {
+                let lines = set_lines(*set, *size, family).join("; ");
+                let _ = writeln!(out, "add {} {place} {set} {{ {lines}; }}", set_kind(*set));
             }
             Op::AddAffinitySet(set) => {
                 let lines = affinity_set(family).join("; ");

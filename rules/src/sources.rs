@@ -3,11 +3,11 @@
 
 use crate::config::Config;
 use crate::model::{Family, Frontend, ObjectName, Service};
-use crate::plan::comment;
+use crate::plan::{Counts, comment};
 use crate::ruleset::{Element, Key, SetId};
 use crate::state::claims::{self, Claims};
+use foldhash::HashSet;
 use ipnet::IpNet;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The checked frontends of a Service, and the sources that they let through.
@@ -31,7 +31,7 @@ impl Sources {
         if allowed.is_empty() || allowed.iter().any(|range| range.prefix_len() == 0) {
             return None;
         }
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let frontends: Box<[_]> = service
             .ports
             .iter()
@@ -57,17 +57,19 @@ impl Sources {
         })
     }
 
-    /// How many elements both sets get.
-    pub(crate) fn element_count(&self) -> usize {
-        self.frontends.len() * (1 + self.allowed.len())
+    /// Adds how many elements both sets get.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        counts.add(SetId::SourceChecked, self.frontends.len());
+        let allowed = self.frontends.len() * self.allowed.len();
+        counts.add(SetId::SourceAllowed, allowed);
     }
 
-    /// The elements of both sets, as far as they are wanted.
-    pub(crate) fn add_elements(
+    /// Calls `each` with the elements of both sets, as far as they are wanted.
+    pub(crate) fn for_each_element(
         &self,
         name: &ObjectName,
         wanted: &impl Fn(SetId) -> bool,
-        elements: &mut Vec<(SetId, Element)>,
+        each: &mut impl FnMut(SetId, Element),
     ) {
         let (checked, allowed) = (wanted(SetId::SourceChecked), wanted(SetId::SourceAllowed));
         if !checked && !allowed {
@@ -76,16 +78,12 @@ impl Sources {
         for (frontend, port) in &self.frontends {
             let comment = Some(comment(name, port));
             let mut add = |set, key| {
-                let comment = comment.clone();
-                let value = None;
-                elements.push((
-                    set,
-                    Element {
-                        key,
-                        value,
-                        comment,
-                    },
-                ));
+                let element = Element {
+                    key,
+                    value: None,
+                    comment: comment.clone(),
+                };
+                each(set, element);
             };
             if checked {
                 add(SetId::SourceChecked, Key::Frontend(*frontend));

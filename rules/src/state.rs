@@ -6,8 +6,11 @@ pub(crate) mod claims;
 use crate::event::{Event, ObjectKind};
 use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
 use claims::Claims;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,7 +60,9 @@ impl fmt::Display for Problem {
 /// All objects, and the Services touched since the last [`State::take_dirty`].
 #[derive(Debug, Default)]
 pub struct State {
-    services: HashMap<ObjectName, Entry>,
+    /// In the order in which they came, which is where they are in memory: a
+    /// first sync reads all of them.
+    services: IndexMap<ObjectName, Entry, RandomState>,
     /// Slice → the Service it names, to find it again when it moves or goes.
     slice_owner: HashMap<ObjectName, ObjectName>,
     node: Option<Node>,
@@ -153,8 +158,8 @@ impl State {
         self.services.get(name)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &ObjectName> {
-        self.services.keys()
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&ObjectName, &Entry)> {
+        self.services.iter()
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -255,7 +260,7 @@ impl State {
     fn forget_if_empty(&mut self, name: &ObjectName) {
         let empty = |entry: &Entry| entry.service.is_none() && entry.slices.is_empty();
         if self.services.get(name).is_some_and(empty) {
-            self.services.remove(name);
+            self.services.swap_remove(name);
         }
     }
 

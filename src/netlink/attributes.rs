@@ -3,7 +3,7 @@
 
 /// Length of `struct nlmsghdr`.
 const MESSAGE_HEADER: usize = 16;
-const ATTRIBUTE_HEADER: usize = 4;
+pub(super) const ATTRIBUTE_HEADER: usize = 4;
 /// The upper bits of an attribute's type are flags.
 const TYPE_MASK: u16 = 0x3fff;
 const NESTED: u16 = 0x8000;
@@ -63,6 +63,11 @@ pub(super) fn message(
     // The kernel's own port.
     out.extend_from_slice(&[0; 4]);
     write(out);
+    end_message(out, start);
+}
+
+/// Lets the message at `start` end here.
+pub(super) fn end_message(out: &mut [u8], start: usize) {
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
 }
@@ -83,9 +88,14 @@ pub(super) fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&kind.to_ne_bytes());
     write(out);
+    end_attribute(out, start);
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+/// Lets the attribute at `start` end here.
+pub(super) fn end_attribute(out: &mut [u8], start: usize) {
     let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
     out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
-    out.resize(out.len().next_multiple_of(4), 0);
 }
 
 /// Writes an attribute of text, with its closing NUL.

@@ -1,11 +1,11 @@
 //! A transaction as one run of netlink messages.
 
 use super::clients;
-use super::elements::{self, Chunk};
+use super::elements::{Chunk, List};
 use super::objects;
 use super::subsystem;
 use rules::model::Family;
-use rules::ruleset::{Chain, Op, Transaction};
+use rules::ruleset::{Chain, Op, SetId, Transaction};
 use std::ops::Range;
 
 /// Messages between a begin and an end mark.
@@ -67,9 +67,9 @@ impl Batch {
                 self.message(at, |out, seq| objects::delete_table(out, seq, family));
                 self.message(at, |out, seq| objects::add_table(out, seq, family));
             }
-            Op::AddSet(set) => {
-                self.message(at, |out, seq| objects::add_set(out, seq, family, *set));
-            }
+            Op::AddSet { set, size } => self.message(at, |out, seq| {
+                objects::add_set(out, seq, family, *set, *size);
+            }),
             Op::AddAffinitySet(set) => self.message(at, |out, seq| {
                 objects::add_affinity_set(out, seq, family, set);
             }),
@@ -94,8 +94,9 @@ impl Batch {
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
                 objects::delete_chain(out, seq, family, chain);
             }),
-            Op::AddElements(..) | Op::AddElementsOf(..) => self.elements(at, family, op, true),
-            Op::DeleteElements(..) => self.elements(at, family, op, false),
+            Op::AddElements(set, _) | Op::AddElementsOf(set, _) | Op::DeleteElements(set, _) => {
+                self.elements(at, family, *set, op);
+            }
         }
     }
 
@@ -108,35 +109,54 @@ impl Batch {
     }
 
     /// As many messages as the elements need, none for none.
-    fn elements(&mut self, at: usize, family: Family, op: &Op, add: bool) {
-        let Some((set, all)) = op.elements() else {
-            return;
-        };
-        let mut all = all.peekable();
+    fn elements(&mut self, at: usize, family: Family, set: SetId, op: &Op) {
+        let add = !matches!(op, Op::DeleteElements(..));
+        let mut open: Option<List> = None;
         let mut done = 0;
-        while all.peek().is_some() {
-            let start = done;
-            self.message(at, |out, sequence| {
-                let chunk = Chunk {
-                    family,
-                    set,
-                    add,
-                    sequence,
-                };
-                done += elements::encode(out, &chunk, &mut all);
-            });
-            if let Some((_, range)) = self.subjects.last_mut() {
-                *range = start..done;
+        op.for_each_element(|element| {
+            if let Some(full) = open.take_if(|list| list.is_full(&self.bytes)) {
+                full.end(&mut self.bytes);
             }
+            let list = open.get_or_insert_with(|| {
+                let begin = |out: &mut Vec<u8>, sequence| {
+                    let chunk = Chunk {
+                        family,
+                        set,
+                        add,
+                        sequence,
+                    };
+                    List::begin(out, chunk)
+                };
+                self.message_about(at, done..done, begin)
+            });
+            list.add(&mut self.bytes, element);
+            done += 1;
+            if let Some((_, range)) = self.subjects.last_mut() {
+                range.end = done;
+            }
+        });
+        if let Some(last) = open {
+            last.end(&mut self.bytes);
         }
     }
 
     /// Adds one message about a step.
     fn message(&mut self, at: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) {
+        self.message_about(at, 0..0, encode);
+    }
+
+    /// Adds one message about some elements of a step.
+    fn message_about<T>(
+        &mut self,
+        at: usize,
+        elements: Range<usize>,
+        encode: impl FnOnce(&mut Vec<u8>, u32) -> T,
+    ) -> T {
         self.last_start = self.bytes.len();
-        encode(&mut self.bytes, self.next_sequence);
-        self.subjects.push((at, 0..0));
+        let encoded = encode(&mut self.bytes, self.next_sequence);
+        self.subjects.push((at, elements));
         self.next_sequence += 1;
+        encoded
     }
 }
 
@@ -149,7 +169,7 @@ fn room(transaction: &Transaction) -> usize {
         Op::AddElementsOf(_, services) => Some(services),
         _ => None,
     });
-    services.map_or(0, |services| services.element_estimate() * ELEMENT)
+    services.map_or(0, |services| services.element_count() * ELEMENT)
 }
 
 /// Sets the acknowledgement flag of the message at an offset.

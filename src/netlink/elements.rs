@@ -1,6 +1,8 @@
 //! Set elements, written straight into the batch: the hot path of a first sync.
 
-use super::attributes::{attribute, nested, text, write_attribute};
+use super::attributes::{
+    ATTRIBUTE_HEADER, attribute, end_attribute, end_message, nested, text, write_attribute,
+};
 use super::is_of;
 use super::subsystem::table_message;
 use super::userdata::element_comment;
@@ -8,7 +10,6 @@ use rules::model::{Family, Frontend, Protocol};
 use rules::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::iter::Peekable;
 use std::net::IpAddr;
 
 /// The list of elements is one attribute, whose length has 16 bits.
@@ -41,51 +42,59 @@ pub(super) struct Chunk {
     pub(super) sequence: u32,
 }
 
-/// Appends one message with as many elements as fit; returns how many.
-pub(super) fn encode<'a>(
-    out: &mut Vec<u8>,
-    chunk: &Chunk,
-    elements: &mut Peekable<impl Iterator<Item = Cow<'a, Element>>>,
-) -> usize {
-    let mut done = 0;
-    list_message(out, chunk, |out| {
-        let list = out.len();
-        // An element more than fits would be cut.
-        while out.len() - list <= LIST_MAX - ELEMENT_MAX {
-            let Some(element) = elements.next() else {
-                break;
-            };
-            nested(out, kernel::LIST_ELEMENT, |out| {
-                encode_one(out, chunk, &element);
-            });
-            done += 1;
+/// A message that takes elements until it is full.
+pub(super) struct List {
+    chunk: Chunk,
+    message: usize,
+    list: usize,
+}
+
+impl List {
+    /// Begins a message at the end of `out`.
+    pub(super) fn begin(out: &mut Vec<u8>, chunk: Chunk) -> Self {
+        let message = out.len();
+        empty_message(out, &chunk);
+        Self {
+            chunk,
+            message,
+            list: out.len() - ATTRIBUTE_HEADER,
         }
-    });
-    done
+    }
+
+    /// Whether another element might be one too many.
+    pub(super) fn is_full(&self, out: &[u8]) -> bool {
+        out.len() - self.list > LIST_MAX - ELEMENT_MAX
+    }
+
+    pub(super) fn add(&self, out: &mut Vec<u8>, element: &Element) {
+        nested(out, kernel::LIST_ELEMENT, |out| {
+            encode_one(out, &self.chunk, element);
+        });
+    }
+
+    /// Ends the message at the end of `out`.
+    pub(super) fn end(self, out: &mut [u8]) {
+        end_attribute(out, self.list);
+        end_message(out, self.message);
+    }
 }
 
 /// Which of a message's elements holds the byte at an offset of it.
 pub(super) fn element_at(
-    chunk: &Chunk,
+    chunk: Chunk,
     elements: &[Cow<'_, Element>],
     offset: usize,
 ) -> Option<usize> {
-    let mut found = None;
-    list_message(&mut Vec::new(), chunk, |out| {
-        for (at, element) in elements.iter().enumerate() {
-            nested(out, kernel::LIST_ELEMENT, |out| {
-                encode_one(out, chunk, element);
-            });
-            if offset < out.len() {
-                found = Some(at);
-                break;
-            }
-        }
-    });
-    found
+    let mut out = Vec::new();
+    let list = List::begin(&mut out, chunk);
+    elements.iter().position(|element| {
+        list.add(&mut out, element);
+        offset < out.len()
+    })
 }
 
-fn list_message(out: &mut Vec<u8>, chunk: &Chunk, elements: impl FnOnce(&mut Vec<u8>)) {
+/// A message whose last attribute is a list without elements.
+fn empty_message(out: &mut Vec<u8>, chunk: &Chunk) {
     let (kind, flags) = if chunk.add {
         // An element that is there already is an error: then the table is not
         // what we think it is.
@@ -99,7 +108,7 @@ fn list_message(out: &mut Vec<u8>, chunk: &Chunk, elements: impl FnOnce(&mut Vec
     table_message(out, chunk.family, kind, flags, chunk.sequence, |out| {
         text(out, kernel::LIST_TABLE, TABLE);
         text(out, kernel::LIST_SET, chunk.set.name());
-        nested(out, kernel::LIST_ELEMENTS, elements);
+        nested(out, kernel::LIST_ELEMENTS, |_| {});
     });
 }
 

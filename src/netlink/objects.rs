@@ -106,7 +106,13 @@ pub(super) fn delete_affinity_set(
     });
 }
 
-pub(super) fn add_set(out: &mut Vec<u8>, sequence: u32, family: Family, id: SetId) {
+pub(super) fn add_set(
+    out: &mut Vec<u8>,
+    sequence: u32,
+    family: Family,
+    id: SetId,
+    size: Option<u32>,
+) {
     let flags = libc::NLM_F_CREATE;
     table_message(out, family, libc::NFT_MSG_NEWSET, flags, sequence, |out| {
         set_name(out, id.name());
@@ -142,6 +148,10 @@ pub(super) fn add_set(out: &mut Vec<u8>, sequence: u32, family: Family, id: SetI
         number(out, kernel::SET_ID, sequence);
         if id.is_interval() {
             nested(out, kernel::SET_DESCRIPTION, |out| fields(out, family, id));
+        } else if let Some(size) = size {
+            nested(out, kernel::SET_DESCRIPTION, |out| {
+                number(out, kernel::DESCRIPTION_SIZE, size);
+            });
         }
         attribute(out, kernel::SET_USERDATA, &userdata::set(family, id));
     });

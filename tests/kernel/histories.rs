@@ -1,6 +1,6 @@
 //! What both kernels take, and any history of transactions.
 
-use super::small::{REJECT, base, goto, pick, service, with_rule};
+use super::small::{REJECT, base, goto, pick, service, set, with_rule};
 use super::table::{Both, chain};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -48,8 +48,8 @@ fn both_take_the_same() {
                 vec![Op::RefillChain(with_rule(pick(3), Statement::Reject))],
             ),
             ("no rules", vec![Op::RefillChain(chain(pick(3)))]),
-            ("a set that is there", vec![Op::AddSet(SetId::Services)]),
-            ("a set more", vec![Op::AddSet(SetId::Hairpin)]),
+            ("a set that is there", vec![set(SetId::Services, None)]),
+            ("a set more", vec![set(SetId::Hairpin, None)]),
             (
                 "more elements than a message holds",
                 vec![Op::AddElements(
@@ -76,6 +76,41 @@ fn both_take_the_same() {
             fake.expect_err("it is there"),
         );
         assert_eq!(real.attempted, fake.attempted);
+    }
+}
+
+#[test]
+fn a_set_with_a_size_is_full_at_that_size() {
+    for family in Family::ALL {
+        let mut both = Both::new(family);
+        let id = SetId::NodeportIps;
+        let add = |numbers: std::ops::Range<u32>| {
+            let elements = numbers.map(|n| many(family, n)).collect();
+            Op::AddElements(id, elements)
+        };
+        let remove = |n| Op::DeleteElements(id, vec![many(family, n)]);
+        let rows = [
+            (
+                "a small one",
+                vec![Op::ReplaceTable, set(id, Some(3)), add(0..2)],
+            ),
+            ("to the brim", vec![add(2..3)]),
+            ("in place of others", vec![remove(0), remove(1), add(3..5)]),
+            ("one more", vec![add(5..6)]),
+            ("one for one and one more", vec![remove(2), add(5..7)]),
+            ("one for one", vec![remove(2), add(5..6)]),
+        ];
+        for (what, ops) in rows {
+            let [real, fake] = both.apply(ops);
+            let reasons = |own: Result<(), rules::Refusal>| {
+                own.map_err(|refusal| (refusal.attempted, refusal.reason))
+            };
+            let (real, fake) = (reasons(real), reasons(fake));
+            assert_eq!(real, fake, "{what}");
+            assert_eq!(real.is_err(), what.ends_with("more"), "{what}: {real:?}");
+            both.compare(what);
+        }
+        assert!(both.listed().contains("size 3\n"), "{}", both.listed());
     }
 }
 

@@ -60,7 +60,7 @@ impl Node {
             .map(|text| text.parse().expect("an address"))
             .collect();
         self.planner.mark(&self.state.take_dirty());
-        let Some(pending) = self.planner.prepare(&self.state, &local) else {
+        let Some(pending) = self.planner.prepare(&self.state, &local, Vec::new) else {
             return;
         };
         let [real, fake] = self.both.apply(pending.transaction.ops.clone());

@@ -77,13 +77,17 @@ pub fn cluster_ip(family: Family, number: u8) -> Element {
     }
 }
 
+pub fn set(set: SetId, size: Option<u32>) -> Op {
+    Op::AddSet { set, size }
+}
+
 /// A small table: one frontend, its endpoint, and the chains on the way.
 pub fn base(family: Family) -> Vec<Op> {
     vec![
         Op::ReplaceTable,
-        Op::AddSet(SetId::Services),
-        Op::AddSet(SetId::Endpoints),
-        Op::AddSet(SetId::ClusterIps),
+        set(SetId::Services, None),
+        set(SetId::Endpoints, None),
+        set(SetId::ClusterIps, None),
         Op::AddChain(with_rule(REJECT, Statement::Reject)),
         Op::AddChain(chain(pick(1))),
         Op::AddChain(chain(pick(2))),

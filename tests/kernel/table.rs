@@ -48,7 +48,10 @@ impl Both {
         let sets = SetId::ALL
             .iter()
             .filter(|set| self.fake.sets.contains_key(set));
-        ops.extend(sets.map(|set| Op::AddSet(*set)));
+        ops.extend(sets.map(|set| Op::AddSet {
+            set: *set,
+            size: self.fake.sizes.get(set).copied(),
+        }));
         let clients = self.fake.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
         ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));

@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
 use crate::select::{Needs, Place, Selection, select};
 use crate::state::{Entry, claims};
-use std::collections::{BTreeSet, HashSet};
+use foldhash::HashSet;
+use std::collections::BTreeSet;
 
 /// What planning one port reads.
 pub(super) struct PortBuild<'a> {
@@ -123,7 +124,7 @@ impl PortBuild<'_> {
 /// who stays keeps the index, newcomers fill the gaps, and the last ones move
 /// into what gaps are left.
 pub(super) fn keep_order(before: &[Backend], wanted: Vec<Backend>) -> Box<[Backend]> {
-    if before == wanted {
+    if before.is_empty() || before == wanted {
         return wanted.into();
     }
     let target: BTreeSet<Backend> = wanted.iter().copied().collect();

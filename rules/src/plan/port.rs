@@ -1,6 +1,6 @@
 //! What one Service port has in the table.
 
-use super::comment;
+use super::{Counts, comment};
 use crate::affinity::Affinity;
 use crate::base;
 use crate::model::{Backend, Frontend, ObjectName, Protocol};
@@ -61,27 +61,32 @@ impl PortPlan {
         Some(make(&affinity, roles))
     }
 
-    /// A frontend has two verdicts at most.
-    pub(super) fn element_estimate(&self) -> usize {
-        let of_frontend = 2 + self.cluster.len() + self.local.len();
-        self.frontends.len() * of_frontend + self.hairpin.len()
+    /// Adds how many elements there are in each set, without making them.
+    pub(super) fn count(&self, counts: &mut Counts) {
+        for (frontend, serving) in &self.frontends {
+            let sets = sets(frontend);
+            counts.add(sets.services, usize::from(has_chain(*serving)));
+            let nobody = self.without_endpoints(*serving);
+            counts.add(sets.nobody, usize::from(nobody.is_some()));
+            for (set, backends) in self.numbered(&sets, *serving) {
+                counts.add(set, backends.len());
+            }
+        }
+        counts.add(SetId::Hairpin, self.hairpin.len());
     }
 
-    pub(super) fn add_elements(
+    pub(super) fn for_each_element(
         &self,
         service: &ObjectName,
         wanted: &impl Fn(SetId) -> bool,
-        elements: &mut Vec<(SetId, Element)>,
+        each: &mut impl FnMut(SetId, Element),
     ) {
         let port = self
             .affinity
             .map(|_| PortName::new(service, self.protocol, self.number));
         let mut text = None;
         for (frontend, serving) in &self.frontends {
-            let (services, nobody) = match frontend.address {
-                Some(_) => (SetId::Services, SetId::NoEndpoints),
-                None => (SetId::Nodeports, SetId::NodeportNoEndpoints),
-            };
+            let sets = sets(frontend);
             let mut verdict = |set, verdict| {
                 let comment = text.get_or_insert_with(|| comment(service, &self.name));
                 let element = Element {
@@ -89,23 +94,38 @@ impl PortPlan {
                     value: Some(Value::Verdict(verdict)),
                     comment: Some(comment.clone()),
                 };
-                elements.push((set, element));
+                each(set, element);
             };
-            if wanted(services)
+            if wanted(sets.services)
                 && let Some(chain) = self.chain(port.as_ref(), *serving, frontend.address.is_none())
             {
-                verdict(services, Verdict::Goto(chain));
+                verdict(sets.services, Verdict::Goto(chain));
             }
-            if wanted(nobody)
+            if wanted(sets.nobody)
                 && let Some(what) = self.without_endpoints(*serving)
             {
-                verdict(nobody, what);
+                verdict(sets.nobody, what);
             }
-            // With affinity the chains themselves name the endpoints.
-            if port.is_none() {
-                self.add_backends(*frontend, *serving, wanted, elements);
+            for (set, backends) in self.numbered(&sets, *serving) {
+                if !wanted(set) {
+                    continue;
+                }
+                for (index, backend) in (0u32..).zip(backends) {
+                    let element = Element {
+                        key: Key::Indexed(*frontend, index),
+                        value: Some(Value::Backend(*backend)),
+                        comment: None,
+                    };
+                    each(set, element);
+                }
             }
         }
+    }
+
+    /// The shared chains that the frontends go to, once for each frontend.
+    pub(super) fn shared_chains(&self) -> impl Iterator<Item = ChainId> {
+        let frontends = self.frontends.iter().filter(|_| self.affinity.is_none());
+        frontends.filter_map(|(own, serving)| self.chain(None, *serving, own.address.is_none()))
     }
 
     /// What becomes of a frontend's packets that no endpoint takes.
@@ -146,42 +166,49 @@ impl PortPlan {
         }
     }
 
-    fn add_backends(
-        &self,
-        frontend: Frontend,
-        serving: Serving,
-        wanted: &impl Fn(SetId) -> bool,
-        elements: &mut Vec<(SetId, Element)>,
-    ) {
-        let (all, local) = match frontend.address {
-            Some(_) => (SetId::Endpoints, SetId::LocalEndpoints),
-            None => (SetId::NodeportEndpoints, SetId::NodeportLocalEndpoints),
+    /// The lists that a frontend's chain picks from, and where they are. With
+    /// affinity the chains themselves name the endpoints.
+    fn numbered(&self, sets: &FrontendSets, serving: Serving) -> [(SetId, &[Backend]); 2] {
+        let none: &[Backend] = &[];
+        let (all, local): (&[Backend], &[Backend]) = match serving {
+            _ if self.affinity.is_some() => (none, none),
+            Serving::Cluster { .. } => (&self.cluster, none),
+            Serving::Local => (none, &self.local),
+            Serving::ExternalLocal => (&self.cluster, &self.local),
+            Serving::Reject | Serving::Drop => (none, none),
         };
-        let mut add = |set, backends: &[Backend]| {
-            if !wanted(set) {
-                return;
-            }
-            elements.reserve_exact(backends.len());
-            for (index, backend) in (0u32..).zip(backends) {
-                let key = Key::Indexed(frontend, index);
-                let value = Some(Value::Backend(*backend));
-                elements.push((
-                    set,
-                    Element {
-                        key,
-                        value,
-                        comment: None,
-                    },
-                ));
-            }
-        };
-        if matches!(serving, Serving::Cluster { .. } | Serving::ExternalLocal) {
-            add(all, &self.cluster);
-        }
-        if matches!(serving, Serving::Local | Serving::ExternalLocal) {
-            add(local, &self.local);
-        }
+        [(sets.endpoints, all), (sets.local, local)]
     }
+}
+
+/// Where a frontend's elements are.
+struct FrontendSets {
+    services: SetId,
+    nobody: SetId,
+    endpoints: SetId,
+    local: SetId,
+}
+
+fn sets(frontend: &Frontend) -> FrontendSets {
+    match frontend.address {
+        Some(_) => FrontendSets {
+            services: SetId::Services,
+            nobody: SetId::NoEndpoints,
+            endpoints: SetId::Endpoints,
+            local: SetId::LocalEndpoints,
+        },
+        None => FrontendSets {
+            services: SetId::Nodeports,
+            nobody: SetId::NodeportNoEndpoints,
+            endpoints: SetId::NodeportEndpoints,
+            local: SetId::NodeportLocalEndpoints,
+        },
+    }
+}
+
+/// Whether some endpoint serves the frontend.
+fn has_chain(serving: Serving) -> bool {
+    !matches!(serving, Serving::Reject | Serving::Drop)
 }
 
 fn affinity_role(serving: Serving) -> Option<PortRole> {

@@ -22,7 +22,8 @@ impl Planner {
         let mut services = Vec::new();
         for name in names {
             let old = self.applied.get(name);
-            let new = plan(&self.config, state, name, old);
+            let entry = state.entry(name);
+            let new = entry.and_then(|entry| plan(&self.config, state, entry, old));
             if old == new.as_ref() {
                 continue;
             }
@@ -52,6 +53,7 @@ impl Planner {
         });
         pending.touched.cancel(&mut gone, &mut come);
         self.change_nodeport_ips(pending, &mut gone, &mut come);
+        pending.room.change(&gone, &come);
 
         // A chain that lost its last user stays for one more sync: older
         // kernels refuse to delete it along with the elements that went there,
@@ -127,12 +129,8 @@ fn changes(
     old: Option<&ServicePlan>,
     new: Option<&ServicePlan>,
 ) -> (Vec<SetElement>, Vec<SetElement>) {
-    let old = old
-        .map(|plan| plan.elements(name, |_| true))
-        .unwrap_or_default();
-    let new = new
-        .map(|plan| plan.elements(name, |_| true))
-        .unwrap_or_default();
+    let old = old.map(|plan| plan.elements(name)).unwrap_or_default();
+    let new = new.map(|plan| plan.elements(name)).unwrap_or_default();
     if old.is_empty() || new.is_empty() {
         return (old, new);
     }

@@ -3,8 +3,9 @@
 
 use crate::base;
 use crate::config::Config;
-use crate::ruleset::{ChainId, DataType, Element, Key, SetId, Value, Verdict};
-use std::collections::{BTreeMap, HashMap};
+use crate::ruleset::{ChainId, Element, Key, SetId, Value, Verdict};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
 
 /// Something that several Services may use at once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,11 @@ impl Ledger {
     }
 
     pub(super) fn commit(&mut self, touched: Touched) {
+        if self.uses.is_empty() {
+            self.uses = touched.changes;
+            self.uses.retain(|_, count| *count != 0);
+            return;
+        }
         for (shared, change) in touched.changes {
             let count = self.count(&shared) + change;
             if count == 0 {
@@ -57,14 +63,19 @@ impl Touched {
         set: SetId,
         element: &Element,
     ) -> bool {
-        self.count_chains(config, element, 1);
-        if !is_shared(set) {
-            return true;
+        if let Some(chain) = target(element) {
+            self.count_chain(config, chain, 1);
         }
-        let shared = Shared::Element(set, element.key);
-        let before = self.total(ledger, &shared);
-        *self.changes.entry(shared).or_insert(0) += 1;
-        before == 0
+        !is_shared(set) || self.add_shared(ledger, set, element.key)
+    }
+
+    /// The same for an element of a shared set.
+    pub(super) fn add_shared(&mut self, ledger: &Ledger, set: SetId, key: Key) -> bool {
+        let shared = Shared::Element(set, key);
+        let in_table = ledger.count(&shared);
+        let change = self.changes.entry(shared).or_insert(0);
+        *change += 1;
+        in_table + *change == 1
     }
 
     /// Counts one use less; true if the element has to leave its set.
@@ -75,7 +86,9 @@ impl Touched {
         set: SetId,
         element: &Element,
     ) -> bool {
-        self.count_chains(config, element, -1);
+        if let Some(chain) = target(element) {
+            self.count_chain(config, chain, -1);
+        }
         if !is_shared(set) {
             return true;
         }
@@ -137,12 +150,8 @@ impl Touched {
         ledger.count(shared) + self.changes.get(shared).copied().unwrap_or(0)
     }
 
-    /// An element's user count goes to its chain and to all that this one
-    /// goes on to.
-    fn count_chains(&mut self, config: &Config, element: &Element, change: i64) {
-        let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value else {
-            return;
-        };
+    /// Counts who goes to a chain, for that and for all that it goes on to.
+    pub(super) fn count_chain(&mut self, config: &Config, chain: &ChainId, change: i64) {
         // The others are there always, or as long as their Service port is.
         if matches!(chain, ChainId::Fixed(_) | ChainId::Port(_)) {
             return;
@@ -154,21 +163,23 @@ impl Touched {
         let required = self
             .required
             .entry(chain.clone())
-            .or_insert_with(|| base::required(config, chain))
-            .clone();
+            .or_insert_with(|| base::required(config, chain));
         for next in required {
-            *self.changes.entry(Shared::Chain(next)).or_insert(0) += change;
+            let next = Shared::Chain(next.clone());
+            *self.changes.entry(next).or_insert(0) += change;
         }
     }
 }
 
-/// Whether uses of the set's elements, or of the chains that they go to, are
-/// counted.
-pub(super) fn is_counted(set: SetId) -> bool {
-    is_shared(set) || set.data() == Some(DataType::Verdict)
+/// The chain that an element sends packets to.
+fn target(element: &Element) -> Option<&ChainId> {
+    match &element.value {
+        Some(Value::Verdict(Verdict::Goto(chain))) => Some(chain),
+        _ => None,
+    }
 }
 
 /// Whether several Services may have the same element of the set.
-fn is_shared(set: SetId) -> bool {
+pub(super) fn is_shared(set: SetId) -> bool {
     matches!(set, SetId::ClusterIps | SetId::Hairpin)
 }

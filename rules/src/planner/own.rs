@@ -39,6 +39,10 @@ impl OwnObjects {
         old: Option<&ServicePlan>,
         new: Option<&ServicePlan>,
     ) {
+        let has_own = |plan: Option<&ServicePlan>| plan.is_some_and(ServicePlan::has_affinity);
+        if !has_own(old) && !has_own(new) {
+            return;
+        }
         let chains = |plan: Option<&ServicePlan>| {
             plan.map(|plan| plan.chains(config, name))
                 .unwrap_or_default()

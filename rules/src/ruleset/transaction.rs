@@ -14,7 +14,13 @@ pub enum Op {
     /// holds (ours or upstream's), add it again.
     ReplaceTable,
     /// Add a set or map, with its comment.
-    AddSet(SetId),
+    AddSet {
+        /// Which one.
+        set: SetId,
+        /// How many elements it may have; `None` for any number, and always
+        /// for intervals.
+        size: Option<u32>,
+    },
     /// Add an empty set of clients.
     AddAffinitySet(AffinitySet),
     /// Add clients to a set that has none of them.
@@ -43,10 +49,22 @@ impl Op {
                 Some((*set, Box::new(all.iter().map(Cow::Borrowed))))
             }
             Self::AddElementsOf(set, services) => {
-                let all = services.elements(*set).map(Cow::Owned);
-                Some((*set, Box::new(all)))
+                let mut all = Vec::new();
+                services.for_each_element(*set, &mut |own| all.push(Cow::Owned(own)));
+                Some((*set, Box::new(all.into_iter())))
             }
             _ => None,
+        }
+    }
+
+    /// Calls `each` with the same elements, without ever having all of them.
+    pub fn for_each_element(&self, mut each: impl FnMut(&Element)) {
+        match self {
+            Self::AddElements(_, all) | Self::DeleteElements(_, all) => all.iter().for_each(each),
+            Self::AddElementsOf(set, services) => {
+                services.for_each_element(*set, &mut |own| each(&own));
+            }
+            _ => {}
         }
     }
 }

@@ -7,7 +7,8 @@
 
 use super::Problem;
 use crate::model::{Frontend, ObjectName, Service, ServicePort};
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 

@@ -74,9 +74,9 @@ impl Cluster {
 
     fn sync(&mut self) -> String {
         self.planner.mark(&self.state.take_dirty());
-        let Some(pending) = self
-            .planner
-            .prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)])
+        let Some(pending) =
+            self.planner
+                .prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)], Vec::new)
         else {
             return String::new();
         };
