@@ -48,7 +48,7 @@ fn main() -> Result<()> {
         bytes = message.len();
         elements = 0;
         for op in &pending.transaction.ops {
-            op.for_each_element(|_| elements += 1);
+            op.for_each_element(|_, _| elements += 1);
         }
     }
     println!("bytes {bytes}\nelements {elements}");

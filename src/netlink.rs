@@ -23,11 +23,11 @@ mod statements;
 mod subsystem;
 mod userdata;
 
-use batch::Batch;
+use batch::{Batch, Subject};
 pub use conntrack::Conntrack;
-use elements::Chunk;
+use elements::About;
 use rules::model::Family;
-use rules::ruleset::{Key, Op, Transaction};
+use rules::ruleset::{Element, Key, Op, SetId, Transaction};
 use rules::{Kernel, Refusal, RememberedClient, print};
 use socket::{Reply, Socket};
 use std::io;
@@ -155,11 +155,11 @@ fn describe(error: &io::Error) -> String {
 
 /// The step that a reply is about, down to the element where the kernel says so.
 fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String {
-    let Some((op, elements)) = batch.find(reply.sequence) else {
+    let Some(Subject { step, elements }) = batch.find(reply.sequence) else {
         return "committing the transaction".to_owned();
     };
     let family = transaction.family;
-    match &transaction.ops[op] {
+    match &transaction.ops[*step] {
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
         Op::AddSet { set, .. } => format!("add set {set}"),
         Op::AddAffinitySet(set) => format!("add set {set}"),
@@ -169,7 +169,7 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
         Op::DeleteChain(chain) => format!("delete chain {chain}"),
         own @ (Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..)) => {
-            attempted_element(family, own, elements, reply.offset)
+            attempted_element(family, own, elements.clone(), reply.offset)
         }
     }
 }
@@ -179,25 +179,24 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
 fn attempted_element(
     family: Family,
     op: &Op,
-    range: Range<usize>,
+    subject: Option<(SetId, Range<usize>)>,
     offset: Option<usize>,
 ) -> String {
-    let Some((set, all)) = op.elements() else {
+    let Some((set, range)) = subject else {
         return String::new();
     };
     let add = !matches!(op, Op::DeleteElements(..));
     let verb = if add { "add" } else { "delete" };
-    let own: Vec<_> = all.skip(range.start).take(range.len()).collect();
-    let chunk = Chunk {
-        family,
-        set,
-        add,
-        sequence: 0,
-    };
+    let all = op.elements().into_iter();
+    let of_set = all.filter_map(|(own, element)| (own == set).then_some(element));
+    let own: Vec<Element> = of_set.skip(range.start).take(range.len()).collect();
     let at = match own.len() {
         // Without a place, a single element is the one all the same.
         1 => Some(0),
-        _ => offset.and_then(|offset| elements::element_at(chunk, &own, offset)),
+        _ => {
+            let about = About { family, set, add };
+            offset.and_then(|offset| elements::element_at(about, &own, offset))
+        }
     };
     match at.and_then(|at| own.get(at)) {
         Some(element) => format!("{verb} element {} in {set}", print::element(element)),

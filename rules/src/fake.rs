@@ -5,10 +5,8 @@ use crate::kernel::{Kernel, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
-    AffinitySet, Chain, ChainId, Element, ElementIter, Key, Op, SetId, Statement, Transaction,
-    Value, Verdict,
+    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
 };
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -127,7 +125,7 @@ impl FakeKernel {
                 }
             }
             Op::AddElements(..) | Op::AddElementsOf(..) => {
-                for (set, element) in op.elements().into_iter().flat_map(each) {
+                for (set, element) in op.elements() {
                     let attempted = || format!("add element {} in {set}", print::element(&element));
                     if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
                         && !self.chains.contains_key(chain)
@@ -145,7 +143,7 @@ impl FakeKernel {
                         let reason = "File table overflow (ENFILE)";
                         return Err(refuse(attempted(), reason));
                     }
-                    own.insert(element.key, element.into_owned());
+                    own.insert(element.key, element);
                 }
             }
         }
@@ -191,13 +189,6 @@ impl FakeKernel {
         );
         by_rule || by_element
     }
-}
-
-/// Each element with its set.
-fn each<'a>(
-    (set, elements): (SetId, ElementIter<'a>),
-) -> impl Iterator<Item = (SetId, Cow<'a, Element>)> {
-    elements.map(move |element| (set, element))
 }
 
 impl Kernel for FakeKernel {

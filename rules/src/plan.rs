@@ -38,42 +38,45 @@ pub(crate) struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// Calls `each` with the elements of the sets that are wanted. None of them
-    /// is kept, as a first sync has hundreds of thousands.
+    /// Calls `each` with the elements, one after the other, as all of them in a
+    /// large cluster are hundreds of thousands.
     pub(crate) fn for_each_element(
         &self,
         name: &ObjectName,
-        wanted: &impl Fn(SetId) -> bool,
         each: &mut impl FnMut(SetId, Element),
     ) {
-        let bare = |key| Element {
-            key,
-            value: None,
-            comment: None,
-        };
-        if wanted(SetId::ClusterIps) {
-            for address in &self.cluster_ips {
-                each(SetId::ClusterIps, bare(Key::Address(*address)));
-            }
+        for (set, key) in self.shared_keys() {
+            let element = Element {
+                key,
+                value: None,
+                comment: None,
+            };
+            each(set, element);
         }
         if let Some(sources) = &self.sources {
-            sources.for_each_element(name, wanted, each);
+            sources.for_each_element(name, each);
         }
         for port in &self.ports {
-            port.for_each_element(name, wanted, each);
-            if wanted(SetId::Hairpin) {
-                for backend in &port.hairpin {
-                    let key = Key::Hairpin(*backend, port.protocol);
-                    each(SetId::Hairpin, bare(key));
-                }
-            }
+            port.for_each_element(name, each);
         }
+    }
+
+    /// The elements that other Services may have as well; some may repeat.
+    pub(crate) fn shared_keys(&self) -> impl Iterator<Item = (SetId, Key)> {
+        let addresses = self.cluster_ips.iter();
+        let hairpin = self.ports.iter().flat_map(|port| {
+            let backends = port.hairpin.iter();
+            backends.map(|backend| (SetId::Hairpin, Key::Hairpin(*backend, port.protocol)))
+        });
+        addresses
+            .map(|address| (SetId::ClusterIps, Key::Address(*address)))
+            .chain(hairpin)
     }
 
     /// All elements, each with its set.
     pub(crate) fn elements(&self, name: &ObjectName) -> Vec<(SetId, Element)> {
         let mut elements = Vec::new();
-        self.for_each_element(name, &|_| true, &mut |set, element| {
+        self.for_each_element(name, &mut |set, element| {
             elements.push((set, element));
         });
         elements

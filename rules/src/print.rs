@@ -8,8 +8,8 @@ pub use element::{client, element, key, value};
 
 use crate::model::Family;
 use crate::ruleset::{
-    AffinitySet, Chain, Client, DataType, Element, ElementIter, KeyField, Op, SetId, TABLE,
-    TABLE_COMMENT, Transaction,
+    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT,
+    Transaction,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub fn comment(text: &str) -> Cow<'_, str> {
 
 fn table(transaction: &Transaction) -> String {
     let family = transaction.family;
-    let mut elements: BTreeMap<SetId, Vec<Cow<'_, Element>>> = BTreeMap::new();
+    let mut elements: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
     let mut sets = Vec::new();
     let mut affinity_sets = Vec::new();
     let mut clients: BTreeMap<&AffinitySet, &[Client]> = BTreeMap::new();
@@ -57,8 +57,8 @@ fn table(transaction: &Transaction) -> String {
                 clients.insert(set, own);
             }
             Op::AddElements(..) | Op::AddElementsOf(..) => {
-                if let Some((set, own)) = op.elements() {
-                    elements.entry(set).or_default().extend(own);
+                for (set, element) in op.elements() {
+                    elements.entry(set).or_default().push(element);
                 }
             }
             Op::AddChain(chain) => chains.push(chain),
@@ -99,14 +99,14 @@ fn write_set(
     out: &mut String,
     (set, size): (SetId, Option<u32>),
     family: Family,
-    elements: &[Cow<'_, Element>],
+    elements: &[Element],
 ) {
     let _ = writeln!(out, "\t{} {set} {{", set_kind(set));
     for line in set_lines(set, size, family) {
         let _ = writeln!(out, "\t\t{line}");
     }
     let _ = writeln!(out, "\t\tcomment \"{}\"", set.comment());
-    write_elements(out, elements.iter().map(|own| element(own)));
+    write_elements(out, elements.iter().map(element));
     out.push_str("\t}\n");
 }
 
@@ -196,9 +196,13 @@ fn commands(transaction: &Transaction) -> String {
     let family = transaction.family;
     let place = format!("{} {TABLE}", family.nft());
     let mut out = String::new();
-    let with_elements = |verb: &str, (set, elements): (SetId, ElementIter<'_>)| {
-        let list: Vec<String> = elements.map(|own| element(&own)).collect();
-        format!("{verb} element {place} {set} {{ {} }}\n", list.join(", "))
+    let with_elements = |verb: &str, op: &Op| {
+        let mut lists: BTreeMap<SetId, Vec<String>> = BTreeMap::new();
+        op.for_each_element(|set, own| lists.entry(set).or_default().push(element(own)));
+        let line = |(set, list): (SetId, Vec<String>)| {
+            format!("{verb} element {place} {set} {{ {} }}\n", list.join(", "))
+        };
+        lists.into_iter().map(line).collect::<String>()
     };
     for op in &transaction.ops {
         match op {
@@ -236,11 +240,9 @@ fn commands(transaction: &Transaction) -> String {
             Op::DeleteChain(id) => {
                 let _ = writeln!(out, "delete chain {place} {id}");
             }
-            Op::DeleteElements(..) => {
-                out.extend(op.elements().map(|own| with_elements("delete", own)));
-            }
+            Op::DeleteElements(..) => out.push_str(&with_elements("delete", op)),
             Op::AddElements(..) | Op::AddElementsOf(..) => {
-                out.extend(op.elements().map(|own| with_elements("add", own)));
+                out.push_str(&with_elements("add", op));
             }
         }
     }

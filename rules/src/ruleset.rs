@@ -13,7 +13,7 @@ pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
 pub use statement::{Header, Side, Statement};
-pub use transaction::{ElementIter, Op, Transaction};
+pub use transaction::{Op, Transaction};
 
 /// Name of the table in both families. Upstream's own, so that a rollback to
 /// any of its modes cleans ours up, and so that we can take over from it.

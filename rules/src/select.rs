@@ -77,17 +77,16 @@ pub(crate) fn select(
     on_this_node.sort_unstable();
     on_this_node.dedup();
     Selection {
-        cluster: backends(cluster),
-        local: backends(local),
+        cluster: backends(&cluster),
+        local: backends(&local),
         any,
         on_this_node,
     }
 }
 
-fn backends(list: Vec<Candidate<'_>>) -> Vec<Backend> {
-    list.into_iter()
-        .map(|candidate| candidate.backend)
-        .collect()
+/// In a list without spare room, as it is kept.
+fn backends(list: &[Candidate<'_>]) -> Vec<Backend> {
+    list.iter().map(|candidate| candidate.backend).collect()
 }
 
 /// The endpoints under the port's name and protocol, sorted; of two with the

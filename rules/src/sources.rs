@@ -64,17 +64,12 @@ impl Sources {
         counts.add(SetId::SourceAllowed, allowed);
     }
 
-    /// Calls `each` with the elements of both sets, as far as they are wanted.
+    /// Calls `each` with the elements of both sets.
     pub(crate) fn for_each_element(
         &self,
         name: &ObjectName,
-        wanted: &impl Fn(SetId) -> bool,
         each: &mut impl FnMut(SetId, Element),
     ) {
-        let (checked, allowed) = (wanted(SetId::SourceChecked), wanted(SetId::SourceAllowed));
-        if !checked && !allowed {
-            return;
-        }
         for (frontend, port) in &self.frontends {
             let comment = Some(comment(name, port));
             let mut add = |set, key| {
@@ -85,10 +80,8 @@ impl Sources {
                 };
                 each(set, element);
             };
-            if checked {
-                add(SetId::SourceChecked, Key::Frontend(*frontend));
-            }
-            for range in self.allowed.iter().filter(|_| allowed) {
+            add(SetId::SourceChecked, Key::Frontend(*frontend));
+            for range in &self.allowed {
                 add(SetId::SourceAllowed, Key::Source(*frontend, *range));
             }
         }

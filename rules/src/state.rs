@@ -158,7 +158,7 @@ impl State {
         self.services.get(name)
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&ObjectName, &Entry)> {
+    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = (&ObjectName, &Entry)> {
         self.services.iter()
     }
 

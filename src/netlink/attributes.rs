@@ -72,6 +72,11 @@ pub(super) fn end_message(out: &mut [u8], start: usize) {
     out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
 }
 
+/// Gives a message its number.
+pub(super) fn number_message(message: &mut [u8], sequence: u32) {
+    message[8..12].copy_from_slice(&sequence.to_ne_bytes());
+}
+
 /// Writes an attribute, filled up to 32 bits.
 pub(super) fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     write_attribute(out, kind, |out| out.extend_from_slice(value));

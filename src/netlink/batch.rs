@@ -1,7 +1,7 @@
 //! A transaction as one run of netlink messages.
 
 use super::clients;
-use super::elements::{Chunk, List};
+use super::elements::{About, List};
 use super::objects;
 use super::subsystem;
 use rules::model::Family;
@@ -13,9 +13,17 @@ pub(super) struct Batch {
     bytes: Vec<u8>,
     next_sequence: u32,
     /// What each message is about, by sequence number from `FIRST`.
-    subjects: Vec<(usize, Range<usize>)>,
+    subjects: Vec<Subject>,
     /// Where the last message starts.
     last_start: usize,
+}
+
+/// What a message is about.
+pub(super) struct Subject {
+    /// The transaction's step.
+    pub(super) step: usize,
+    /// Which of the step's elements of a set.
+    pub(super) elements: Option<(SetId, Range<usize>)>,
 }
 
 /// The begin mark has the number before.
@@ -53,10 +61,10 @@ impl Batch {
         self.next_sequence - 1
     }
 
-    /// The step, and the range of its elements, that a message is about.
-    pub(super) fn find(&self, sequence: u32) -> Option<(usize, Range<usize>)> {
+    /// What a message is about.
+    pub(super) fn find(&self, sequence: u32) -> Option<&Subject> {
         let at = sequence.checked_sub(FIRST)? as usize;
-        self.subjects.get(at).cloned()
+        self.subjects.get(at)
     }
 
     /// Adds one step's messages.
@@ -94,8 +102,8 @@ impl Batch {
             Op::DeleteChain(chain) => self.message(at, |out, seq| {
                 objects::delete_chain(out, seq, family, chain);
             }),
-            Op::AddElements(set, _) | Op::AddElementsOf(set, _) | Op::DeleteElements(set, _) => {
-                self.elements(at, family, *set, op);
+            Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..) => {
+                self.elements(at, family, op);
             }
         }
     }
@@ -108,55 +116,45 @@ impl Batch {
         }
     }
 
-    /// As many messages as the elements need, none for none.
-    fn elements(&mut self, at: usize, family: Family, set: SetId, op: &Op) {
+    /// As many messages as the elements need, none for none. The elements of
+    /// several sets may come in any order.
+    fn elements(&mut self, step: usize, family: Family, op: &Op) {
         let add = !matches!(op, Op::DeleteElements(..));
-        let mut open: Option<List> = None;
-        let mut done = 0;
-        op.for_each_element(|element| {
-            if let Some(full) = open.take_if(|list| list.is_full(&self.bytes)) {
-                full.end(&mut self.bytes);
+        let mut lists = [const { None::<List> }; SetId::ALL.len()];
+        op.for_each_element(|set, element| {
+            let about = About { family, set, add };
+            let list = lists[set as usize].get_or_insert_with(|| List::new(about));
+            if list.is_full() {
+                self.finish(step, set, list);
             }
-            let list = open.get_or_insert_with(|| {
-                let begin = |out: &mut Vec<u8>, sequence| {
-                    let chunk = Chunk {
-                        family,
-                        set,
-                        add,
-                        sequence,
-                    };
-                    List::begin(out, chunk)
-                };
-                self.message_about(at, done..done, begin)
-            });
-            list.add(&mut self.bytes, element);
-            done += 1;
-            if let Some((_, range)) = self.subjects.last_mut() {
-                range.end = done;
-            }
+            list.add(element);
         });
-        if let Some(last) = open {
-            last.end(&mut self.bytes);
+        for (set, list) in SetId::ALL.into_iter().zip(&mut lists) {
+            if let Some(list) = list {
+                self.finish(step, set, list);
+            }
         }
     }
 
-    /// Adds one message about a step.
-    fn message(&mut self, at: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) {
-        self.message_about(at, 0..0, encode);
+    fn finish(&mut self, step: usize, set: SetId, list: &mut List) {
+        let subject = Subject {
+            step,
+            elements: Some((set, list.elements())),
+        };
+        self.message_about(subject, |out, sequence| list.finish(out, sequence));
     }
 
-    /// Adds one message about some elements of a step.
-    fn message_about<T>(
-        &mut self,
-        at: usize,
-        elements: Range<usize>,
-        encode: impl FnOnce(&mut Vec<u8>, u32) -> T,
-    ) -> T {
+    /// Adds one message about a step.
+    fn message(&mut self, step: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) {
+        let elements = None;
+        self.message_about(Subject { step, elements }, encode);
+    }
+
+    fn message_about(&mut self, subject: Subject, encode: impl FnOnce(&mut Vec<u8>, u32)) {
         self.last_start = self.bytes.len();
-        let encoded = encode(&mut self.bytes, self.next_sequence);
-        self.subjects.push((at, elements));
+        encode(&mut self.bytes, self.next_sequence);
+        self.subjects.push(subject);
         self.next_sequence += 1;
-        encoded
     }
 }
 
@@ -166,7 +164,7 @@ impl Batch {
 fn room(transaction: &Transaction) -> usize {
     const ELEMENT: usize = 96;
     let services = transaction.ops.iter().find_map(|op| match op {
-        Op::AddElementsOf(_, services) => Some(services),
+        Op::AddElementsOf(services) => Some(services),
         _ => None,
     });
     services.map_or(0, |services| services.element_count() * ELEMENT)

@@ -1,16 +1,17 @@
 //! Set elements, written straight into the batch: the hot path of a first sync.
 
 use super::attributes::{
-    ATTRIBUTE_HEADER, attribute, end_attribute, end_message, nested, text, write_attribute,
+    ATTRIBUTE_HEADER, attribute, end_attribute, end_message, nested, number_message, text,
+    write_attribute,
 };
 use super::is_of;
 use super::subsystem::table_message;
 use super::userdata::element_comment;
 use rules::model::{Family, Frontend, Protocol};
 use rules::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// The list of elements is one attribute, whose length has 16 bits.
 const LIST_MAX: usize = 60_000;
@@ -34,68 +35,76 @@ mod kernel {
     pub(super) const VERDICT_CHAIN: u16 = 2;
 }
 
-/// What one message is about.
-pub(super) struct Chunk {
+/// What messages with elements are about.
+#[derive(Clone, Copy)]
+pub(super) struct About {
     pub(super) family: Family,
     pub(super) set: SetId,
     pub(super) add: bool,
-    pub(super) sequence: u32,
 }
 
-/// A message that takes elements until it is full.
+/// A message that takes elements of one set until it is full.
 pub(super) struct List {
-    chunk: Chunk,
-    message: usize,
+    about: About,
+    message: Vec<u8>,
+    /// Where in the message the list is.
     list: usize,
+    /// Which of a step's elements of the set are in it.
+    elements: Range<usize>,
 }
 
 impl List {
-    /// Begins a message at the end of `out`.
-    pub(super) fn begin(out: &mut Vec<u8>, chunk: Chunk) -> Self {
-        let message = out.len();
-        empty_message(out, &chunk);
+    pub(super) fn new(about: About) -> Self {
+        let mut message = Vec::new();
+        empty_message(&mut message, about);
         Self {
-            chunk,
+            about,
+            list: message.len() - ATTRIBUTE_HEADER,
             message,
-            list: out.len() - ATTRIBUTE_HEADER,
+            elements: 0..0,
         }
     }
 
     /// Whether another element might be one too many.
-    pub(super) fn is_full(&self, out: &[u8]) -> bool {
-        out.len() - self.list > LIST_MAX - ELEMENT_MAX
+    pub(super) fn is_full(&self) -> bool {
+        self.message.len() - self.list > LIST_MAX - ELEMENT_MAX
     }
 
-    pub(super) fn add(&self, out: &mut Vec<u8>, element: &Element) {
-        nested(out, kernel::LIST_ELEMENT, |out| {
-            encode_one(out, &self.chunk, element);
+    pub(super) fn add(&mut self, element: &Element) {
+        nested(&mut self.message, kernel::LIST_ELEMENT, |out| {
+            encode_one(out, self.about, element);
         });
+        self.elements.end += 1;
     }
 
-    /// Ends the message at the end of `out`.
-    pub(super) fn end(self, out: &mut [u8]) {
-        end_attribute(out, self.list);
-        end_message(out, self.message);
+    pub(super) fn elements(&self) -> Range<usize> {
+        self.elements.clone()
+    }
+
+    /// Appends the message to a batch, and begins another with the elements
+    /// that come next.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>, sequence: u32) {
+        end_attribute(&mut self.message, self.list);
+        end_message(&mut self.message, 0);
+        number_message(&mut self.message, sequence);
+        out.extend_from_slice(&self.message);
+        self.message.truncate(self.list + ATTRIBUTE_HEADER);
+        self.elements.start = self.elements.end;
     }
 }
 
 /// Which of a message's elements holds the byte at an offset of it.
-pub(super) fn element_at(
-    chunk: Chunk,
-    elements: &[Cow<'_, Element>],
-    offset: usize,
-) -> Option<usize> {
-    let mut out = Vec::new();
-    let list = List::begin(&mut out, chunk);
+pub(super) fn element_at(about: About, elements: &[Element], offset: usize) -> Option<usize> {
+    let mut list = List::new(about);
     elements.iter().position(|element| {
-        list.add(&mut out, element);
-        offset < out.len()
+        list.add(element);
+        offset < list.message.len()
     })
 }
 
 /// A message whose last attribute is a list without elements.
-fn empty_message(out: &mut Vec<u8>, chunk: &Chunk) {
-    let (kind, flags) = if chunk.add {
+fn empty_message(out: &mut Vec<u8>, about: About) {
+    let (kind, flags) = if about.add {
         // An element that is there already is an error: then the table is not
         // what we think it is.
         (
@@ -105,18 +114,18 @@ fn empty_message(out: &mut Vec<u8>, chunk: &Chunk) {
     } else {
         (libc::NFT_MSG_DELSETELEM, 0)
     };
-    table_message(out, chunk.family, kind, flags, chunk.sequence, |out| {
+    table_message(out, about.family, kind, flags, 0, |out| {
         text(out, kernel::LIST_TABLE, TABLE);
-        text(out, kernel::LIST_SET, chunk.set.name());
+        text(out, kernel::LIST_SET, about.set.name());
         nested(out, kernel::LIST_ELEMENTS, |_| {});
     });
 }
 
-fn encode_one(out: &mut Vec<u8>, chunk: &Chunk, element: &Element) {
+fn encode_one(out: &mut Vec<u8>, about: About, element: &Element) {
     debug_assert!(
-        is_of(chunk.family, &element.key),
+        is_of(about.family, &element.key),
         "{element:?} in {:?}",
-        chunk.family
+        about.family
     );
     data(out, kernel::ELEMENT_KEY, |out| key(out, &element.key));
     if let Key::Source(own, range) = &element.key {
@@ -126,7 +135,7 @@ fn encode_one(out: &mut Vec<u8>, chunk: &Chunk, element: &Element) {
         });
     }
     // A deletion goes by the key alone.
-    if chunk.add {
+    if about.add {
         if let Some(value) = &element.value {
             encode_value(out, value);
         }

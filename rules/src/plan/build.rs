@@ -28,10 +28,13 @@ impl PortBuild<'_> {
         totals: &mut ServicePlan,
         previous: Option<&ServicePlan>,
     ) -> PortPlan {
-        let internal: Vec<_> = self.owned(claims::internal(self.service, self.port), taken);
+        let mut frontends: Vec<Frontend> = self
+            .owned(claims::internal(self.service, self.port), taken)
+            .collect();
+        let internal = frontends.len();
         let outside = claims::external(self.service, self.port).chain(claims::node_port(self.port));
-        let external: Vec<_> = self.owned(outside, taken);
-        let needs = self.needs(!external.is_empty());
+        frontends.extend(self.owned(outside, taken));
+        let needs = self.needs(frontends.len() > internal);
         let selection = select(
             self.port,
             self.config.family,
@@ -43,11 +46,8 @@ impl PortBuild<'_> {
 
         let inside = self.internal_serving(&selection);
         let outside = self.external_serving(&selection);
-        let frontends = internal
-            .into_iter()
-            .map(|frontend| (frontend, inside))
-            .chain(external.into_iter().map(|frontend| (frontend, outside)))
-            .collect();
+        let serving = (0..).map(|at| if at < internal { inside } else { outside });
+        let frontends = frontends.into_iter().zip(serving).collect();
         let before = previous.and_then(|plan| {
             let same =
                 |own: &&PortPlan| own.name == self.port.name && own.protocol == self.port.protocol;
@@ -70,13 +70,12 @@ impl PortBuild<'_> {
         &self,
         frontends: impl Iterator<Item = Frontend>,
         taken: &mut HashSet<Frontend>,
-    ) -> Vec<Frontend> {
+    ) -> impl Iterator<Item = Frontend> {
         let family = self.config.family;
         frontends
-            .filter(|own| own.address.is_none_or(|ip| Family::of(ip) == family))
+            .filter(move |own| own.address.is_none_or(|ip| Family::of(ip) == family))
             .filter(|own| self.state.claims().owns(&self.service.name, own))
             .filter(|own| taken.insert(*own))
-            .collect()
     }
 
     fn needs(&self, reachable_from_outside: bool) -> Needs {

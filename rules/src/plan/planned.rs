@@ -23,20 +23,19 @@ impl PlannedServices {
         self.element_count
     }
 
-    /// Calls `each` with the elements of one set, each once.
-    pub fn for_each_element(&self, set: SetId, each: &mut impl FnMut(Element)) {
-        // Few sets have any, and the largest never do.
-        let repeated = self.repeated.iter().filter(|(own, _)| *own == set);
-        let repeated: HashSet<Key> = repeated.map(|(_, key)| *key).collect();
+    /// Calls `each` with the elements of all sets, each once.
+    pub(crate) fn for_each_element(&self, each: &mut impl FnMut(SetId, &Element)) {
         let mut seen = HashSet::new();
-        let mut once = |_, element: Element| {
-            if repeated.is_empty() || !repeated.contains(&element.key) || seen.insert(element.key) {
-                each(element);
+        let mut once = |set: SetId, element: Element| {
+            // Nearly all elements are of sets where nothing can repeat.
+            let shared = set.is_shared().then_some((set, element.key));
+            if shared.is_none_or(|own| !self.repeated.contains(&own) || seen.insert(own)) {
+                each(set, &element);
             }
         };
         for (name, plan) in &self.services {
             if let Some(plan) = plan {
-                plan.for_each_element(name, &|own| own == set, &mut once);
+                plan.for_each_element(name, &mut once);
             }
         }
     }

@@ -78,7 +78,6 @@ impl PortPlan {
     pub(super) fn for_each_element(
         &self,
         service: &ObjectName,
-        wanted: &impl Fn(SetId) -> bool,
         each: &mut impl FnMut(SetId, Element),
     ) {
         let port = self
@@ -96,20 +95,13 @@ impl PortPlan {
                 };
                 each(set, element);
             };
-            if wanted(sets.services)
-                && let Some(chain) = self.chain(port.as_ref(), *serving, frontend.address.is_none())
-            {
+            if let Some(chain) = self.chain(port.as_ref(), *serving, frontend.address.is_none()) {
                 verdict(sets.services, Verdict::Goto(chain));
             }
-            if wanted(sets.nobody)
-                && let Some(what) = self.without_endpoints(*serving)
-            {
+            if let Some(what) = self.without_endpoints(*serving) {
                 verdict(sets.nobody, what);
             }
             for (set, backends) in self.numbered(&sets, *serving) {
-                if !wanted(set) {
-                    continue;
-                }
                 for (index, backend) in (0u32..).zip(backends) {
                     let element = Element {
                         key: Key::Indexed(*frontend, index),

@@ -1,7 +1,7 @@
 //! A sync that replaces the table.
 
 use super::chains::sorted_chains;
-use super::ledger::{Ledger, is_shared};
+use super::ledger::Ledger;
 use super::own::OwnObjects;
 use super::room::Room;
 use super::{Pending, Planner, address_element};
@@ -21,7 +21,10 @@ impl Planner {
         let mut planned = PlannedServices::default();
         let mut counts = Counts::default();
         counts.add(SetId::NodeportIps, pending.nodeport_ips.len());
-        for (name, entry) in state.entries() {
+        let entries = state.entries();
+        planned.services.reserve(entries.len());
+        pending.touched.reserve(entries.len());
+        for (name, entry) in entries {
             let Some(plan) = plan(&self.config, state, entry, None) else {
                 continue;
             };
@@ -29,19 +32,17 @@ impl Planner {
             for chain in plan.shared_chains() {
                 pending.touched.count_chain(&self.config, &chain, 1);
             }
-            plan.for_each_element(name, &is_shared, &mut |set, element| {
-                if !pending.touched.add_shared(&empty, set, element.key) {
-                    planned.repeated.insert((set, element.key));
+            for (set, key) in plan.shared_keys() {
+                if !pending.touched.add_shared(&empty, set, key) {
+                    planned.repeated.insert((set, key));
                     counts.remove(set, 1);
                 }
-            });
+            }
             own.change(&self.config, name, &BTreeSet::new(), None, Some(&plan));
             clients.extend(plan.clients(name, remembered));
             planned.services.push((name.clone(), Some(plan)));
         }
         planned.element_count = counts.total();
-        let sets = SetId::ALL.into_iter();
-        let filled: Vec<SetId> = sets.filter(|set| counts.of(*set) > 0).collect();
         pending.room = Room::new(counts, self.large);
         let services = Arc::new(planned);
         pending.chains = pending.touched.used_chains().collect();
@@ -57,15 +58,12 @@ impl Planner {
         ops.extend(fixed.into_iter().map(Op::AddChain));
         ops.extend(own.first());
         ops.extend(clients);
-        for set in filled {
-            ops.push(match set {
-                SetId::NodeportIps => {
-                    let addresses = pending.nodeport_ips.iter().copied();
-                    Op::AddElements(set, addresses.map(address_element).collect())
-                }
-                _ => Op::AddElementsOf(set, services.clone()),
-            });
+        if !pending.nodeport_ips.is_empty() {
+            let addresses = pending.nodeport_ips.iter().copied();
+            let elements = addresses.map(address_element).collect();
+            ops.push(Op::AddElements(SetId::NodeportIps, elements));
         }
+        ops.push(Op::AddElementsOf(services.clone()));
         pending.services = services;
     }
 }

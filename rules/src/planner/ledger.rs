@@ -55,6 +55,11 @@ pub(super) struct Touched {
 }
 
 impl Touched {
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.changes.reserve(more);
+    }
+
     /// Counts one use more; true if the element has to be added to its set.
     pub(super) fn add(
         &mut self,
@@ -66,7 +71,7 @@ impl Touched {
         if let Some(chain) = target(element) {
             self.count_chain(config, chain, 1);
         }
-        !is_shared(set) || self.add_shared(ledger, set, element.key)
+        !set.is_shared() || self.add_shared(ledger, set, element.key)
     }
 
     /// The same for an element of a shared set.
@@ -89,7 +94,7 @@ impl Touched {
         if let Some(chain) = target(element) {
             self.count_chain(config, chain, -1);
         }
-        if !is_shared(set) {
+        if !set.is_shared() {
             return true;
         }
         let shared = Shared::Element(set, element.key);
@@ -104,7 +109,7 @@ impl Touched {
         gone: &mut BTreeMap<SetId, Vec<Element>>,
         come: &mut BTreeMap<SetId, Vec<Element>>,
     ) {
-        for set in SetId::ALL.into_iter().filter(|set| is_shared(*set)) {
+        for set in SetId::ALL.into_iter().filter(|set| set.is_shared()) {
             let (Some(lost), Some(gained)) = (gone.get_mut(&set), come.get_mut(&set)) else {
                 continue;
             };
@@ -177,9 +182,4 @@ fn target(element: &Element) -> Option<&ChainId> {
         Some(Value::Verdict(Verdict::Goto(chain))) => Some(chain),
         _ => None,
     }
-}
-
-/// Whether several Services may have the same element of the set.
-pub(super) fn is_shared(set: SetId) -> bool {
-    matches!(set, SetId::ClusterIps | SetId::Hairpin)
 }

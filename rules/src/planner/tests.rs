@@ -7,7 +7,7 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Hints, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, PortRole, SetId, Statement, Value, Verdict};
+use crate::ruleset::{AffinitySet, Op, PortRole, SetId, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -264,6 +264,7 @@ proptest! {
             }
         }
         sync(&mut planner, &mut state, &mut kernel);
+        prop_assert!(state.claims().counts_are_right());
 
         let mut fresh_kernel = FakeKernel::new();
         let mut fresh = Planner::new(config(family));
@@ -332,9 +333,11 @@ fn one_replaced_endpoint_touches_data_elements_only() {
         .transaction
         .ops
         .iter()
-        .map(|op| match op.elements() {
-            Some((set, elements)) => (set, elements.count()),
-            None => panic!("{op:?} for a replaced endpoint"),
+        .map(|op| match op {
+            Op::AddElements(set, elements) | Op::DeleteElements(set, elements) => {
+                (*set, elements.len())
+            }
+            _ => panic!("{op:?} for a replaced endpoint"),
         })
         .collect();
     assert_eq!(sizes, [(SetId::Endpoints, 2), (SetId::Endpoints, 2)]);

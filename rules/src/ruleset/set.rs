@@ -125,6 +125,12 @@ impl SetId {
         }
     }
 
+    /// Whether several Services may have the same element: one cluster IP for
+    /// all ports, one endpoint behind two Services.
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Self::ClusterIps | Self::Hairpin)
+    }
+
     /// Whether the last field of a key is a range.
     pub fn is_interval(self) -> bool {
         self == Self::SourceAllowed

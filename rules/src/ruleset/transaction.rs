@@ -3,7 +3,6 @@
 use super::{AffinitySet, Chain, ChainId, Client, Element, SetId};
 use crate::model::Family;
 use crate::plan::PlannedServices;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One step of a transaction. Steps are in an order that the kernel accepts:
@@ -37,40 +36,31 @@ pub enum Op {
     DeleteElements(SetId, Vec<Element>),
     /// Add elements.
     AddElements(SetId, Vec<Element>),
-    /// Add the elements that Services need in a set: the bulk of a first sync.
-    AddElementsOf(SetId, Arc<PlannedServices>),
+    /// Add the elements that Services need, in all sets: the bulk of a first
+    /// sync.
+    AddElementsOf(Arc<PlannedServices>),
 }
 
 impl Op {
-    /// The elements that are added or deleted, and where.
-    pub fn elements(&self) -> Option<(SetId, ElementIter<'_>)> {
+    /// Calls `each` with the elements that are added or deleted, and where. No
+    /// more than one of a first sync's is there at a time.
+    pub fn for_each_element(&self, mut each: impl FnMut(SetId, &Element)) {
         match self {
             Self::AddElements(set, all) | Self::DeleteElements(set, all) => {
-                Some((*set, Box::new(all.iter().map(Cow::Borrowed))))
+                all.iter().for_each(|element| each(*set, element));
             }
-            Self::AddElementsOf(set, services) => {
-                let mut all = Vec::new();
-                services.for_each_element(*set, &mut |own| all.push(Cow::Owned(own)));
-                Some((*set, Box::new(all.into_iter())))
-            }
-            _ => None,
-        }
-    }
-
-    /// Calls `each` with the same elements, without ever having all of them.
-    pub fn for_each_element(&self, mut each: impl FnMut(&Element)) {
-        match self {
-            Self::AddElements(_, all) | Self::DeleteElements(_, all) => all.iter().for_each(each),
-            Self::AddElementsOf(set, services) => {
-                services.for_each_element(*set, &mut |own| each(&own));
-            }
+            Self::AddElementsOf(services) => services.for_each_element(&mut each),
             _ => {}
         }
     }
-}
 
-/// Elements, one after the other.
-pub type ElementIter<'a> = Box<dyn Iterator<Item = Cow<'a, Element>> + 'a>;
+    /// The same in a list.
+    pub fn elements(&self) -> Vec<(SetId, Element)> {
+        let mut elements = Vec::new();
+        self.for_each_element(|set, element| elements.push((set, element.clone())));
+        elements
+    }
+}
 
 /// An ordered list of steps.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -51,6 +51,8 @@ impl Claimants {
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     by_frontend: HashMap<Frontend, Claimants>,
+    /// How many frontends have several claims: mostly none.
+    contested: usize,
 }
 
 /// What a change of claims led to.
@@ -63,10 +65,22 @@ pub(crate) struct Outcome {
 }
 
 impl Claims {
-    /// Whether `service` is the one to serve `frontend`.
+    /// Whether `service` is the one to serve `frontend`, for which it asks.
     pub(crate) fn owns(&self, service: &ObjectName, frontend: &Frontend) -> bool {
+        // A first sync asks for every frontend there is.
+        if self.contested == 0 {
+            debug_assert!(self.is_claimed(frontend), "{service} asks for {frontend:?}");
+            return true;
+        }
         let owner = self.by_frontend.get(frontend).and_then(Claimants::owner);
         owner.is_some_and(|claim| claim.service == *service)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn counts_are_right(&self) -> bool {
+        let all = self.by_frontend.values();
+        let many = all.filter(|own| matches!(own, Claimants::Many(_)));
+        many.count() == self.contested
     }
 
     /// Whether any Service asks for `frontend`.
@@ -107,7 +121,10 @@ impl Claims {
             return;
         };
         let mut claims = match std::mem::replace(claimants, Claimants::One(claim.clone())) {
-            Claimants::One(other) => Box::new(BTreeSet::from([other])),
+            Claimants::One(other) => {
+                self.contested += 1;
+                Box::new(BTreeSet::from([other]))
+            }
             Claimants::Many(others) => others,
         };
         let before = claims.first().cloned();
@@ -138,11 +155,15 @@ impl Claims {
         };
         if let Claimants::Many(claims) = claimants {
             claims.retain(|claim| claim.service != service.name);
-            if let Some(owner) = claims.first().cloned() {
-                outcome.touched.push(owner.service.clone());
-                if claims.len() == 1 {
-                    *claimants = Claimants::One(owner);
-                }
+            let owner = claims.first().cloned();
+            let touched = owner.as_ref().map(|owner| owner.service.clone());
+            outcome.touched.extend(touched);
+            if claims.len() > 1 {
+                return;
+            }
+            self.contested -= 1;
+            if let Some(owner) = owner {
+                *claimants = Claimants::One(owner);
                 return;
             }
         }
