@@ -7,6 +7,8 @@
 mod affinity;
 #[path = "daemon/config.rs"]
 mod config;
+#[path = "daemon/growth.rs"]
+mod growth;
 #[path = "daemon/input.rs"]
 mod input;
 #[path = "daemon/life.rs"]

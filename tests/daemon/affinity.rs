@@ -4,7 +4,7 @@
 use super::rig::{LIMIT, Rig};
 use nix::sys::signal::Signal;
 
-const WEB: &str = r"
+pub const WEB: &str = r"
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: default}
@@ -30,7 +30,7 @@ endpoints: [{addresses: ['fd00:10:244::1']}]
 ";
 
 const FIRST: &str = "affinity-default/web/tcp/80__10.244.0.1/8080";
-const SECOND: &str = "affinity-default/web/tcp/80__10.244.0.2/8080";
+pub const SECOND: &str = "affinity-default/web/tcp/80__10.244.0.2/8080";
 const SIX: &str = "affinity-default/web/tcp/80__fd00.10.244..1/8080";
 
 fn rig(test: &str) -> Rig {
@@ -40,7 +40,7 @@ fn rig(test: &str) -> Rig {
 }
 
 /// One element of a client that is to be forgotten soon.
-fn remember(rig: &Rig, family: &str, set: &str, client: &str) {
+pub fn remember(rig: &Rig, family: &str, set: &str, client: &str) {
     let element = format!("{{ {client} timeout 3h expires 1h }}");
     let words = ["nft", "add", "element", family, "kube-proxy", set, &element];
     rig.namespace.exec(&words).expect("an element");

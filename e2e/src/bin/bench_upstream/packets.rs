@@ -17,8 +17,9 @@ use crate::proxy::Proxy;
 use crate::report::number;
 use crate::rig::{Rig, Side};
 
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_millis(1000);
+/// Many short ones, as what else the machine does changes from second to second.
+const ROUNDS: usize = 41;
+const ROUND: Duration = Duration::from_millis(300);
 const CLIENTS: usize = 2;
 
 /// One kind of frontend.
@@ -107,11 +108,11 @@ impl PacketRow {
     pub(crate) fn line(&self) -> String {
         let mut ratios = self.ratios();
         let middle = percentile(&mut ratios, 50);
-        let (least, most) = (percentile(&mut ratios, 0), percentile(&mut ratios, 100));
+        let (low, high) = (percentile(&mut ratios, 25), percentile(&mut ratios, 75));
         let rate = |side| number(percentile(&mut self.rates(side), 50));
         let time = |side| number(percentile(&mut self.micros(side), 50));
         format!(
-            "| {} | {} | {} | {} | {middle:.2} ({least:.2} to {most:.2}) | {} µs | {} µs | {}, {} |\n",
+            "| {} | {} | {} | {} | {middle:.2} ({low:.2} to {high:.2}) | {} µs | {} µs | {}, {} |\n",
             self.kind,
             self.services,
             rate(0),

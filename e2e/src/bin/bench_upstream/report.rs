@@ -112,7 +112,7 @@ impl Report {
         }
         if !self.packets.is_empty() {
             text.push_str(
-                "| connections to | Services | upstream, 1/s | ours, 1/s | ratio (rounds) \
+                "| connections to | Services | upstream, 1/s | ours, 1/s | ratio (middle half) \
                  | upstream, first answer | ours, first answer | failed |\n\
                  |---|--:|--:|--:|--:|--:|--:|--:|\n",
             );
