@@ -34,6 +34,8 @@ impl Ledger {
         if self.uses.is_empty() {
             self.uses = touched.changes;
             self.uses.retain(|_, count| *count != 0);
+            // There was room for every Service, and not all have this family.
+            self.uses.shrink_to_fit();
             return;
         }
         for (shared, change) in touched.changes {
