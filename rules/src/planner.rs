@@ -146,24 +146,23 @@ impl Planner {
         local_addresses: &[IpAddr],
         clients: impl FnOnce() -> Vec<RememberedClient>,
     ) -> Option<Pending> {
-        let mut outgrown = None;
-        if !self.full {
-            let mut pending = self.nothing_yet(state, local_addresses);
-            self.prepare_dirty(state, &mut pending);
-            outgrown = pending.room.too_small();
-            if outgrown.is_none() {
-                let unchanged = pending.transaction.ops.is_empty();
-                if unchanged && pending.services.services.is_empty() {
-                    self.dirty.clear();
-                    return None;
-                }
-                return Some(pending);
-            }
-            self.full = true;
-        }
         let mut pending = self.nothing_yet(state, local_addresses);
-        pending.outgrown = outgrown;
-        self.prepare_full(state, &Clients::new(clients()), &mut pending);
+        if !self.full {
+            self.prepare_dirty(state, &mut pending);
+            let outgrown = pending.room.too_small();
+            if outgrown.is_some() {
+                self.full = true;
+                pending = self.nothing_yet(state, local_addresses);
+                pending.outgrown = outgrown;
+            }
+        }
+        if self.full {
+            self.prepare_full(state, &Clients::new(clients()), &mut pending);
+        }
+        if pending.transaction.ops.is_empty() && pending.services.services.is_empty() {
+            self.dirty.clear();
+            return None;
+        }
         Some(pending)
     }
 

@@ -1,6 +1,7 @@
 //! One table in a namespace, beside what the fake kernel makes of the same
 //! transactions.
 
+use super::small::set;
 use super::text::{list, parts};
 use e2e::Namespace;
 use kube_proxy::netlink::Nftables;
@@ -48,10 +49,7 @@ impl Both {
         let sets = SetId::ALL
             .iter()
             .filter(|set| self.fake.sets.contains_key(set));
-        ops.extend(sets.map(|set| Op::AddSet {
-            set: *set,
-            size: self.fake.sizes.get(set).copied(),
-        }));
+        ops.extend(sets.map(|own| set(*own, self.fake.sizes.get(own).copied())));
         let clients = self.fake.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
         ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));

@@ -23,7 +23,6 @@ impl Planner {
         counts.add(SetId::NodeportIps, pending.nodeport_ips.len());
         let entries = state.entries();
         planned.services.reserve(entries.len());
-        pending.touched.reserve(entries.len());
         for (name, entry) in entries {
             let Some(plan) = plan(&self.config, state, entry, None) else {
                 continue;
@@ -33,7 +32,7 @@ impl Planner {
                 pending.touched.count_chain(&self.config, &chain, 1);
             }
             for (set, key) in plan.shared_keys() {
-                if !pending.touched.add_shared(&empty, set, key) {
+                if pending.touched.count_shared(&empty, set, key, 1) > 1 {
                     planned.repeated.insert((set, key));
                     counts.remove(set, 1);
                 }

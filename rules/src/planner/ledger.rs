@@ -34,8 +34,6 @@ impl Ledger {
         if self.uses.is_empty() {
             self.uses = touched.changes;
             self.uses.retain(|_, count| *count != 0);
-            // There was room for every Service, and not all have this family.
-            self.uses.shrink_to_fit();
             return;
         }
         for (shared, change) in touched.changes {
@@ -57,11 +55,6 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    /// Makes room for so many more.
-    pub(super) fn reserve(&mut self, more: usize) {
-        self.changes.reserve(more);
-    }
-
     /// Counts one use more; true if the element has to be added to its set.
     pub(super) fn add(
         &mut self,
@@ -73,16 +66,7 @@ impl Touched {
         if let Some(chain) = target(element) {
             self.count_chain(config, chain, 1);
         }
-        !set.is_shared() || self.add_shared(ledger, set, element.key)
-    }
-
-    /// The same for an element of a shared set.
-    pub(super) fn add_shared(&mut self, ledger: &Ledger, set: SetId, key: Key) -> bool {
-        let shared = Shared::Element(set, key);
-        let in_table = ledger.count(&shared);
-        let change = self.changes.entry(shared).or_insert(0);
-        *change += 1;
-        in_table + *change == 1
+        !set.is_shared() || self.count_shared(ledger, set, element.key, 1) == 1
     }
 
     /// Counts one use less; true if the element has to leave its set.
@@ -96,12 +80,22 @@ impl Touched {
         if let Some(chain) = target(element) {
             self.count_chain(config, chain, -1);
         }
-        if !set.is_shared() {
-            return true;
-        }
-        let shared = Shared::Element(set, element.key);
-        *self.changes.entry(shared.clone()).or_insert(0) -= 1;
-        self.total(ledger, &shared) == 0
+        !set.is_shared() || self.count_shared(ledger, set, element.key, -1) == 0
+    }
+
+    /// Counts uses of an element of a shared set; returns how many there are now.
+    pub(super) fn count_shared(
+        &mut self,
+        ledger: &Ledger,
+        set: SetId,
+        key: Key,
+        change: i64,
+    ) -> i64 {
+        let shared = Shared::Element(set, key);
+        let in_table = ledger.count(&shared);
+        let total = self.changes.entry(shared).or_insert(0);
+        *total += change;
+        in_table + *total
     }
 
     /// Takes out shared elements that leave with one Service and come with

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figu
     } = started;
     let pid = proxy.process.pid();
     if times.is_none() {
-        let limit = args.cutoff.as_secs_f64();
+        let limit = limit(args, side).as_secs_f64();
         eprintln!("{size}: {side}: cut off after {limit:.0} s");
         figures.insert("lower_bound", 1.0);
         first_syncs.push(limit);
@@ -102,12 +102,7 @@ impl<'a> Started<'a> {
         let sampler = Sampler::start(proxy.process.pid());
         let place = rig.place(side);
         let target = objects::frontend(size.services - 1);
-        let limit = if side == Side::Upstream {
-            args.cutoff
-        } else {
-            LIMIT
-        };
-        let answered = answered(place.node(), target, place.pod(0), limit)?;
+        let answered = answered(place.node(), target, place.pod(0), limit(args, side))?;
         let programmed = proxy.started.elapsed().as_secs_f64();
         proxy.process.check()?;
         let mut times = None;
@@ -123,6 +118,14 @@ impl<'a> Started<'a> {
             sampler,
             proxy,
         })
+    }
+}
+
+/// How long a proxy's first sync may take.
+fn limit(args: &Args, side: Side) -> Duration {
+    match side {
+        Side::Upstream => args.cutoff,
+        Side::Ours => LIMIT,
     }
 }
 

@@ -42,14 +42,34 @@ fn web_service(n: u8, created: i64) -> Service {
     }
 }
 
+/// What a first sync of Service 0 with three endpoints, and of whatever else
+/// came with it, leads to.
+fn first_sync(
+    mut planner: Planner,
+    others: impl IntoIterator<Item = Event>,
+) -> (State, Planner, FakeKernel) {
+    let mut state = State::new();
+    let mut kernel = FakeKernel::new();
+    let web = [Event::Service(web_service(0, 0)), Event::Slice(web(1..4))];
+    for event in web.into_iter().chain(others) {
+        state.apply(event);
+    }
+    sync(&mut planner, &mut state, &mut kernel);
+    (state, planner, kernel)
+}
+
+/// Lets the first set of clients there is remember one; returns the set, and
+/// what it is to hold from then on.
+fn remember(kernel: &mut FakeKernel) -> (AffinitySet, BTreeMap<IpAddr, u64>) {
+    let client = ip("203.0.113.7");
+    let (set, clients) = kernel.affinity_sets.iter_mut().next().expect("a set");
+    clients.insert(client, 42_000);
+    (set.clone(), BTreeMap::from([(client, 42_000)]))
+}
+
 #[test]
 fn one_replaced_endpoint_touches_data_elements_only() {
-    let mut state = State::new();
-    let mut planner = Planner::new(config(Family::V4));
-    let mut kernel = FakeKernel::new();
-    state.apply(Event::Service(web_service(0, 0)));
-    state.apply(Event::Slice(web(1..4)));
-    sync(&mut planner, &mut state, &mut kernel);
+    let (mut state, mut planner, _) = first_sync(Planner::new(config(Family::V4)), []);
 
     state.apply(Event::Slice(web(2..5)));
     planner.mark(&state.take_dirty());
@@ -71,32 +91,20 @@ fn one_replaced_endpoint_touches_data_elements_only() {
 
 #[test]
 fn a_set_that_is_full_makes_the_table_anew() {
-    let mut state = State::new();
-    let mut planner = Planner {
-        large: 2,
-        ..Planner::new(config(Family::V4))
-    };
-    let mut kernel = FakeKernel::new();
     let mut sticky = web_service(1, 0);
     sticky.session_affinity = Some(60);
     sticky.external_ips.clear();
-    let endpoints = |last| {
-        let mut slice = web(1..last);
-        slice.service = name(1);
-        slice.name = name(1);
-        slice
+    let mut slice = web(1..2);
+    (slice.name, slice.service) = (name(1), name(1));
+    let planner = Planner {
+        large: 2,
+        ..Planner::new(config(Family::V4))
     };
-    state.apply(Event::Service(web_service(0, 0)));
-    state.apply(Event::Slice(web(1..4)));
-    state.apply(Event::Service(sticky));
-    state.apply(Event::Slice(endpoints(2)));
-    sync(&mut planner, &mut state, &mut kernel);
+    let others = [Event::Service(sticky), Event::Slice(slice)];
+    let (mut state, mut planner, mut kernel) = first_sync(planner, others);
     // Three endpoints behind two frontends.
     assert_eq!(kernel.sizes[&SetId::Endpoints], 12);
-    let client = ip("203.0.113.7");
-    let (set, clients) = kernel.affinity_sets.iter_mut().next().expect("a set");
-    clients.insert(client, 42_000);
-    let set = set.clone();
+    let (set, kept) = remember(&mut kernel);
 
     for (endpoints, outgrown) in [(6, None), (7, Some((SetId::Endpoints, 12))), (1, None)] {
         state.apply(Event::Slice(web(1..endpoints + 1)));
@@ -112,7 +120,6 @@ fn a_set_that_is_full_makes_the_table_anew() {
         assert_eq!(all.len(), 2 * usize::from(endpoints));
     }
     assert_eq!(kernel.sizes[&SetId::Endpoints], 24);
-    let kept = BTreeMap::from([(client, 42_000)]);
     assert_eq!(kernel.affinity_sets[&set], kept);
 }
 
@@ -155,12 +162,7 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
 
 #[test]
 fn a_list_removes_what_it_does_not_name() {
-    let mut state = State::new();
-    let mut planner = Planner::new(config(Family::V4));
-    let mut kernel = FakeKernel::new();
-    state.apply(Event::Service(web_service(0, 0)));
-    state.apply(Event::Slice(web(1..4)));
-    sync(&mut planner, &mut state, &mut kernel);
+    let (mut state, mut planner, mut kernel) = first_sync(Planner::new(config(Family::V4)), []);
     assert!(!kernel.sets[&SetId::Services].is_empty());
 
     state.apply(Event::ListBegin(ObjectKind::Service));
@@ -186,17 +188,13 @@ fn clients_are_carried_over_when_the_table_is_replaced() {
         &mut state,
         &mut kernel,
     );
-    let client = ip("203.0.113.7");
-    let (set, clients) = kernel.affinity_sets.iter_mut().next().expect("a set");
-    clients.insert(client, 42_000);
-    let set = set.clone();
+    let (set, kept) = remember(&mut kernel);
 
     let mut restarted = Planner::new(config(Family::V4));
+    assert!(restarted.full);
     sync(&mut restarted, &mut state, &mut kernel);
-    assert_eq!(
-        kernel.affinity_sets[&set],
-        BTreeMap::from([(client, 42_000)])
-    );
+    assert_eq!(kernel.affinity_sets[&set], kept);
+    assert!(!restarted.full);
 }
 
 #[test]
