@@ -3,9 +3,9 @@
 
 use crate::config::MODE_NFTABLES;
 use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ, FeatureGates};
+use crate::health::Moment;
 use crate::options::KUBERNETES_VERSION;
 use crate::settings::Settings;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ pub struct About {
     /// Whether `/statusz` is there.
     pub statusz: bool,
     /// When this process began.
-    pub started: Timestamp,
+    pub started: Moment,
 }
 
 impl About {
@@ -95,7 +95,7 @@ impl About {
             profiling: settings.profiling,
             flagz: settings.gates.enabled(COMPONENT_FLAGZ),
             statusz: settings.gates.enabled(COMPONENT_STATUSZ),
-            started: Timestamp::now(),
+            started: Moment::now(),
         }
     }
 }

@@ -1,12 +1,39 @@
 //! Whether the proxy keeps up, and whether the node takes traffic: what
 //! `/healthz` and `/livez` tell (reference: section 4.1).
+//!
+//! How long a change waits is measured by the monotonic clock, as Go's `time.Since` does: a step
+//! of the wall clock is no verdict. The times that are shown are the wall clock's.
 
 use jiff::Timestamp;
 use rules::model::Family;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A moment by both clocks, read together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// For durations: nobody sets this clock.
+    pub monotonic: Instant,
+    /// For people.
+    pub wall: Timestamp,
+}
+
+impl Moment {
+    /// What both clocks show.
+    pub fn now() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            wall: Timestamp::now(),
+        }
+    }
+
+    /// How long ago it was; nothing if it is still to come.
+    fn until(self, now: Self) -> Duration {
+        now.monotonic.saturating_duration_since(self.monotonic)
+    }
+}
 
 /// Shared between the sync loop, which writes, and the HTTP servers.
 #[derive(Debug)]
@@ -26,9 +53,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     /// The last successful sync.
-    updated: Option<Timestamp>,
+    updated: Option<Moment>,
     /// The oldest request that no sync has served.
-    waiting_since: Option<Timestamp>,
+    waiting_since: Option<Moment>,
 }
 
 impl Health {
@@ -41,7 +68,7 @@ impl Health {
     }
 
     /// A sync of the family is needed.
-    pub fn queued(&self, family: Family, now: Timestamp) {
+    pub fn queued(&self, family: Family, now: Moment) {
         let mut inner = self.lock();
         inner
             .families
@@ -52,7 +79,7 @@ impl Health {
     }
 
     /// A sync of the family succeeded, or there was nothing to do.
-    pub fn updated(&self, family: Family, now: Timestamp) {
+    pub fn updated(&self, family: Family, now: Moment) {
         let mut inner = self.lock();
         inner.families.insert(
             family,
@@ -69,7 +96,7 @@ impl Health {
     }
 
     /// Whether no family has kept a change waiting for too long.
-    pub fn is_healthy(&self, now: Timestamp) -> bool {
+    pub fn is_healthy(&self, now: Moment) -> bool {
         self.lock()
             .families
             .values()
@@ -77,7 +104,7 @@ impl Health {
     }
 
     /// The answer of `/livez`.
-    pub fn livez(&self, now: Timestamp) -> Report {
+    pub fn livez(&self, now: Moment) -> Report {
         let inner = self.lock();
         let families: BTreeMap<&'static str, FamilyReport> = inner
             .families
@@ -85,7 +112,7 @@ impl Health {
             // Upstream lists a family once it was updated.
             .filter_map(|(family, progress)| {
                 let healthy = progress.is_healthy(now, self.timeout);
-                let last_updated = progress.updated?.to_string();
+                let last_updated = progress.updated?.wall.to_string();
                 Some((
                     family.label(),
                     FamilyReport {
@@ -99,15 +126,11 @@ impl Health {
             .families
             .values()
             .all(|progress| progress.is_healthy(now, self.timeout));
-        let latest = inner
-            .families
-            .values()
-            .filter_map(|progress| progress.updated)
-            .max();
+        let latest = inner.latest();
         Report {
             ok: healthy,
             last_updated: last_updated(healthy, latest, now),
-            current_time: now.to_string(),
+            current_time: now.wall.to_string(),
             node_eligible: None,
             healthy,
             status: families,
@@ -115,16 +138,11 @@ impl Health {
     }
 
     /// The answer of `/healthz`.
-    pub fn healthz(&self, now: Timestamp) -> Report {
+    pub fn healthz(&self, now: Moment) -> Report {
         let eligible = self.lock().eligible.unwrap_or(false);
         let livez = self.livez(now);
         let ok = livez.healthy && eligible;
-        let latest = self
-            .lock()
-            .families
-            .values()
-            .filter_map(|progress| progress.updated)
-            .max();
+        let latest = self.lock().latest();
         Report {
             ok,
             last_updated: last_updated(ok, latest, now),
@@ -139,18 +157,25 @@ impl Health {
     }
 }
 
-impl Progress {
-    fn is_healthy(&self, now: Timestamp, timeout: Duration) -> bool {
-        self.waiting_since.is_none_or(|since| {
-            Duration::try_from(now.duration_since(since)).unwrap_or_default() < timeout
-        })
+impl Inner {
+    /// The last successful sync of any family.
+    fn latest(&self) -> Option<Moment> {
+        let updated = self.families.values().filter_map(|own| own.updated);
+        updated.max_by_key(|moment| moment.monotonic)
     }
 }
 
-fn last_updated(ok: bool, latest: Option<Timestamp>, now: Timestamp) -> String {
+impl Progress {
+    fn is_healthy(&self, now: Moment, timeout: Duration) -> bool {
+        self.waiting_since
+            .is_none_or(|since| since.until(now) < timeout)
+    }
+}
+
+fn last_updated(ok: bool, latest: Option<Moment>, now: Moment) -> String {
     match latest {
-        _ if ok => now.to_string(),
-        Some(latest) => latest.to_string(),
+        _ if ok => now.wall.to_string(),
+        Some(latest) => latest.wall.to_string(),
         // Go's zero time.
         None => "0001-01-01T00:00:00Z".to_owned(),
     }
@@ -183,8 +208,19 @@ struct FamilyReport {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).expect("a time")
+    /// A moment some seconds after the tests' beginning, by clocks that agree.
+    fn at(second: u64) -> Moment {
+        stepped(second, 0)
+    }
+
+    /// The same with a wall clock that has been set by so many seconds.
+    fn stepped(second: u64, step: i64) -> Moment {
+        static BEGINNING: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        let wall = 1_800_000_000 + second.cast_signed() + step;
+        Moment {
+            monotonic: *BEGINNING + Duration::from_secs(second),
+            wall: Timestamp::from_second(wall).expect("a time"),
+        }
     }
 
     fn body(report: &Report) -> String {
@@ -204,6 +240,34 @@ mod tests {
         assert!(!health.livez(at(70)).ok);
         health.updated(Family::V4, at(71));
         assert!(health.livez(at(10_000)).ok, "idle is healthy for ever");
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_no_verdict() {
+        for step in [-3600, 3600] {
+            let health = Health::new(Duration::from_secs(60));
+            health.node_eligible(Some(true));
+            health.updated(Family::V4, at(0));
+            health.queued(Family::V4, at(10));
+            let (early, late) = (stepped(69, step), stepped(70, step));
+            assert!(health.healthz(early).ok, "{step}: not late yet");
+            assert!(!health.healthz(late).ok, "{step}: late");
+            assert!(!health.livez(late).ok && !health.is_healthy(late), "{step}");
+            health.updated(Family::V4, stepped(71, step));
+            health.queued(Family::V4, stepped(72, step));
+            assert!(health.healthz(at(131)).ok, "{step}, set back: not late yet");
+            assert!(!health.healthz(at(132)).ok, "{step}, set back: late");
+        }
+    }
+
+    #[test]
+    fn the_latest_update_is_that_of_the_clock_that_nobody_sets() {
+        let health = Health::new(Duration::from_secs(60));
+        health.updated(Family::V6, stepped(1, 3600));
+        health.updated(Family::V4, at(2));
+        let body = body(&health.healthz(at(3)));
+        let last = r#"{"lastUpdated":"2027-01-15T08:00:02Z""#;
+        assert!(body.starts_with(last), "{body}");
     }
 
     #[test]

@@ -14,13 +14,13 @@ pub use service_health::{ServiceHealth, ServiceHealthCheck};
 
 use crate::about::About;
 use crate::events::{Events, Report};
+use crate::health::Moment;
 use crate::settings::Settings;
 use crate::sync::Reports;
 use answer::answer_all;
 use anyhow::Context;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
-use jiff::Timestamp;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -138,7 +138,7 @@ fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener>
 
 /// Reference: section 4.1.
 fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
-    let now = Timestamp::now();
+    let now = Moment::now();
     let report = match request.uri().path() {
         "/healthz" => reports.health.healthz(now),
         "/livez" => reports.health.livez(now),

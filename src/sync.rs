@@ -3,7 +3,7 @@
 
 use crate::events::{Events, Report};
 use crate::flows::FlowCleanup;
-use crate::health::Health;
+use crate::health::{Health, Moment};
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces;
@@ -91,7 +91,7 @@ impl<K: Kernel> Syncer<K> {
     pub fn begin(&self) {
         for planner in &self.planners {
             let family = planner.config().family;
-            self.reports.health.updated(family, Timestamp::now());
+            self.reports.health.updated(family, Moment::now());
             self.reports.metrics.queued(family);
         }
     }
@@ -157,7 +157,7 @@ impl<K: Kernel> Syncer<K> {
     fn queued(&self) {
         for planner in &self.planners {
             let family = planner.config().family;
-            self.reports.health.queued(family, Timestamp::now());
+            self.reports.health.queued(family, Moment::now());
             self.reports.metrics.queued(family);
         }
     }
@@ -267,7 +267,7 @@ impl<K: Kernel> Syncer<K> {
             }
             trigger.family != family
         });
-        self.reports.health.updated(family, Timestamp::now());
+        self.reports.health.updated(family, Moment::now());
     }
 
     /// Node-port addresses, and where health checks are answered, follow the

@@ -3,9 +3,8 @@
 
 use super::{Answer, answer_all, listen};
 use crate::events::{Events, Report};
-use crate::health::Health;
+use crate::health::{Health, Moment};
 use hyper::StatusCode;
-use jiff::Timestamp;
 use rules::NodeportAddresses;
 use rules::model::{Family, ObjectName};
 use std::collections::BTreeMap;
@@ -145,7 +144,7 @@ impl ServiceHealth {
         let (count, health) = (local_endpoints.clone(), self.health.clone());
         let service = service.clone();
         let task = self.runtime.spawn(answer_all(listener, move |_| {
-            let healthy = health.is_healthy(Timestamp::now());
+            let healthy = health.is_healthy(Moment::now());
             health_answer(&service, count.load(Ordering::Relaxed), healthy)
         }));
         Ok(Server {

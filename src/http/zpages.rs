@@ -7,7 +7,6 @@ use crate::about::{About, COMPATIBLE};
 use hyper::body::Bytes;
 use hyper::header::USER_AGENT;
 use hyper::{Request, StatusCode};
-use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -35,13 +34,13 @@ pub(super) fn flagz(request: &Request<Bytes>, about: &About) -> Answer {
 
 /// `/statusz`.
 pub(super) fn statusz(request: &Request<Bytes>, about: &About) -> Answer {
-    let up = Timestamp::now().duration_since(about.started);
-    let seconds = up.as_secs().max(0);
+    // The wall clock may have been set since.
+    let seconds = about.started.monotonic.elapsed().as_secs();
     let text = || {
         let lines = format!(
             "\nStarted: {}\nUp: {} hr {:02} min {:02} sec\nGo version: {GO_VERSION}\n\
              Binary version: {COMPATIBLE}\nEmulation version: {COMPATIBLE}\nPaths: {}\n",
-            about.started.strftime("%a %b %e %H:%M:%S UTC %Y"),
+            about.started.wall.strftime("%a %b %e %H:%M:%S UTC %Y"),
             seconds / 3600,
             seconds / 60 % 60,
             seconds % 60,
@@ -51,7 +50,11 @@ pub(super) fn statusz(request: &Request<Bytes>, about: &About) -> Answer {
     };
     answer(request, "Statusz", text, |version| Statusz {
         head: head("Statusz", version),
-        start_time: about.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        start_time: about
+            .started
+            .wall
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
         uptime_seconds: seconds,
         go_version: GO_VERSION,
         binary_version: COMPATIBLE,
@@ -77,7 +80,7 @@ struct Statusz {
     #[serde(flatten)]
     head: Head,
     start_time: String,
-    uptime_seconds: i64,
+    uptime_seconds: u64,
     go_version: &'static str,
     binary_version: &'static str,
     emulation_version: &'static str,

@@ -161,7 +161,7 @@ fn changes_are_counted_as_upstream_counts_them() {
         ));
         assert!(queued.is_some_and(|at| at > 1e9), "{family}: {queued:?}");
     }
-    let status = serde_json::to_value(reports.health.livez(Timestamp::now())).expect("JSON");
+    let status = serde_json::to_value(reports.health.livez(Moment::now())).expect("JSON");
     assert!(status["status"]["IPv6"]["healthy"] == true, "{status}");
 
     // One event for each family; one that says nothing new is counted, but waits for nothing.

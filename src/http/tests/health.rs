@@ -2,6 +2,7 @@
 
 use super::{Site, raw};
 use crate::events::{Events, Message};
+use crate::health::Moment;
 use jiff::Timestamp;
 use rules::model::Family;
 
@@ -26,7 +27,7 @@ fn healthz_and_livez_follow_node_and_syncs() {
     let site = Site::new();
     let _servers = site.serve(&[]);
     let health = &site.reports.health;
-    let now = Timestamp::now;
+    let now = Moment::now;
 
     insta::assert_snapshot!(shown(&site, "/healthz"), @r#"
     HTTP/1.1 503 Service Unavailable
@@ -61,7 +62,9 @@ fn healthz_and_livez_follow_node_and_syncs() {
     "#);
 
     // A change of one family waits for longer than it may.
-    health.queued(Family::V6, now() - std::time::Duration::from_secs(61));
+    let mut long_ago = now();
+    long_ago.monotonic -= std::time::Duration::from_secs(61);
+    health.queued(Family::V6, long_ago);
     insta::assert_snapshot!(shown(&site, "/livez"), @r#"
     HTTP/1.1 503 Service Unavailable
     Content-Type: application/json

@@ -2,8 +2,8 @@
 
 use super::{Site, raw};
 use crate::events::{Events, Message, Regarding};
+use crate::health::Moment;
 use crate::http::{ServiceHealth, ServiceHealthCheck};
-use jiff::Timestamp;
 use rules::NodeportAddresses;
 use rules::model::{Family, ObjectName};
 use std::net::{IpAddr, TcpListener};
@@ -102,7 +102,8 @@ fn the_answer_is_upstreams_byte_for_byte() {
 
     // Endpoints are no use to a proxy that does not keep up.
     sync(&site, &mut servers, &[check("web", 32000, Family::V4, 2)]);
-    let long_ago = Timestamp::now() - Duration::from_secs(61);
+    let mut long_ago = Moment::now();
+    long_ago.monotonic -= Duration::from_secs(61);
     site.reports.health.queued(Family::V4, long_ago);
     let response = site.get(server, "/");
     assert_eq!(response.status, 503);
@@ -116,7 +117,7 @@ fn the_answer_is_upstreams_byte_for_byte() {
         response.body
     );
     // The node's eligibility is not asked for.
-    site.reports.health.updated(Family::V4, Timestamp::now());
+    site.reports.health.updated(Family::V4, Moment::now());
     site.reports.health.node_eligible(Some(false));
     assert_eq!(site.get(server, "/").status, 200);
 }
