@@ -1,6 +1,7 @@
 //! The client of the API server: where it is, who we are, how often we ask.
 
 mod credentials;
+pub(in crate::source) mod deadline;
 mod limiter;
 mod service;
 
@@ -17,6 +18,7 @@ use limiter::Limiter;
 use service::ApiService;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the flags and the `clientConnection` of the configuration say.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct ClientOptions {
     pub qps: f32,
     /// Requests that may come at once.
     pub burst: u32,
+    /// How long an answer may not begin, or stand still.
+    pub silence: Duration,
 }
 
 impl ClientOptions {
@@ -40,6 +44,7 @@ impl ClientOptions {
             master,
             qps: 5.0,
             burst: 10,
+            silence: deadline::SILENCE,
         }
     }
 }
@@ -52,6 +57,7 @@ impl From<&Settings> for ClientOptions {
             master: settings.source.master.clone(),
             qps: connection.qps,
             burst: u32::try_from(connection.burst).unwrap_or(0),
+            silence: deadline::SILENCE,
         }
     }
 }
@@ -82,6 +88,7 @@ pub async fn client(options: &ClientOptions, metrics: &RestMetrics) -> anyhow::R
         Limiter::new(options.qps, options.burst),
         metrics.clone(),
         host,
+        options.silence,
     );
     Ok(ClientBuilder::new(service, namespace).build())
 }

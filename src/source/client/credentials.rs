@@ -18,6 +18,8 @@ pub(super) struct Credentials {
 
 struct Current {
     client: Client,
+    /// How many clients there were before it.
+    number: u64,
     /// Contents of the client certificate's and key's files.
     identity: [Option<Vec<u8>>; 2],
     /// The last token that could be read.
@@ -39,6 +41,7 @@ impl Credentials {
         }
         let current = Mutex::new(Current {
             client: Client::try_from(config.clone())?,
+            number: 0,
             identity: identity(&config),
             token,
         });
@@ -49,9 +52,9 @@ impl Credentials {
         })
     }
 
-    /// A connection with today's certificate, and today's token for the
-    /// `Authorization` header.
-    pub(super) fn now(&self) -> (Client, Option<HeaderValue>) {
+    /// A connection with today's certificate, its number, and today's token for
+    /// the `Authorization` header.
+    pub(super) fn now(&self) -> (Client, u64, Option<HeaderValue>) {
         let mut current = self.lock();
         if let Some(path) = &self.token_file {
             match read_token(path) {
@@ -66,13 +69,36 @@ impl Credentials {
                 Ok(client) => {
                     tracing::info!("the client certificate was renewed");
                     current.client = client;
+                    current.number += 1;
                     current.identity = identity;
                 }
                 // Half of a pair that is being replaced, perhaps; the next request looks again.
                 Err(error) => tracing::warn!("the renewed client certificate: {error}"),
             }
         }
-        (current.client.clone(), current.token.clone())
+        (
+            current.client.clone(),
+            current.number,
+            current.token.clone(),
+        )
+    }
+
+    /// The connections of this number are dead, those that wait in its pool
+    /// included: the next request makes one of its own. Answers that are under
+    /// way go on.
+    pub(super) fn give_up(&self, number: u64) {
+        let mut current = self.lock();
+        if current.number != number {
+            return;
+        }
+        match Client::try_from(self.config.clone()) {
+            Ok(client) => {
+                current.client = client;
+                current.number += 1;
+            }
+            // The old one makes new connections as well, when its own have timed out.
+            Err(error) => tracing::warn!("a new connection to the API server: {error}"),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {

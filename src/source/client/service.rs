@@ -1,6 +1,7 @@
 //! What lies between the typed client and the connection.
 
 use super::credentials::Credentials;
+use super::deadline::{self, Patience};
 use super::limiter::Limiter;
 use crate::metrics::RestMetrics;
 use futures::future::BoxFuture;
@@ -24,20 +25,24 @@ struct Inner {
     limiter: Limiter,
     metrics: RestMetrics,
     host: Arc<str>,
+    silence: Duration,
 }
 
 impl ApiService {
+    /// `silence`: the deadline of headers, and within bodies.
     pub(super) fn new(
         credentials: Credentials,
         limiter: Limiter,
         metrics: RestMetrics,
         host: Arc<str>,
+        silence: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
             credentials,
             limiter,
             metrics,
             host,
+            silence,
         }))
     }
 }
@@ -59,7 +64,7 @@ impl Service<Request<Body>> for ApiService {
 
 impl Inner {
     async fn send(
-        &self,
+        self: Arc<Self>,
         mut request: Request<Body>,
     ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
         let verb = request.method().as_str().to_owned();
@@ -72,7 +77,7 @@ impl Inner {
             tokio::time::sleep(wait).await;
         }
         self.metrics.waited(&verb, &self.host, wait.as_secs_f64());
-        let (client, token) = self.credentials.now();
+        let (client, number, token) = self.credentials.now();
         if let Some(token) = token {
             request.headers_mut().insert(AUTHORIZATION, token);
         }
@@ -80,7 +85,11 @@ impl Inner {
             let size = request.body().size_hint().lower();
             self.metrics.begin(&verb, &self.host, size as f64)
         });
-        let result = client.send(request).await;
+        let patience = request.extensions().get().copied();
+        let Patience(patience) = patience.unwrap_or(Patience(self.silence));
+        let own = self.clone();
+        let silent = move || own.credentials.give_up(number);
+        let result = deadline::keep(client.send(request), self.silence, patience, silent).await;
         let code = result
             .as_ref()
             .ok()
@@ -88,14 +97,13 @@ impl Inner {
         self.metrics.answered(&verb, &self.host, code);
         let response = result?;
         Ok(response.map(|body| match exchange {
-            None => body.map_err(BoxError::from).boxed_unsync(),
+            None => body,
             // Counted until the body is at its end.
             Some(mut exchange) => body
                 .map_frame(move |frame| {
                     exchange.receive(frame.data_ref().map_or(0, Bytes::len));
                     frame
                 })
-                .map_err(BoxError::from)
                 .boxed_unsync(),
         }))
     }

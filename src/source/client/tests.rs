@@ -224,3 +224,51 @@ async fn a_proxy_is_asked_for_the_connection() {
     ask(&client).await;
     assert_eq!(*seen.lock().expect("no panic"), ["Bearer fixed"]);
 }
+
+/// Whoever takes requests and does nothing, over connections that were pooled
+/// while all was well.
+#[tokio::test]
+async fn silence_ends_all_pooled_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let accepted = Arc::new(AtomicU32::new(0));
+    // Connections up to this one get no answers.
+    let silent_to = Arc::new(AtomicU32::new(0));
+    let (counted, silent) = (accepted.clone(), silent_to.clone());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let own = counted.fetch_add(1, Ordering::Relaxed) + 1;
+            let silent = silent.clone();
+            let service = service_fn(move |_| {
+                let silent = silent.clone();
+                async move {
+                    // Long enough for requests at once to need connections of their own.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if own <= silent.load(Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
+                    Ok::<_, Infallible>(http::Response::new("{}".to_owned()))
+                }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection);
+        }
+    });
+    let metrics = Metrics::new().expect("metrics");
+    let mut options = ClientOptions::new(None, Some(format!("http://{address}")));
+    options.silence = Duration::from_secs(1);
+    let client = client(&options, metrics.rest()).await.expect("a client");
+    tokio::join!(ask(&client), ask(&client), ask(&client));
+    let pooled = accepted.load(Ordering::Relaxed);
+    assert!(pooled > 1, "{pooled}");
+    silent_to.store(pooled, Ordering::Relaxed);
+    let request = http::Request::get("/version").body(Vec::new());
+    let error = client.request_text(request.expect("a request")).await;
+    let error = error.expect_err("silence");
+    let silent = deadline::silence(&error);
+    assert_eq!(silent, Some(deadline::Silent::Headers(options.silence)));
+    // The retry is answered, so it has not taken another one that was pooled.
+    ask(&client).await;
+    assert_eq!(accepted.load(Ordering::Relaxed), pooled + 1);
+}
