@@ -4,11 +4,13 @@
 pub mod convert;
 
 mod client;
+mod describe;
 mod intern;
 mod manifests;
 pub mod objects;
 mod watch;
 
 pub use client::{ClientOptions, client};
+pub(crate) use describe::{describe, describe_status};
 pub use manifests::{Manifests, Problem};
 pub use watch::watch;

@@ -2,6 +2,7 @@
 
 use super::budget::Budget;
 use super::{Message, Regarding, Report};
+use crate::source::{describe, describe_status};
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -81,10 +82,10 @@ impl Sender {
                 Ok(Ok(())) => return,
                 Ok(Err(Error::Api(status))) if status.code == 409 => return,
                 Ok(Err(Error::Api(status))) if is_final(status.code) => {
-                    problem = status.message;
+                    problem = describe_status(&status);
                     break;
                 }
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => describe(&error),
                 Err(_) => format!("no answer within {TIMEOUT:?}"),
             };
             tracing::debug!("event {}: {problem}; trying again", report.reason);

@@ -2,6 +2,7 @@
 
 use crate::events::{Events, Report};
 use crate::source::convert::{self, Converted, object_name};
+use crate::source::describe;
 use crate::source::intern::Interner;
 use crate::source::objects::{EndpointSlice, Service};
 use futures::stream::BoxStream;
@@ -300,20 +301,6 @@ impl Log {
         self.problems
             .remove(&object_name(object.meta()).to_string());
     }
-}
-
-/// An error with its causes, which say what really happened.
-fn describe(error: &watcher::Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !parts.iter().any(|part| part.contains(&text)) {
-            parts.push(text);
-        }
-        source = cause.source();
-    }
-    parts.join(": ")
 }
 
 #[cfg(test)]
