@@ -45,7 +45,7 @@ impl Clients {
         let own = key(&set.to_string()).and_then(|own| self.by_set.get(own));
         let found = own.or_else(|| self.by_set.get(&upstream_key(set, port_name)));
         let timeout = u64::from(seconds) * 1000;
-        let clients = found.into_iter().flatten().take(AffinitySet::SIZE as usize);
+        let clients = found.into_iter().flatten().take(AffinitySet::CLIENTS_MAX);
         clients
             .map(|(address, remaining)| Client {
                 address: *address,

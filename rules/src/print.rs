@@ -141,10 +141,9 @@ fn write_elements(out: &mut String, elements: impl Iterator<Item = String>) {
 }
 
 /// What stands between the braces of a set of clients.
-fn affinity_set(family: Family) -> [String; 3] {
+fn affinity_set(family: Family) -> [String; 2] {
     [
         format!("type {}", address_type(family)),
-        format!("size {}", AffinitySet::SIZE),
         "flags dynamic,timeout".to_owned(),
     ]
 }

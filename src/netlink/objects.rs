@@ -88,9 +88,8 @@ pub(super) fn add_affinity_set(
         number(out, kernel::SET_KEY_TYPE, kind);
         number(out, kernel::SET_KEY_LENGTH, length);
         number(out, kernel::SET_ID, sequence);
-        nested(out, kernel::SET_DESCRIPTION, |out| {
-            number(out, kernel::DESCRIPTION_SIZE, AffinitySet::SIZE);
-        });
+        // No size: the kernel would make room for all of it at once (see
+        // `AffinitySet::CLIENTS_MAX`).
         attribute(out, kernel::SET_USERDATA, &userdata::affinity_set());
     });
 }

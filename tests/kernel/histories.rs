@@ -144,7 +144,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     };
     let verdict = prop_oneof![Just(Verdict::Drop), id().prop_map(Verdict::Goto)];
     let services = prop::collection::vec(
-        (1..4u8, verdict).prop_map(move |(n, verdict)| service(family, n, verdict)),
+        (1..4u32, verdict).prop_map(move |(n, verdict)| service(family, n, verdict)),
         1..3,
     );
     let services = services.boxed();

@@ -16,7 +16,7 @@ const BUSY: &str = "EBUSY";
 /// The rows, for IPv4.
 fn refused() -> Vec<Row> {
     let family = Family::V4;
-    let elements = |count: u8| {
+    let elements = |count: u32| {
         (10..10 + count)
             .map(|n| cluster_ip(family, n))
             .collect::<Vec<_>>()

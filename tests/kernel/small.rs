@@ -33,15 +33,20 @@ pub fn goto(id: ChainId) -> Statement {
     Statement::Verdict(Verdict::Goto(id))
 }
 
-pub fn address(family: Family, number: u8) -> IpAddr {
+/// One of 2^20 addresses.
+pub fn address(family: Family, number: u32) -> IpAddr {
+    let [_, upper, high, low] = number.to_be_bytes();
     match family {
-        Family::V4 => [10, 96, 0, number].into(),
-        Family::V6 => [0xfd00, 0x10, 0x96, 0, 0, 0, 0, u16::from(number)].into(),
+        Family::V4 => [10, 96 + upper, high, low].into(),
+        Family::V6 => {
+            let last = u16::from_be_bytes([high, low]);
+            [0xfd00, 0x10, 0x96, 0, 0, 0, u16::from(upper), last].into()
+        }
     }
 }
 
 /// A frontend that goes to a chain.
-pub fn service(family: Family, number: u8, value: Verdict) -> Element {
+pub fn service(family: Family, number: u32, value: Verdict) -> Element {
     let frontend = Frontend {
         address: Some(address(family, number)),
         protocol: Protocol::Tcp,
@@ -54,7 +59,7 @@ pub fn service(family: Family, number: u8, value: Verdict) -> Element {
     }
 }
 
-pub fn endpoint(family: Family, number: u8, backend: u8) -> Element {
+pub fn endpoint(family: Family, number: u32, backend: u32) -> Element {
     let Key::Frontend(frontend) = service(family, number, Verdict::Drop).key else {
         unreachable!("a frontend")
     };
@@ -69,7 +74,7 @@ pub fn endpoint(family: Family, number: u8, backend: u8) -> Element {
     }
 }
 
-pub fn cluster_ip(family: Family, number: u8) -> Element {
+pub fn cluster_ip(family: Family, number: u32) -> Element {
     Element {
         key: Key::Address(address(family, number)),
         value: None,

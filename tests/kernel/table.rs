@@ -38,6 +38,13 @@ impl Both {
         [self.real.apply(&transaction), self.fake.apply(&transaction)]
     }
 
+    /// Sends a transaction to the real kernel only: with many objects the fake
+    /// takes long.
+    pub fn real(&mut self, ops: Vec<Op>) -> Result<(), Refusal> {
+        let family = self.family;
+        self.real.apply(&Transaction { family, ops })
+    }
+
     /// The table as `nft` lists it.
     pub fn listed(&self) -> String {
         list(&self.namespace, self.family)

@@ -10,6 +10,10 @@ pub fn list(namespace: &Namespace, family: Family) -> String {
     namespace.exec(&words).expect("a listing")
 }
 
+/// What the kernel says of a set that rules fill and that was declared without
+/// a size: it is its own limit.
+pub const OWN_LIMIT: &str = "size 65535";
+
 /// Sets and chains by their first lines. Their order, and that of elements, is
 /// no part of what a table means, and nft has its own.
 pub fn parts(text: &str) -> BTreeMap<String, Vec<String>> {
@@ -23,7 +27,9 @@ pub fn parts(text: &str) -> BTreeMap<String, Vec<String>> {
             own = Some((head.to_owned(), Vec::new()));
         } else if line == "}" {
             parts.extend(own.take().map(|(head, lines)| (head, body(&lines))));
-        } else if let Some((_, lines)) = &mut own {
+        } else if let Some((head, lines)) = &mut own
+            && (line != OWN_LIMIT || !head.starts_with("set affinity-"))
+        {
             lines.push(line.to_owned());
         }
     }

@@ -49,8 +49,10 @@ pub struct AffinitySet {
 
 impl AffinitySet {
     /// How many clients it holds at the most. One more is balanced like
-    /// anybody else, and not remembered.
-    pub const SIZE: u32 = 65_535;
+    /// anybody else, and not remembered. It is the kernel's own limit for a set
+    /// that rules fill (`nft list` shows it as the set's size), and it is not
+    /// declared: a hash table for so many takes 2 MiB, clients or none.
+    pub const CLIENTS_MAX: usize = 65_535;
 }
 
 impl fmt::Display for AffinitySet {
