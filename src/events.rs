@@ -11,6 +11,7 @@ mod sender;
 pub use sender::send;
 
 use rules::model::ObjectName;
+use rules::{Problem, ProblemKind};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,6 +89,19 @@ impl Report {
         Self {
             everywhere: true,
             ..Self::service_warning(service, "LeftOut", "SyncProxyRules", note)
+        }
+    }
+}
+
+impl From<Problem> for Report {
+    /// What a Service's owner may know of it.
+    fn from(problem: Problem) -> Self {
+        match problem.kind {
+            ProblemKind::LeftOut => Self::left_out(problem.service, problem.note),
+            ProblemKind::ExternalIpConflict => Self {
+                reason: "ExternalIPConflict",
+                ..Self::left_out(problem.service, problem.note)
+            },
         }
     }
 }

@@ -58,7 +58,7 @@ impl Gate {
         if self.open || !state.is_listed() {
             return Ok(false);
         }
-        let node = state.node();
+        let node = state.last_node();
         let known = node.is_some_and(|node| !node.addresses.is_empty());
         if !known && now < self.started + self.patience {
             return Ok(false);

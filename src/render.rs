@@ -25,7 +25,7 @@ pub fn render(
         .manifests
         .as_ref()
         .context("render: --manifests DIR is missing")?;
-    let mut state = State::new();
+    let mut state = settings::state(&settings.rules);
     let mut problems = Vec::new();
     let mut manifests = Manifests::new(dir, node_name);
     let found = manifests
@@ -39,7 +39,7 @@ pub fn render(
         if only.is_some_and(|only| only != family) {
             continue;
         }
-        let config = settings::config(&settings.rules, node_name, state.node(), family);
+        let config = settings::config(&settings.rules, node_name, state.last_node(), family);
         let local = stated_addresses(
             &config.nodeport_addresses,
             &state,
@@ -64,11 +64,11 @@ fn stated_addresses(
 ) -> Vec<IpAddr> {
     let mut stated: Vec<IpAddr> = Family::ALL
         .into_iter()
-        .filter_map(|family| addresses::primary(state.node(), bind_address, family))
+        .filter_map(|family| addresses::primary(state.last_node(), bind_address, family))
         .collect();
     stated.extend(
         state
-            .node()
+            .last_node()
             .into_iter()
             .flat_map(|node| node.addresses.iter().copied()),
     );
@@ -77,4 +77,39 @@ fn stated_addresses(
         "a list has ranges"
     );
     stated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use e2e::cleanup::ScratchDir;
+
+    const OBJECTS: &str = r#"{"apiVersion": "v1", "kind": "Service",
+        "metadata": {"namespace": "shop", "name": "web"},
+        "spec": {"clusterIP": "10.96.0.10", "externalIPs": ["198.51.100.1"],
+                 "ports": [{"port": 80}]}}"#;
+
+    fn rendered(flags: &[&str]) -> String {
+        let dir = ScratchDir::create("render").expect("a directory");
+        std::fs::write(dir.path().join("all.json"), OBJECTS).expect("a file");
+        let manifests = format!("--manifests={}", dir.path().display());
+        let mut words = vec![
+            "--hostname-override=n1",
+            "--proxy-mode=nftables",
+            &manifests,
+        ];
+        words.extend(flags);
+        let settings = Settings::from_flags(&words).expect("valid flags");
+        let mut out = Vec::new();
+        render(&settings, Some(Family::V4), &mut out).expect("rules");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn it_heeds_what_the_daemon_heeds() {
+        assert!(rendered(&[]).contains("198.51.100.1"));
+        let without = rendered(&["--feature-gates=AllowServiceExternalIPs=false"]);
+        assert!(without.contains("10.96.0.10"));
+        assert!(!without.contains("198.51.100.1"), "{without}");
+    }
 }

@@ -16,7 +16,7 @@ use crate::options::{Complete, Options};
 use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
 use rules::model::{Family, Node};
-use rules::{Config, LocalDetector};
+use rules::{Config, LocalDetector, State};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -273,6 +273,16 @@ fn node_name(hostname_override: &str) -> anyhow::Result<Arc<str>> {
         "KubeProxyConfiguration.HostnameOverride: empty hostname is invalid"
     );
     Ok(name.into())
+}
+
+/// An empty cluster, of which the daemon and `render` alike see what the
+/// settings let count.
+pub fn state(settings: &RuleSettings) -> State {
+    if settings.external_ips {
+        State::new()
+    } else {
+        State::without_external_ips()
+    }
 }
 
 /// The settings of one family's rules. What the Node object says may change

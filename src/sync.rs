@@ -10,7 +10,7 @@ use crate::netlink::interfaces;
 use crate::settings::{self, RuleSettings};
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
-use rules::{Event, Kernel, Planner, Refusal, RememberedClient, State, Trigger};
+use rules::{Event, Kernel, NodeNotice, Planner, Refusal, RememberedClient, State, Trigger};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,9 +31,6 @@ pub struct Reports {
 pub struct Syncer<K> {
     settings: RuleSettings,
     state: State,
-    /// The Node object as it was seen last: while there is none, as between its deletion and the
-    /// next registration, node ports and pods stay what they were.
-    node: Option<rules::model::Node>,
     planners: Vec<Planner>,
     kernel: K,
     reports: Reports,
@@ -69,9 +66,8 @@ impl<K: Kernel> Syncer<K> {
             .map(|family| Planner::new(settings::config(&settings, node_name, None, *family)))
             .collect();
         Self {
+            state: settings::state(&settings),
             settings,
-            state: State::new(),
-            node: None,
             planners,
             kernel,
             reports,
@@ -102,10 +98,7 @@ impl<K: Kernel> Syncer<K> {
     }
 
     /// Takes in an event; true if a sync is needed.
-    pub fn apply(&mut self, mut event: Event) -> bool {
-        if let (Event::Service(service), false) = (&mut event, self.settings.external_ips) {
-            service.external_ips.clear();
-        }
+    pub fn apply(&mut self, event: Event) -> bool {
         self.count(&event);
         let service = match &event {
             Event::Service(service) => Some(service.name.clone()),
@@ -119,8 +112,10 @@ impl<K: Kernel> Syncer<K> {
         let applied = self.state.apply(event);
         for problem in applied.problems {
             tracing::warn!("{problem}");
-            let report = Report::left_out(problem.service, problem.text);
-            self.reports.events.report(report);
+            self.reports.events.report(Report::from(problem));
+        }
+        if let Some(notice) = applied.node {
+            self.tell(notice);
         }
         if about_node {
             self.reports
@@ -134,6 +129,19 @@ impl<K: Kernel> Syncer<K> {
             self.queued();
         }
         applied.changed
+    }
+
+    fn tell(&self, notice: NodeNotice) {
+        match notice {
+            NodeNotice::Kept(text) => {
+                tracing::warn!("{text}");
+                let report = Report::node_warning("NodeIncomplete", text);
+                self.reports.events.report(report);
+            }
+            NodeNotice::Restored => {
+                tracing::info!("this node's Node object tells its addresses and ranges again");
+            }
+        }
     }
 
     /// Looks whether the interfaces' addresses are others than before; true if
@@ -275,12 +283,7 @@ impl<K: Kernel> Syncer<K> {
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.planners[at].config().family;
         let node_name = &self.planners[at].config().node_name.clone();
-        if let Some(node) = self.state.node()
-            && self.node.as_ref() != Some(node)
-        {
-            self.node = Some(node.clone());
-        }
-        let node = self.node.as_ref();
+        let node = self.state.last_node();
         let config = settings::config(&self.settings, node_name, node, family);
         self.service_health
             .listen_on(family, &config.nodeport_addresses, local);

@@ -13,7 +13,8 @@
 
 use crate::State;
 use crate::config::NodeportAddresses;
-use crate::model::{Backend, EndpointSlice, Family, Frontend, ObjectName, Protocol, ServicePort};
+use crate::model::{Backend, Family, Frontend, ObjectName, Protocol, ServicePort};
+use crate::select;
 use crate::state::claims::{self, Claims};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -243,7 +244,9 @@ fn frontends(family: Family, state: &State, name: &ObjectName) -> Known {
     let mut found: Vec<(Frontend, Serving)> = Vec::new();
     let udp = |port: &&ServicePort| port.protocol == Protocol::Udp;
     for port in service.ports.iter().filter(udp) {
-        let serving = serving(family, port, &entry.slices);
+        // Traffic policies, hints and readiness decide about new flows, not
+        // about those that work.
+        let serving: Serving = select::serving(port, family, &entry.slices).into();
         let all = claims::internal(service, port)
             .chain(claims::external(service, port))
             .chain(claims::node_port(port));
@@ -256,24 +259,6 @@ fn frontends(family: Family, state: &State, name: &ObjectName) -> Known {
     found.sort_by_key(|(frontend, _)| *frontend);
     found.dedup_by_key(|(frontend, _)| *frontend);
     found.into()
-}
-
-/// Every endpoint that still serves, whatever else it is: traffic policies,
-/// hints and readiness decide about new flows, not about those that work.
-fn serving(family: Family, port: &ServicePort, slices: &[EndpointSlice]) -> Serving {
-    let mut backends = Vec::new();
-    for slice in slices.iter().filter(|slice| slice.family == family) {
-        for number in slice.ports_of(port) {
-            let serving = slice.endpoints.iter().filter(|endpoint| endpoint.serving);
-            backends.extend(serving.map(|endpoint| Backend {
-                address: endpoint.address,
-                port: number,
-            }));
-        }
-    }
-    backends.sort_unstable();
-    backends.dedup();
-    backends.into()
 }
 
 #[cfg(test)]

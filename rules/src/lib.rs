@@ -32,4 +32,4 @@ pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
 pub use kernel::{Kernel, Refusal};
 pub use planner::{Pending, Planner, Summary};
-pub use state::{Applied, Problem, State, Trigger};
+pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger};

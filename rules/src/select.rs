@@ -20,6 +20,17 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// What counts first where slices disagree comes first.
+    fn rank(&self) -> (bool, bool, bool, bool) {
+        let Endpoint {
+            ready,
+            serving,
+            terminating,
+            ..
+        } = self.endpoint;
+        (!ready, *terminating, !serving, !self.local)
+    }
+
     /// Kept as a last resort while no endpoint is ready (KEP-1669).
     fn is_fallback(&self) -> bool {
         self.endpoint.serving && self.endpoint.terminating
@@ -89,8 +100,11 @@ fn backends(list: &[Candidate<'_>]) -> Vec<Backend> {
     list.iter().map(|candidate| candidate.backend).collect()
 }
 
-/// The endpoints under the port's name and protocol, sorted; of two with the
-/// same address and port the one that is not terminating stays.
+/// The endpoints under the port's name and protocol, sorted. Slices may
+/// disagree about one address and port: a ready one counts, as upstream's choice
+/// by chance can leave a Service without any; otherwise, as upstream has it, one that
+/// is not terminating, whose address a pod that is about to go had before. Of
+/// equals one that serves, one on this node, the first by the slice's name.
 fn candidates<'a>(
     port: &ServicePort,
     family: Family,
@@ -110,9 +124,26 @@ fn candidates<'a>(
             }));
         }
     }
-    found.sort_by_key(|candidate| (candidate.backend, candidate.endpoint.terminating));
+    found.sort_by_key(|candidate| (candidate.backend, candidate.rank()));
     found.dedup_by_key(|candidate| candidate.backend);
     found
+}
+
+/// The endpoints that still serve a port, whatever else they are, sorted: those
+/// that flows may go on to (reference: section 7).
+pub(crate) fn serving(
+    port: &ServicePort,
+    family: Family,
+    slices: &[EndpointSlice],
+) -> Vec<Backend> {
+    // Where they are decides between equals only.
+    let anywhere = Place {
+        node: "",
+        zone: None,
+    };
+    let mut found = candidates(port, family, slices, anywhere);
+    found.retain(|candidate| candidate.endpoint.serving);
+    backends(&found)
 }
 
 fn cluster_list<'a>(candidates: &[Candidate<'a>], place: Place<'_>) -> Vec<Candidate<'a>> {

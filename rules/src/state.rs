@@ -2,6 +2,10 @@
 //! Services they touched.
 
 pub(crate) mod claims;
+mod conflicts;
+mod contests;
+mod node;
+mod problems;
 
 use crate::event::{Event, ObjectKind};
 use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
@@ -10,8 +14,10 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use ipnet::IpNet;
+pub use node::NodeNotice;
+use node::OwnNode;
+pub use problems::{Problem, ProblemKind};
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
 
 /// A Service with the slices that name it; either may come first.
@@ -38,23 +44,10 @@ pub struct Trigger {
 pub struct Applied {
     /// Something that the rules depend on is different now.
     pub changed: bool,
-    /// Conflicts that the event brought.
+    /// What is wrong with Services that was not before.
     pub problems: Vec<Problem>,
-}
-
-/// Why a part of a Service is not served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The Service.
-    pub service: ObjectName,
-    /// One readable line, which names the Service too.
-    pub text: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
+    /// This node's object no longer tells what it told, or tells it again.
+    pub node: Option<NodeNotice>,
 }
 
 /// All objects, and the Services touched since the last [`State::take_dirty`].
@@ -65,9 +58,13 @@ pub struct State {
     services: IndexMap<ObjectName, Entry, RandomState>,
     /// Slice → the Service it names, to find it again when it moves or goes.
     slice_owner: HashMap<ObjectName, ObjectName>,
-    node: Option<Node>,
+    node: OwnNode,
     cidrs: BTreeMap<Arc<str>, ServiceCidr>,
     claims: Claims,
+    /// What was said about Services' external addresses, to say it once.
+    conflicts: HashMap<ObjectName, Problem>,
+    /// `spec.externalIPs` count for nothing.
+    no_external_ips: bool,
     dirty: HashSet<ObjectName>,
     triggers: Vec<Trigger>,
     lists: Lists,
@@ -91,15 +88,30 @@ impl State {
         Self::default()
     }
 
+    /// An empty cluster in which `spec.externalIPs` are as if they were not set
+    /// (feature gate `AllowServiceExternalIPs` off).
+    pub fn without_external_ips() -> Self {
+        Self {
+            no_external_ips: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether Services and EndpointSlices have each been listed once: before
     /// that nothing may be programmed (reference: section 8, start gate).
     pub fn is_listed(&self) -> bool {
         self.lists.services_done && self.lists.slices_done
     }
 
-    /// This node, once seen.
+    /// This node as its object is now; `None` while there is no object.
     pub fn node(&self) -> Option<&Node> {
-        self.node.as_ref()
+        self.node.now()
+    }
+
+    /// This node as its object was last seen, with the addresses and pods' ranges
+    /// of a family that it told before and tells no longer.
+    pub fn last_node(&self) -> Option<&Node> {
+        self.node.last()
     }
 
     /// The Service ranges of one family, sorted, without repetitions.
@@ -124,13 +136,9 @@ impl State {
             Event::ServiceGone(name) => self.remove_service(&name, &mut applied),
             Event::Slice(slice) => applied.changed = self.set_slice(slice),
             Event::SliceGone(name) => applied.changed = self.remove_slice(&name),
-            Event::Node(node) => applied.changed = self.set_node(node),
-            Event::NodeGone => applied.changed = self.remove_node(),
-            Event::ServiceCidr(cidr) => {
-                self.lists.unseen_cidrs.remove(&cidr.name);
-                let old = self.cidrs.insert(cidr.name.clone(), cidr.clone());
-                applied.changed = old.as_ref() != Some(&cidr);
-            }
+            Event::Node(node) => self.set_node(node, &mut applied),
+            Event::NodeGone => self.remove_node(&mut applied),
+            Event::ServiceCidr(cidr) => self.set_cidr(cidr, &mut applied),
             Event::ServiceCidrGone(name) => applied.changed = self.cidrs.remove(&name).is_some(),
             Event::ListBegin(kind) => self.begin_list(kind),
             Event::ListEnd(kind) => self.end_list(kind, &mut applied),
@@ -166,7 +174,10 @@ impl State {
         &self.claims
     }
 
-    fn set_service(&mut self, service: Service, applied: &mut Applied) {
+    fn set_service(&mut self, mut service: Service, applied: &mut Applied) {
+        if self.no_external_ips {
+            service.external_ips.clear();
+        }
         let name = service.name.clone();
         self.lists.unseen_services.remove(&name);
         let entry = self.services.entry(name.clone()).or_default();
@@ -179,9 +190,15 @@ impl State {
             .get(&name)
             .and_then(|entry| entry.service.as_deref());
         let outcome = self.claims.change(old.as_deref(), new);
-        self.dirty.insert(name);
+        applied
+            .problems
+            .extend(outcome.contests.into_problems(|own| self.label(own)));
+        applied
+            .problems
+            .extend(new.and_then(problems::repeated_ports));
         self.dirty.extend(outcome.touched);
-        applied.problems = outcome.problems;
+        applied.problems.extend(self.note_conflict(&name));
+        self.dirty.insert(name);
         applied.changed = true;
     }
 
@@ -193,11 +210,59 @@ impl State {
         let Some(old) = entry.service.take() else {
             return;
         };
+        self.conflicts.remove(name);
         let outcome = self.claims.change(Some(&old), None);
         self.dirty.insert(name.clone());
         self.dirty.extend(outcome.touched);
         applied.changed = true;
         self.forget_if_empty(name);
+    }
+
+    /// A Service for the log, with the manifest that it stands in.
+    fn label(&self, name: &ObjectName) -> String {
+        let service = self.services.get(name);
+        let service = service.and_then(|entry| entry.service.as_deref());
+        match service.and_then(|service| service.origin.as_ref()) {
+            Some(origin) => format!("{name} ({origin})"),
+            None => name.to_string(),
+        }
+    }
+
+    /// Looks at a Service's external addresses; yields what was not said yet.
+    fn note_conflict(&mut self, name: &ObjectName) -> Option<Problem> {
+        let service = self.services.get(name)?.service.as_deref()?;
+        let found = conflicts::of_service(service, self.cidrs.values(), self.node.last());
+        let Some(problem) = found else {
+            self.conflicts.remove(name);
+            return None;
+        };
+        let before = self.conflicts.insert(name.clone(), problem.clone());
+        (before.as_ref() != Some(&problem)).then_some(problem)
+    }
+
+    /// The same for all, as there is another range or another address of this node.
+    fn note_conflicts(&mut self, applied: &mut Applied) {
+        let is_exposed = |service: &Service| {
+            !service.external_ips.is_empty() || !service.load_balancer_ips.is_empty()
+        };
+        let exposed = self.services.iter().filter(|(_, entry)| {
+            let service = entry.service.as_deref();
+            service.is_some_and(is_exposed)
+        });
+        let exposed: Vec<ObjectName> = exposed.map(|(name, _)| name.clone()).collect();
+        for name in exposed {
+            applied.problems.extend(self.note_conflict(&name));
+        }
+    }
+
+    fn set_cidr(&mut self, cidr: ServiceCidr, applied: &mut Applied) {
+        self.lists.unseen_cidrs.remove(&cidr.name);
+        if self.cidrs.get(&cidr.name) == Some(&cidr) {
+            return;
+        }
+        self.cidrs.insert(cidr.name.clone(), cidr);
+        self.note_conflicts(applied);
+        applied.changed = true;
     }
 
     fn set_slice(&mut self, mut slice: EndpointSlice) -> bool {
@@ -264,24 +329,31 @@ impl State {
         }
     }
 
-    fn set_node(&mut self, node: Node) -> bool {
+    fn set_node(&mut self, node: Node, applied: &mut Applied) {
         self.lists.node_seen = true;
-        let old = self.node.replace(node);
-        self.note_zone(old.as_ref());
-        old != self.node
+        self.change_node(Some(node), applied);
     }
 
-    fn remove_node(&mut self) -> bool {
-        let old = self.node.take();
+    fn remove_node(&mut self, applied: &mut Applied) {
+        self.change_node(None, applied);
+    }
+
+    fn change_node(&mut self, node: Option<Node>, applied: &mut Applied) {
+        let addresses = |node: Option<&Node>| node.map(|node| node.addresses.clone());
+        let before = addresses(self.node.last());
+        let old = self.node.replace(node, &mut applied.node);
         self.note_zone(old.as_ref());
-        old.is_some()
+        if before != addresses(self.node.last()) {
+            self.note_conflicts(applied);
+        }
+        applied.changed |= old.as_ref() != self.node.now();
     }
 
     /// In another zone, or in none any more, zone hints of any Service may
     /// mean something else.
     fn note_zone(&mut self, old: Option<&Node>) {
         let zone = |node: &Node| node.zone.clone();
-        if old.and_then(zone) == self.node.as_ref().and_then(zone) {
+        if old.and_then(zone) == self.node.now().and_then(zone) {
             return;
         }
         let with_service =
@@ -330,7 +402,7 @@ impl State {
             }
             ObjectKind::Node => {
                 if !self.lists.node_seen {
-                    applied.changed = self.remove_node();
+                    self.remove_node(applied);
                 }
             }
         }

@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The API server's own limit of a note, in bytes.
 const NOTE_LIMIT: usize = 1024;
+/// The API server's own limit of an object's name, in bytes.
+const NAME_LIMIT: usize = 253;
 
 /// Sends what comes, until nothing can come any more. What the API server does
 /// not take is left out.
@@ -135,7 +137,7 @@ impl Sender {
         let kind = if report.warning { "Warning" } else { "Normal" };
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("{name}.{:x}", number(report, now))),
+                name: Some(event_name(name, number(report, now))),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
@@ -145,7 +147,7 @@ impl Sender {
             action: Some(report.action.to_owned()),
             reason: Some(report.reason.to_owned()),
             type_: Some(kind.to_owned()),
-            note: Some(cut(&report.note)).filter(|note| !note.is_empty()),
+            note: Some(note(&report.note)).filter(|note| !note.is_empty()),
             regarding: Some(ObjectReference {
                 api_version: Some("v1".to_owned()),
                 ..regarding
@@ -167,7 +169,40 @@ fn number(report: &Report, now: Timestamp) -> i128 {
     hasher.finish().into()
 }
 
-fn cut(note: &str) -> String {
-    let end = note.floor_char_boundary(NOTE_LIMIT.min(note.len()));
-    note[..end].to_owned()
+/// The object's name and a number; of a name that would be too long, its beginning.
+fn event_name(name: &str, number: i128) -> String {
+    let number = format!(".{number:x}");
+    let name = cut(name, NAME_LIMIT - number.len());
+    // What a name may not end its parts with.
+    format!("{}{number}", name.trim_end_matches(['.', '-']))
+}
+
+/// One line that the API server takes, whatever was in the objects that it is about.
+fn note(text: &str) -> String {
+    let plain = text.replace(char::is_control, " ");
+    cut(&plain, NOTE_LIMIT).to_owned()
+}
+
+/// The beginning of a text, of so many bytes at the most.
+fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit.min(text.len()))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_notes_are_what_the_api_server_takes() {
+        assert_eq!(event_name("web", 255), "web.ff");
+        let long = format!("{}-.{}", "n".repeat(234), "n".repeat(40));
+        let name = event_name(&long, 0x1234_5678_9abc_def0);
+        assert_eq!(name, format!("{}.123456789abcdef0", "n".repeat(234)));
+        assert!(name.len() <= NAME_LIMIT);
+        assert_eq!(note("a\nb\u{7f}\u{1b}[31m"), "a b  [31m");
+        let long = note(&"é".repeat(1000));
+        assert_eq!((long.len(), long.chars().count()), (1024, 512));
+        let long = note(&format!("x{}", "é".repeat(1000)));
+        assert_eq!(long.len(), 1023, "no half characters");
+    }
 }

@@ -82,12 +82,21 @@ fn syncer(
     reports: &Reports,
     runtime: &tokio::runtime::Runtime,
 ) -> Syncer<Rules> {
+    let flags = ["--proxy-mode=nftables"];
+    syncer_with(&flags, families, switches, reports, runtime)
+}
+
+fn syncer_with(
+    flags: &[&str],
+    families: &[Family],
+    switches: &Arc<Switches>,
+    reports: &Reports,
+    runtime: &tokio::runtime::Runtime,
+) -> Syncer<Rules> {
     let flows = Box::new(Flows(switches.clone()));
     let (health, events) = (reports.health.clone(), reports.events.clone());
     Syncer::new(
-        Settings::from_flags(&["--proxy-mode=nftables"])
-            .expect("flags")
-            .rules,
+        Settings::from_flags(flags).expect("flags").rules,
         &"n1".into(),
         families,
         Rules(FakeKernel::new(), switches.clone()),
@@ -226,10 +235,104 @@ fn a_contested_frontend_makes_an_event_on_the_one_that_loses() {
     };
     other.name = ObjectName::new("ns", "younger");
     syncer.apply(Event::Service(other));
-    let sent = queue.try_recv().expect("an event");
+    let sent = report(&mut queue).expect("an event");
     let expected = crate::events::Regarding::Service(ObjectName::new("ns", "younger"));
+    assert_eq!(sent.regarding, expected);
+    assert_eq!(sent.reason, "LeftOut");
     assert!(
-        matches!(&sent, crate::events::Message::Report(own) if own.regarding == expected),
-        "{sent:?}"
+        !sent.note.contains("ns/tcp"),
+        "it names the owner: {sent:?}"
     );
+}
+
+/// The next report, if there is one.
+fn report(
+    queue: &mut tokio::sync::mpsc::Receiver<crate::events::Message>,
+) -> Option<crate::events::Report> {
+    match queue.try_recv().ok()? {
+        crate::events::Message::Report(report) => Some(report),
+        crate::events::Message::Flush(_) => None,
+    }
+}
+
+#[test]
+fn an_address_that_is_not_its_owners_to_give_makes_an_event() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (events, mut queue) = Events::queue();
+    let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports(events), &runtime);
+    syncer.apply(Event::ServiceCidr(rules::model::ServiceCidr {
+        name: "kubernetes".into(),
+        cidrs: vec!["10.96.0.0/16".parse().expect("a range")],
+    }));
+    let Event::Service(mut squatter) = service(Protocol::Tcp, 80) else {
+        unreachable!("it makes Services");
+    };
+    squatter.external_ips = vec![[10, 96, 0, 50].into()];
+    syncer.apply(Event::Service(squatter));
+    let sent = report(&mut queue).expect("an event");
+    assert_eq!((sent.reason, sent.warning), ("ExternalIPConflict", true));
+    assert!(sent.note.contains("10.96.0.50"), "{sent:?}");
+}
+
+#[test]
+fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (events, mut queue) = Events::queue();
+    let reports = reports(events);
+    let mut syncer = syncer_with(
+        &["--proxy-mode=nftables", "--detect-local-mode=NodeCIDR"],
+        &Family::ALL,
+        &Arc::default(),
+        &reports,
+        &runtime,
+    );
+    let node = |addresses: &[&str], pod_cidrs: &[&str]| {
+        let addresses = addresses.iter().map(|ip| ip.parse().expect("an IP"));
+        let pod_cidrs = pod_cidrs
+            .iter()
+            .map(|range| range.parse().expect("a range"));
+        Event::Node(rules::model::Node {
+            addresses: addresses.collect(),
+            pod_cidrs: pod_cidrs.collect(),
+            ..rules::model::Node::default()
+        })
+    };
+    let addresses = ["192.0.2.1", "2001:db8::1"];
+    let ranges = ["10.0.1.0/24", "fd00:1::/64"];
+    let configs = |syncer: &Syncer<Rules>| -> Vec<rules::Config> {
+        syncer
+            .planners
+            .iter()
+            .map(|own| own.config().clone())
+            .collect()
+    };
+    syncer.apply(node(&addresses, &ranges));
+    assert!(syncer.sync().is_ok());
+    let whole = configs(&syncer);
+    for config in &whole {
+        assert_ne!(config.nodeport_addresses, rules::NodeportAddresses::All);
+        assert_ne!(config.local_detector, rules::LocalDetector::None);
+    }
+    for (what, events) in [
+        ("emptied", vec![node(&[], &[])]),
+        ("without IPv6", vec![node(&addresses[..1], &ranges[..1])]),
+        (
+            "gone, then registered anew",
+            vec![Event::NodeGone, node(&[], &[])],
+        ),
+    ] {
+        for event in events {
+            syncer.apply(event);
+            assert!(syncer.sync().is_ok());
+            assert_eq!(configs(&syncer), whole, "{what}");
+            let sent = report(&mut queue).expect("an event");
+            assert_eq!(sent.reason, "NodeIncomplete", "{what}");
+            syncer.apply(node(&addresses, &ranges));
+            assert!(report(&mut queue).is_none(), "{what}");
+        }
+    }
+    // What it tells anew is believed.
+    syncer.apply(node(&["192.0.2.2", "2001:db8::2"], &ranges));
+    assert!(syncer.sync().is_ok());
+    assert_ne!(configs(&syncer), whole);
 }

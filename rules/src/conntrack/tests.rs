@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Event;
-use crate::model::{Endpoint, EndpointPort, Hints, Service};
+use crate::model::{Endpoint, EndpointPort, EndpointSlice, Hints, Service};
 
 const VIP: &str = "10.96.0.10:53";
 const EXTERNAL: &str = "198.51.100.1:53";

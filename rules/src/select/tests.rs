@@ -23,9 +23,19 @@ fn endpoint(spec: &str) -> Endpoint {
     }
 }
 
-fn selected(specs: &[&str], zone: Option<&str>) -> (Vec<u8>, Vec<u8>, bool) {
-    let slice = EndpointSlice {
-        name: ObjectName::new("a", "b-1"),
+fn port() -> ServicePort {
+    ServicePort {
+        name: "".into(),
+        protocol: Protocol::Tcp,
+        port: 80,
+        node_port: None,
+    }
+}
+
+/// All in one slice, or each in a slice of its own.
+fn slices(specs: &[&str], apart: bool) -> Vec<EndpointSlice> {
+    let slice = |n: usize, specs: &[&str]| EndpointSlice {
+        name: ObjectName::new("a", format!("b-{n}")),
         service: ObjectName::new("a", "b"),
         family: Family::V4,
         ports: vec![EndpointPort {
@@ -36,18 +46,26 @@ fn selected(specs: &[&str], zone: Option<&str>) -> (Vec<u8>, Vec<u8>, bool) {
         endpoints: specs.iter().map(|spec| endpoint(spec)).collect(),
         last_change_trigger: None,
     };
-    let port = ServicePort {
-        name: "".into(),
-        protocol: Protocol::Tcp,
-        port: 80,
-        node_port: None,
-    };
+    if apart {
+        let each = specs.chunks(1).enumerate();
+        each.map(|(n, specs)| slice(n, specs)).collect()
+    } else {
+        vec![slice(0, specs)]
+    }
+}
+
+fn selected(specs: &[&str], zone: Option<&str>) -> (Vec<u8>, Vec<u8>, bool) {
+    selected_of(specs, zone, false)
+}
+
+fn selected_of(specs: &[&str], zone: Option<&str>, apart: bool) -> (Vec<u8>, Vec<u8>, bool) {
     let place = Place { node: "here", zone };
     let needs = Needs {
         cluster: true,
         local: true,
     };
-    let selection = select(&port, Family::V4, &[slice], place, needs);
+    let slices = slices(specs, apart);
+    let selection = select(&port(), Family::V4, &slices, place, needs);
     let lasts = |list: &[Backend]| {
         let last = |backend: &Backend| match backend.address {
             std::net::IpAddr::V4(address) => address.octets()[3],
@@ -167,4 +185,77 @@ fn lists_follow_conditions_locality_and_hints() {
         assert_eq!((&*c, &*l), (*cluster, *local), "{what}");
         assert_eq!(any, !(cluster.is_empty() && local.is_empty()), "{what}");
     }
+}
+
+/// Rows of slices that name one address; each spec is a slice of its own.
+#[test]
+fn a_ready_endpoint_wins_where_slices_disagree() {
+    type Row = (
+        &'static str,
+        &'static [&'static str],
+        &'static [u8],
+        &'static [u8],
+    );
+    let rows: &[Row] = &[
+        ("ready beside unready", &["1 r", "1"], &[1], &[]),
+        (
+            "ready beside serving, not ready",
+            &["1 r", "1 s"],
+            &[1],
+            &[],
+        ),
+        ("ready beside terminating", &["1 r", "1 s t"], &[1], &[]),
+        ("ready beside gone", &["1 r", "1 t"], &[1], &[]),
+        (
+            "ready though terminating, beside unready",
+            &["1 r t", "1"],
+            &[1],
+            &[],
+        ),
+        (
+            "unready beside terminating: a new pod",
+            &["1", "1 s t"],
+            &[],
+            &[],
+        ),
+        ("terminating beside gone", &["1 s t", "1 t"], &[1], &[]),
+        ("here beside elsewhere", &["1 r l", "1 r"], &[1], &[1]),
+        (
+            "ready elsewhere beside unready here",
+            &["1 r", "1 l"],
+            &[1],
+            &[],
+        ),
+        ("three", &["1 t", "1", "1 r l"], &[1], &[1]),
+    ];
+    for (what, specs, cluster, local) in rows {
+        let mut orders: Vec<Vec<&str>> = vec![specs.to_vec()];
+        orders.push(specs.iter().rev().copied().collect());
+        for order in orders {
+            for apart in [false, true] {
+                let (c, l, any) = selected_of(&order, None, apart);
+                assert_eq!(
+                    (&*c, &*l),
+                    (*cluster, *local),
+                    "{what}: {order:?}, apart: {apart}"
+                );
+                assert_eq!(any, !cluster.is_empty(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn flows_go_on_to_what_counts() {
+    let serving = |specs: &[&str]| {
+        let slices = slices(specs, true);
+        serving(&port(), Family::V4, &slices).len()
+    };
+    assert_eq!(serving(&["1 r", "2 s t", "3 s", "4", "5 t"]), 3);
+    assert_eq!(
+        serving(&["1 s t", "1"]),
+        0,
+        "another pod has the address now"
+    );
+    assert_eq!(serving(&["1 t", "1 r"]), 1);
 }

@@ -1,32 +1,37 @@
 //! Who owns a frontend when several Services ask for it.
 //!
-//! The API server keeps cluster IPs and node ports unique, but not external or
-//! load-balancer IPs, and manifests keep nothing unique. The oldest Service
-//! keeps a frontend (then the first by name), whatever the order of arrival,
-//! so a newcomer can never take an address over.
+//! The API server keeps cluster IPs and node ports unique, a controller writes
+//! load-balancer IPs, and anybody who may write a Service lists external IPs
+//! as he likes; manifests keep nothing unique. So the kind decides first: a
+//! cluster IP comes before a load-balancer IP, and that before an external IP.
+//! Within a kind the oldest Service has it, then the first by name, whatever
+//! the order of arrival. Nobody takes an address over by listing it, neither
+//! before nor after its owner was given it.
 
-use super::Problem;
+use super::contests::{Contest, Contests};
 use crate::model::{Frontend, ObjectName, Service, ServicePort};
 use foldhash::HashMap;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// What a frontend is to the Service that asks for it. Ordered by precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// `spec.clusterIPs`, given out by the API server.
+    ClusterIp,
+    /// `spec.ports[].nodePort`, which meets nothing but other node ports.
+    NodePort,
+    /// `status.loadBalancer.ingress[].ip`, written by a controller.
+    LoadBalancerIp,
+    /// `spec.externalIPs`, written by the Service's owner.
+    ExternalIp,
+}
 
 /// One Service's wish for a frontend. Ordered by precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Claim {
+pub(super) struct Claim {
+    pub(super) kind: Kind,
     created: i64,
-    service: ObjectName,
-    origin: Option<Arc<str>>,
-}
-
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Service {}", self.service)?;
-        self.origin
-            .as_ref()
-            .map_or(Ok(()), |origin| write!(f, " ({origin})"))
-    }
+    pub(super) service: ObjectName,
 }
 
 /// The claims on one frontend, nearly always a single one.
@@ -58,10 +63,10 @@ pub(crate) struct Claims {
 /// What a change of claims led to.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Other Services that gained or lost a frontend.
-    pub(crate) touched: Vec<ObjectName>,
-    /// Conflicts that came with the change.
-    pub(crate) problems: Vec<Problem>,
+    /// Services that gained or lost a frontend.
+    pub(crate) touched: HashSet<ObjectName>,
+    /// Who lost which frontend to whom.
+    pub(super) contests: Contests,
 }
 
 impl Claims {
@@ -91,30 +96,34 @@ impl Claims {
     /// Replaces the claims of one Service.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
         let mut outcome = Outcome::default();
-        let wanted: BTreeSet<Frontend> = new.into_iter().flat_map(frontends_of).collect();
+        let had: BTreeMap<Frontend, Kind> = old.map(wishes).unwrap_or_default();
+        let wanted: BTreeMap<Frontend, Kind> = new.map(wishes).unwrap_or_default();
         let same_age = old.map(|service| service.created) == new.map(|service| service.created);
-        let had: BTreeSet<Frontend> = old.into_iter().flat_map(frontends_of).collect();
+        let stays = |there: &BTreeMap<Frontend, Kind>, frontend: &Frontend, kind: &Kind| {
+            same_age && there.get(frontend) == Some(kind)
+        };
         if let Some(service) = old {
-            let gone = had
-                .iter()
-                .filter(|frontend| !(same_age && wanted.contains(frontend)));
-            gone.for_each(|frontend| self.release(service, frontend, &mut outcome));
+            for (frontend, kind) in &had {
+                if !stays(&wanted, frontend, kind) {
+                    self.release(service, frontend, &mut outcome);
+                }
+            }
         }
         if let Some(service) = new {
-            let fresh = wanted
-                .iter()
-                .filter(|frontend| !(same_age && had.contains(frontend)));
-            fresh.for_each(|frontend| self.claim(service, *frontend, &mut outcome));
-            outcome.problems.extend(repeated_ports(service));
+            for (frontend, kind) in &wanted {
+                if !stays(&had, frontend, kind) {
+                    self.claim(service, *frontend, *kind, &mut outcome);
+                }
+            }
         }
         outcome
     }
 
-    fn claim(&mut self, service: &Service, frontend: Frontend, outcome: &mut Outcome) {
+    fn claim(&mut self, service: &Service, frontend: Frontend, kind: Kind, outcome: &mut Outcome) {
         let claim = Claim {
+            kind,
             created: service.created,
             service: service.name.clone(),
-            origin: service.origin.clone(),
         };
         let Some(claimants) = self.by_frontend.get_mut(&frontend) else {
             self.by_frontend.insert(frontend, Claimants::One(claim));
@@ -129,24 +138,22 @@ impl Claims {
         };
         let before = claims.first().cloned();
         claims.insert(claim.clone());
-        let (owner, loser) = match before {
-            Some(before) if claim < before => (claim, before),
-            Some(before) => (before, claim),
-            None => return,
-        };
-        outcome
-            .touched
-            .extend([owner.service.clone(), loser.service.clone()]);
-        outcome.problems.push(Problem {
-            service: loser.service.clone(),
-            text: format!(
-                "{loser}: {} is served by {owner} already, which is older or comes first by \
-                 name; it is left out here",
-                describe(&frontend),
-            ),
-        });
-        outcome.touched.extend([owner.service, loser.service]);
         *claimants = Claimants::Many(claims);
+        let Some(before) = before else {
+            return;
+        };
+        let (owner, loser) = if claim < before {
+            (claim, before)
+        } else {
+            (before, claim)
+        };
+        outcome.touched.insert(owner.service.clone());
+        outcome.touched.insert(loser.service.clone());
+        outcome.contests.add(Contest {
+            frontend,
+            owner,
+            loser,
+        });
     }
 
     fn release(&mut self, service: &Service, frontend: &Frontend, outcome: &mut Outcome) {
@@ -171,35 +178,33 @@ impl Claims {
     }
 }
 
-/// A frontend as messages name it.
-fn describe(frontend: &Frontend) -> String {
-    let Frontend {
-        address,
-        protocol,
-        port,
-    } = frontend;
-    match address {
-        Some(address) => format!("{address} {protocol} port {port}"),
-        None => format!("{protocol} node port {port}"),
-    }
-}
-
-/// Every frontend of a Service; some may repeat. Without a cluster IP of a
-/// family it gets no rules there (reference: section 5.10), so it does not ask
-/// for addresses of that family either, and nobody has to stand back for it.
-fn frontends_of(service: &Service) -> impl Iterator<Item = Frontend> {
+/// The frontends of a Service, each with the best kind that it is of. Without a
+/// cluster IP of a family it gets no rules there (reference: section 5.10), so
+/// it does not ask for addresses of that family either, and nobody has to
+/// stand back for it.
+fn wishes(service: &Service) -> BTreeMap<Frontend, Kind> {
     let is_served = |frontend: &Frontend| {
         frontend.address.is_none_or(|address| {
             let mut cluster_ips = service.cluster_ips.iter();
             cluster_ips.any(|ip| ip.is_ipv4() == address.is_ipv4())
         })
     };
-    service.ports.iter().flat_map(move |port| {
-        internal(service, port)
-            .chain(external(service, port))
-            .chain(node_port(port))
-            .filter(is_served)
-    })
+    let mut wishes: BTreeMap<Frontend, Kind> = BTreeMap::new();
+    let mut wish = |frontend, kind: Kind| {
+        if is_served(&frontend) {
+            let known = wishes.entry(frontend).or_insert(kind);
+            *known = kind.min(*known);
+        }
+    };
+    for port in &service.ports {
+        internal(service, port).for_each(|own| wish(own, Kind::ClusterIp));
+        node_port(port)
+            .into_iter()
+            .for_each(|own| wish(own, Kind::NodePort));
+        load_balancer(service, port).for_each(|own| wish(own, Kind::LoadBalancerIp));
+        external_ips(service, port).for_each(|own| wish(own, Kind::ExternalIp));
+    }
+    wishes
 }
 
 /// The cluster IPs of a port.
@@ -214,13 +219,17 @@ pub(crate) fn internal(service: &Service, port: &ServicePort) -> impl Iterator<I
 
 /// The external and load-balancer IPs of a port.
 pub(crate) fn external(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
-    let (protocol, number) = (port.protocol, port.port);
-    let own = service.external_ips.iter().map(move |ip| Frontend {
+    external_ips(service, port).chain(load_balancer(service, port))
+}
+
+/// The external IPs of a port.
+fn external_ips(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
+    let (protocol, port) = (port.protocol, port.port);
+    service.external_ips.iter().map(move |ip| Frontend {
         address: Some(*ip),
         protocol,
-        port: number,
-    });
-    own.chain(load_balancer(service, port))
+        port,
+    })
 }
 
 /// The load-balancer IPs of a port.
@@ -246,21 +255,5 @@ pub(crate) fn node_port(port: &ServicePort) -> Option<Frontend> {
     })
 }
 
-/// Ports of one Service that ask for the same protocol and number; the API
-/// server refuses them, manifests may hold them. The first one is served.
-fn repeated_ports(service: &Service) -> Vec<Problem> {
-    let mut seen = BTreeSet::new();
-    let repeated = service
-        .ports
-        .iter()
-        .filter(|port| !seen.insert((port.protocol, port.port)));
-    repeated
-        .map(|port| Problem {
-            service: service.name.clone(),
-            text: format!(
-                "Service {}: port {} {} is there twice; only the first one is served",
-                service.name, port.port, port.protocol
-            ),
-        })
-        .collect()
-}
+#[cfg(test)]
+mod tests;

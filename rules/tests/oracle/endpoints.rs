@@ -58,10 +58,15 @@ pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Endpoint
     }
 }
 
-/// Everything that the slices name, usable or not. Of two with one address and
-/// port, one that is not terminating counts.
+/// Everything that the slices name, usable or not. Of several with one address
+/// and port, a ready one counts, or else one that is not terminating, serves,
+/// is here; of equals the first by the slices' names.
 fn known<'a>(world: &'a World, service: &Service, port: &ServicePort) -> Known<'a> {
     let mut known = Known::new();
+    let rank = |e: &Endpoint| {
+        let here = e.node.as_ref() == Some(&world.config.node_name);
+        (e.ready, !e.terminating, e.serving, here)
+    };
     for slice in world.slices.values() {
         if slice.service != service.name || slice.family != world.family() {
             continue;
@@ -75,9 +80,9 @@ fn known<'a>(world: &'a World, service: &Service, port: &ServicePort) -> Known<'
                     address: endpoint.address,
                     port: own.port,
                 };
-                let taken = known.get(&backend).is_some_and(|e| !e.terminating);
-                if !taken {
-                    known.insert(backend, endpoint);
+                let best = known.entry(backend).or_insert(endpoint);
+                if rank(endpoint) > rank(best) {
+                    *best = endpoint;
                 }
             }
         }

@@ -17,7 +17,8 @@ pub enum Kind {
 pub type Port<'a> = (&'a Service, &'a ServicePort);
 
 impl World {
-    /// The Service port behind an address that belongs to Services.
+    /// The Service port behind an address that belongs to Services. Of several
+    /// that list it, one with a better kind has it, and then the older one.
     pub fn by_address(
         &self,
         to: IpAddr,
@@ -29,12 +30,14 @@ impl World {
             Kind::External => service.external_ips.contains(&to),
             Kind::LoadBalancer => service.load_balancer_ips.contains(&to),
         };
-        let kinds = [Kind::Cluster, Kind::External, Kind::LoadBalancer];
-        self.ports()
-            .filter(|(_, own)| own.protocol == protocol && own.port == port)
-            .find_map(|(service, own)| {
-                let kind = kinds.into_iter().find(|kind| lists(service, *kind))?;
-                Some(((service, own), kind))
+        [Kind::Cluster, Kind::LoadBalancer, Kind::External]
+            .into_iter()
+            .find_map(|kind| {
+                let mut all = self.ports();
+                let matching = all.find(|(service, own)| {
+                    own.protocol == protocol && own.port == port && lists(service, kind)
+                });
+                matching.map(|port| (port, kind))
             })
     }
 

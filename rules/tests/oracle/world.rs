@@ -54,8 +54,8 @@ impl World {
 
     /// Services that get rules in this family at all: those with a cluster IP
     /// of it (reference: section 5.10). The oldest first, then by name, as
-    /// they take precedence over a frontend that several of them list
-    /// (docs/ruleset.md).
+    /// they take precedence over a frontend that several of them list as the
+    /// same kind of address (docs/ruleset.md).
     pub fn served(&self) -> Vec<&Service> {
         let mut served: Vec<&Service> = self.services.values().collect();
         served.retain(|own| own.cluster_ips.iter().any(|ip| self.is_of_family(ip)));

@@ -125,3 +125,39 @@ fn the_oldest_keeps_a_contested_frontend() {
         &[("outside", "external balancer", "a* b*")],
     );
 }
+
+#[test]
+fn nobody_takes_a_cluster_ip_by_listing_it() {
+    // The other Service has no endpoint, and is the older one.
+    let squatter = |own: Cluster, list: fn(&mut rules::model::Service, std::net::IpAddr)| {
+        let mut own = contested(own, 1, None);
+        let family = own.config.family;
+        let other = &mut own.others[0];
+        other.external_ips.clear();
+        other.load_balancer_ips.clear();
+        list(other, address(family, "cluster", 1));
+        own
+    };
+    table(
+        "docs/ruleset.md: a cluster IP comes before an older external IP",
+        |own| squatter(own, |other, ip| other.external_ips = vec![ip]),
+        &[("pod", "cluster", "a b"), ("outside", "cluster", "a* b*")],
+    );
+    table(
+        "docs/ruleset.md: a cluster IP comes before an older load-balancer IP",
+        |own| squatter(own, |other, ip| other.load_balancer_ips = vec![ip]),
+        &[("pod", "cluster", "a b"), ("outside", "cluster", "a* b*")],
+    );
+    table(
+        "docs/ruleset.md: a load-balancer IP comes before an older external IP",
+        |own| {
+            let mut own = contested(own, 1, None);
+            let family = own.config.family;
+            let other = &mut own.others[0];
+            other.load_balancer_ips.clear();
+            other.external_ips = vec![address(family, "balancer", 1)];
+            own
+        },
+        &[("outside", "balancer external", "a* b*")],
+    );
+}

@@ -138,9 +138,9 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
         }
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
-            problems[0]
-                .text
-                .starts_with("Service default/s0: 198.51.100.1 tcp port 80")
+            problems[0].text.starts_with(
+                "Service default/s0: not served: external IP 198.51.100.1 tcp port 80"
+            )
         );
         let frontend = Frontend {
             address: Some(ip("198.51.100.1")),

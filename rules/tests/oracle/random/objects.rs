@@ -84,19 +84,6 @@ prop_compose! {
     }
 }
 
-/// One on this node that several slices name; upstream leaves open which one
-/// counts, so all that are not terminating are the same.
-fn common(address: IpAddr, terminating: bool) -> Endpoint {
-    Endpoint {
-        address,
-        node: Some("n1".into()),
-        ready: !terminating,
-        serving: true,
-        terminating,
-        hints: Hints::default(),
-    }
-}
-
 pub fn slice(family: Family) -> impl Strategy<Value = EndpointSlice> {
     let families = prop_oneof![6 => Just(family), 1 => Just(Family::V4), 1 => Just(Family::V6)];
     let ports = subsequence((0..PORTS.len()).collect::<Vec<_>>(), 3..=4);
@@ -106,11 +93,14 @@ pub fn slice(family: Family) -> impl Strategy<Value = EndpointSlice> {
             let own = |k: u8| endpoint(address(family, "pod", n * 4 + k + 1));
             let endpoints = (0u8..4).map(own).collect::<Vec<_>>();
             let endpoints = endpoints.prop_flat_map(|all| subsequence(all, 1..=4));
-            endpoints.prop_map(move |mut endpoints| {
-                let other = address(family, "pod", SHARED);
-                endpoints.extend(shared.then(|| common(other, n % 2 == 1)));
-                let node = address(family, "node", 1);
-                endpoints.extend(host.then(|| common(node, false)));
+            // Other slices name these two as well, and say something else of them.
+            let common = (
+                endpoint(address(family, "pod", SHARED)),
+                endpoint(address(family, "node", 1)),
+            );
+            (endpoints, common).prop_map(move |(mut endpoints, (other, node))| {
+                endpoints.extend(shared.then_some(other));
+                endpoints.extend(host.then_some(node));
                 let port = |at: &usize| {
                     let (name, protocol, _, port) = PORTS[*at];
                     EndpointPort {
