@@ -12,7 +12,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, cleanup, health, sysctl};
+use crate::{addresses, cleanup, descriptors, health, sysctl};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
@@ -35,6 +35,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// Something that no retry can mend: no permission, no nf_tables, a flag that
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
 pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Result<()> {
+    descriptors::raise();
     let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
     set_up(&settings)?;

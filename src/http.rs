@@ -5,7 +5,13 @@ mod answer;
 mod debug;
 mod diagnostics;
 mod exposition;
+mod listen;
+mod pool;
+mod request;
+mod serve;
 mod service_health;
+mod service_listener;
+mod timed;
 mod yaml;
 mod zpages;
 
@@ -13,17 +19,20 @@ pub use answer::Answer;
 pub use service_health::{ServiceHealth, ServiceHealthCheck};
 
 use crate::about::About;
+use crate::descriptors::Shares;
 use crate::events::{Events, Report};
 use crate::health::Moment;
 use crate::settings::Settings;
 use crate::sync::Reports;
-use answer::answer_all;
 use anyhow::Context;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
-use std::net::{Ipv6Addr, SocketAddr};
+use listen::listen;
+use pool::Pool;
+use request::Pages;
+use serve::{Terms, answer_all};
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
 
 /// Between two attempts to bind an address that is taken.
 const BIND_RETRY: Duration = Duration::from_secs(5);
@@ -57,19 +66,26 @@ impl From<&Settings> for Addresses {
 pub async fn serve(addresses: Addresses, about: About, reports: Reports) -> anyhow::Result<()> {
     let events = reports.events.clone();
     let hard_fail = addresses.hard_fail;
+    let shares = Shares::current();
     let health = async {
         let Some(address) = addresses.healthz else {
             return std::future::pending().await;
         };
         let reports = reports.clone();
+        let terms = Terms::probes(
+            Pool::new("--healthz-bind-address", shares.health),
+            Pages::Mux,
+        );
         let answer = move |request: &Request<Bytes>| health_answer(&reports, request);
-        let result = serve_one("healthz", address, hard_fail, answer).await;
+        let result = serve_one("healthz", address, hard_fail, terms, answer).await;
         told(result, &events, "FailedToStartProxierHealthcheck")
     };
     let metrics = async {
         let reports = reports.clone();
+        let pool = Pool::new("--metrics-bind-address", shares.metrics);
+        let terms = Terms::scrapes(pool, Pages::Exact);
         let answer = move |request: &Request<Bytes>| diagnostics::answer(&reports, &about, request);
-        let result = serve_one("metrics", addresses.metrics, hard_fail, answer).await;
+        let result = serve_one("metrics", addresses.metrics, hard_fail, terms, answer).await;
         told(result, &events, "FailedToStartMetricServer")
     };
     tokio::try_join!(health, metrics)?;
@@ -87,13 +103,14 @@ async fn serve_one(
     what: &str,
     address: SocketAddr,
     hard_fail: bool,
+    terms: Terms,
     answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let mut last_error = String::new();
     loop {
         let error = match listen(address, false) {
             Ok(listener) => {
-                answer_all(listener, answer).await;
+                answer_all(listener, terms, answer).await;
                 return Ok(());
             }
             Err(error) => error,
@@ -110,36 +127,11 @@ async fn serve_one(
     }
 }
 
-/// Binds a listening socket. An unspecified address takes both families, as
-/// Go's network "tcp" does, unless it is to be one family only.
-fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener> {
-    let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-    let dual = address.ip().is_unspecified() && !one_family;
-    let bind = |address: SocketAddr| {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(!dual)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        TcpSocket::from_std_stream(socket.into()).listen(1024)
-    };
-    if !dual {
-        return bind(address);
-    }
-    match bind(any) {
-        // A kernel without IPv6.
-        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => bind(address),
-        result => result,
-    }
-}
-
 /// Reference: section 4.1.
 fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
     let now = Moment::now();
-    let report = match request.uri().path() {
+    let path = request::path(request);
+    let report = match &*path {
         "/healthz" => reports.health.healthz(now),
         "/livez" => reports.health.livez(now),
         _ => return Answer::not_found(),
@@ -149,7 +141,7 @@ fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    match request.uri().path() {
+    match &*path {
         "/healthz" => reports.metrics.healthz(status.as_u16()),
         _ => reports.metrics.livez(status.as_u16()),
     }

@@ -4,6 +4,7 @@
 pub mod about;
 pub mod config;
 pub mod daemon;
+pub mod descriptors;
 pub mod events;
 pub mod health;
 pub mod http;

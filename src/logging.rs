@@ -1,6 +1,9 @@
 //! Log lines: text or JSON, on standard error, at klog's levels.
 
 mod json;
+mod throttle;
+
+pub use throttle::Throttle;
 
 use crate::config::{Logging, OutputRouting, VModule};
 use std::io::IsTerminal;

@@ -1,21 +1,10 @@
-//! Answers, and the loop that gives them.
+//! Answers.
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
-use std::time::Duration;
-use tokio::net::TcpListener;
-
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take to send the body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest body that is looked at.
-const BODY_LIMIT: usize = 4096;
+use hyper::{Response, StatusCode};
 
 /// A status, headers and a body.
 #[derive(Debug)]
@@ -40,6 +29,28 @@ impl Answer {
     /// What Go's servers say of an unknown path.
     pub fn not_found() -> Self {
         Self::error(StatusCode::NOT_FOUND, "404 page not found\n")
+    }
+
+    /// 400 in Go's words, which begin with the code and are in the status line as well.
+    pub(super) fn bad_request(words: &'static str) -> Self {
+        let mut answer = Self::new(StatusCode::BAD_REQUEST, "text/plain; charset=utf-8", words);
+        if let Some((_, reason)) = words.split_once(' ') {
+            let reason = ReasonPhrase::from_static(reason.as_bytes());
+            answer.0.extensions_mut().insert(reason);
+        }
+        answer.closing()
+    }
+
+    /// A status without a body.
+    pub(super) fn empty(status: StatusCode) -> Self {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        Self(response)
+    }
+
+    /// The connection ends with it.
+    pub(super) fn closing(self) -> Self {
+        self.with_header("connection", "close")
     }
 
     /// Status 200 and this body, without further headers: so are upstream's
@@ -77,55 +88,8 @@ impl Answer {
     }
 }
 
-/// A request with its body, which is empty if there is too much of it or it
-/// takes too long: next to nothing here looks at bodies.
-async fn whole(request: Request<Incoming>) -> Request<Bytes> {
-    let (head, body) = request.into_parts();
-    let read = Limited::new(body, BODY_LIMIT).collect();
-    let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        _ => Bytes::new(),
-    };
-    Request::from_parts(head, body)
-}
-
-/// Answers every request to a listener, until the future is dropped; with it
-/// go the connections.
-pub(super) async fn answer_all(
-    listener: TcpListener,
-    answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
-) {
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let answer = answer.clone();
-                    connections.spawn(async move {
-                        let service = service_fn(move |request| {
-                            let answer = answer.clone();
-                            async move {
-                                let Answer(response) = answer(&whole(request).await);
-                                Ok::<_, Infallible>(response)
-                            }
-                        });
-                        let connection = hyper::server::conn::http1::Builder::new()
-                            .timer(TokioTimer::new())
-                            .header_read_timeout(HEAD_TIMEOUT)
-                            // As Go writes them, for scripts that look for that.
-                            .title_case_headers(true)
-                            .serve_connection(TokioIo::new(stream), service);
-                        // A client that breaks off is no event of ours.
-                        let _ = connection.await;
-                    });
-                }
-                // Out of descriptors, most likely: let some connections end.
-                Err(error) => {
-                    tracing::debug!("accepting a connection: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
+impl From<Answer> for Response<Full<Bytes>> {
+    fn from(Answer(response): Answer) -> Self {
+        response
     }
 }

@@ -14,7 +14,7 @@ const NO_PROFILES: &str = "kube-proxy-rs has no profiles of Go's run-time; for a
 
 /// Answers below `/debug`.
 pub(super) fn answer(request: &Request<Bytes>) -> Answer {
-    match request.uri().path() {
+    match &*super::request::path(request) {
         "/debug/flags/v" => verbosity(request),
         path if path == "/debug/flags" || path.starts_with("/debug/flags/") => {
             Answer::plain("text/html; charset=utf-8", FLAGS)

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// says otherwise.
 pub(super) fn answer(reports: &Reports, about: &About, request: &Request<Bytes>) -> Answer {
     let metrics = &reports.metrics;
-    match request.uri().path() {
+    match &*super::request::path(request) {
         "/metrics" => expose(&metrics.gather(), request.headers()),
         "/metrics/slis" if request.method() == Method::DELETE => {
             metrics.slis().reset();

@@ -1,7 +1,12 @@
 //! One server per healthCheckNodePort: tells load balancers whether this node
 //! has endpoints of a Service with external policy Local (reference: section 4.3).
 
-use super::{Answer, answer_all, listen};
+use super::Answer;
+use super::pool::Pool;
+use super::request::Pages;
+use super::serve::{Terms, answer_all};
+use super::service_listener::{Listeners, Waiting};
+use crate::descriptors::Shares;
 use crate::events::{Events, Report};
 use crate::health::{Health, Moment};
 use hyper::StatusCode;
@@ -12,7 +17,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+/// Servers of one sync that are told of one by one when they cannot listen.
+const TOLD: usize = 10;
 
 /// What one server has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +44,16 @@ pub struct ServiceHealth {
     runtime: Handle,
     open: BTreeMap<(ObjectName, SocketAddr), Server>,
     addresses: BTreeMap<Family, Vec<IpAddr>>,
+    listeners: Listeners,
+    terms: Terms,
 }
 
-/// A listening server; closed when dropped.
+/// A server that listens or is about to; closed when dropped.
 #[derive(Debug)]
 struct Server {
     local_endpoints: Arc<AtomicUsize>,
+    /// Asks one that cannot listen yet to try again at once.
+    try_now: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -53,12 +66,16 @@ impl Drop for Server {
 impl ServiceHealth {
     /// No server yet; they will run on `runtime`.
     pub fn new(health: Arc<Health>, events: Events, runtime: Handle) -> Self {
+        let shares = Shares::current();
+        let pool = Pool::new("health check node ports", shares.service_health);
         Self {
             health,
             events,
             runtime,
             open: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            listeners: Listeners::new(shares.listeners),
+            terms: Terms::probes(pool, Pages::One),
         }
     }
 
@@ -79,8 +96,8 @@ impl ServiceHealth {
         self.addresses.insert(family, addresses);
     }
 
-    /// Opens, closes and updates servers until they are these. A port that
-    /// cannot be bound is warned about and tried again the next time.
+    /// Opens, closes and updates servers until they are these. One that cannot listen is told of
+    /// once, and goes on trying by itself.
     pub fn sync(&mut self, checks: &[ServiceHealthCheck]) {
         let mut wanted = BTreeMap::new();
         for check in checks {
@@ -93,28 +110,39 @@ impl ServiceHealth {
         let closing = self.open.extract_if(.., |key, _| !wanted.contains_key(key));
         let closing: Vec<Server> = closing.map(|(_, server)| server).collect();
         self.close(closing);
+        let mut problems = Vec::new();
         for ((service, address), local_endpoints) in wanted {
             if let Some(server) = self.open.get(&(service.clone(), address)) {
                 server
                     .local_endpoints
                     .store(local_endpoints, Ordering::Relaxed);
+                server.try_now.notify_one();
                 continue;
             }
-            match self.start(&service, address, local_endpoints) {
-                Ok(server) => {
-                    self.open.insert((service, address), server);
-                }
-                Err(error) => {
-                    let problem = format!("healthCheckNodePort: listening on {address}: {error}");
-                    tracing::warn!("Service {service}: {problem}");
-                    self.events.report(Report::service_warning(
-                        service,
-                        "FailedToStartServiceHealthcheck",
-                        "Listen",
-                        problem,
-                    ));
-                }
+            let (server, problem) = self.start(&service, address, local_endpoints);
+            if let Some(error) = problem {
+                let text = format!("healthCheckNodePort: listening on {address}: {error}");
+                problems.push((service.clone(), text));
             }
+            self.open.insert((service, address), server);
+        }
+        self.tell(problems);
+    }
+
+    /// Says what cannot listen: a line and an event for each, but not for hundreds at once.
+    fn tell(&self, problems: Vec<(ObjectName, String)>) {
+        let more = problems.len().saturating_sub(TOLD);
+        for (service, problem) in problems.into_iter().take(TOLD) {
+            tracing::warn!("Service {service}: {problem}; trying again");
+            self.events.report(Report::service_warning(
+                service,
+                "FailedToStartServiceHealthcheck",
+                "Listen",
+                problem,
+            ));
+        }
+        if more > 0 {
+            tracing::warn!("healthCheckNodePort: {more} more servers cannot listen; trying again");
         }
     }
 
@@ -132,25 +160,50 @@ impl ServiceHealth {
         });
     }
 
+    /// A server, and what kept it from listening at once.
     fn start(
         &self,
         service: &ObjectName,
         address: SocketAddr,
         local_endpoints: usize,
-    ) -> std::io::Result<Server> {
+    ) -> (Server, Option<std::io::Error>) {
         let _entered = self.runtime.enter();
-        let listener = listen(address, true)?;
         let local_endpoints = Arc::new(AtomicUsize::new(local_endpoints));
+        let try_now = Arc::new(Notify::new());
+        let (listening, problem) = match self.listeners.listen(address) {
+            Ok(listening) => (Some(listening), None),
+            Err(error) => (None, Some(error)),
+        };
+        let waiting = Waiting {
+            listeners: self.listeners.clone(),
+            service: service.clone(),
+            address,
+            reason: problem
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            try_now: try_now.clone(),
+        };
         let (count, health) = (local_endpoints.clone(), self.health.clone());
-        let service = service.clone();
-        let task = self.runtime.spawn(answer_all(listener, move |_| {
-            let healthy = health.is_healthy(Moment::now());
-            health_answer(&service, count.load(Ordering::Relaxed), healthy)
-        }));
-        Ok(Server {
+        let (service, terms) = (service.clone(), self.terms.clone());
+        let task = self.runtime.spawn(async move {
+            // The place among the listeners is free when the socket is closed.
+            let (_place, listener) = match listening {
+                Some(listening) => listening,
+                None => waiting.until_it_listens().await,
+            };
+            let answer = move |_: &_| {
+                let healthy = health.is_healthy(Moment::now());
+                health_answer(&service, count.load(Ordering::Relaxed), healthy)
+            };
+            answer_all(listener, terms, answer).await;
+        });
+        let server = Server {
             local_endpoints,
+            try_now,
             task,
-        })
+        };
+        (server, problem)
     }
 }
 

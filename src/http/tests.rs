@@ -1,8 +1,10 @@
 //! What the servers answer, byte for byte (reference: sections 4.1 to 4.3), by
 //! real requests in network namespaces of their own.
 
+mod attacks;
 mod health;
 mod metrics;
+mod oddities;
 mod service_health;
 mod zpages;
 
@@ -28,6 +30,8 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        // Tests are clients as well, all in one process.
+        crate::descriptors::raise();
         let namespace = Namespace::create("http").expect("a namespace, which needs root");
         let runtime = namespace.run(|| {
             tokio::runtime::Builder::new_multi_thread()
