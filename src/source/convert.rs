@@ -9,8 +9,11 @@ pub use endpoints::{SERVICE_NAME, endpoint_slice};
 pub use node::{node, service_cidr};
 pub use service::service;
 
+use crate::config::{parse_cidr, parse_ip};
+use ipnet::IpNet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::model::{ObjectName, Protocol};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -26,12 +29,27 @@ pub struct Converted<T> {
     pub problems: Vec<String>,
 }
 
+/// How many of an object's problems are told, and how long each may be, in
+/// bytes: both are its author's choice.
+const TOLD: usize = 8;
+const TEXT_LIMIT: usize = 400;
+
 impl<T> Converted<T> {
-    fn nothing() -> Self {
-        Self {
-            object: None,
-            problems: Vec::new(),
+    fn new(object: Option<T>, mut problems: Vec<String>) -> Self {
+        let more = problems.len().saturating_sub(TOLD);
+        problems.truncate(TOLD);
+        for problem in &mut problems {
+            if problem.len() > TEXT_LIMIT {
+                problem.truncate(problem.floor_char_boundary(TEXT_LIMIT));
+                problem.push_str("...");
+            }
         }
+        problems.extend((more > 0).then(|| format!("and {more} more problems")));
+        Self { object, problems }
+    }
+
+    fn nothing() -> Self {
+        Self::new(None, Vec::new())
     }
 }
 
@@ -58,37 +76,45 @@ fn exact<T>(items: impl Iterator<Item = T>) -> Vec<T> {
     all
 }
 
-/// An address as upstream reads it: IPv4 octets may have leading zeros, and an
-/// IPv4 address in IPv6 notation is the IPv4 one.
-fn address(text: &str) -> Option<IpAddr> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Some(address.to_canonical());
-    }
-    let octets: Vec<u8> = text
-        .split('.')
-        .map(|octet| {
-            let digits = !octet.is_empty() && octet.bytes().all(|byte| byte.is_ascii_digit());
-            if digits { octet.parse().ok() } else { None }
-        })
-        .collect::<Option<_>>()?;
-    <[u8; 4]>::try_from(octets).ok().map(IpAddr::from)
-}
-
-/// The addresses of a list field; what cannot be read is named.
+/// The addresses of a list field, each once; what cannot be read is named.
 fn addresses<'a>(
     field: &str,
     texts: impl IntoIterator<Item = &'a String>,
     problems: &mut Vec<String>,
 ) -> Vec<IpAddr> {
+    let texts = texts.into_iter().enumerate();
+    distinct(texts, |at| format!("{field}[{at}]"), problems)
+}
+
+/// Addresses at their places, each once; `name` names a place.
+fn distinct<'a>(
+    texts: impl Iterator<Item = (usize, &'a String)>,
+    name: impl Fn(usize) -> String,
+    problems: &mut Vec<String>,
+) -> Vec<IpAddr> {
+    let mut seen = HashSet::new();
+    exact(texts.filter_map(|(at, text)| {
+        let address = parse_ip(text);
+        if address.is_none() {
+            problems.push(format!("{}: {text:?} is not an IP address", name(at)));
+        }
+        address.filter(|address| seen.insert(*address))
+    }))
+}
+
+/// The ranges of a list field; what cannot be read is named.
+fn ranges<'a>(
+    field: &str,
+    texts: impl IntoIterator<Item = &'a String>,
+    problems: &mut Vec<String>,
+) -> Vec<IpNet> {
     let mut found = Vec::new();
     for (at, text) in texts.into_iter().enumerate() {
-        match address(text) {
-            Some(address) if !found.contains(&address) => found.push(address),
-            Some(_) => {}
-            None => problems.push(format!("{field}[{at}]: {text:?} is not an IP address")),
+        match parse_cidr(text) {
+            Some(range) => found.push(range),
+            None => problems.push(format!("{field}[{at}]: {text:?} is not a CIDR")),
         }
     }
-    found.shrink_to_fit();
     found
 }
 

@@ -34,8 +34,7 @@ impl EndpointSlice {
 /// One of an EndpointSlice's `ports`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPort {
-    /// `name`, empty if it is the empty string (a missing name is dropped, as
-    /// upstream does).
+    /// `name`, empty if it is missing.
     pub name: Arc<str>,
     /// `protocol`.
     pub protocol: Protocol,

@@ -1,6 +1,7 @@
 //! EndpointSlices.
 
-use super::{Converted, address, exact, has_label, object_name, port, protocol};
+use super::{Converted, exact, has_label, object_name, port, protocol};
+use crate::config::parse_ip;
 use crate::source::intern::Interner;
 use crate::source::objects as api;
 use rules::model::{Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName};
@@ -31,10 +32,7 @@ pub fn endpoint_slice(
             let problems = vec![format!(
                 "addressType: {other:?} is none of IPv4, IPv6, FQDN"
             )];
-            return Converted {
-                object: None,
-                problems,
-            };
+            return Converted::new(None, problems);
         }
     };
     let mut problems = Vec::new();
@@ -47,13 +45,11 @@ pub fn endpoint_slice(
         endpoints: endpoints(slice, family, intern, &mut problems),
         last_change_trigger: trigger_time(slice, &mut problems),
     };
-    Converted {
-        object: Some(object),
-        problems,
-    }
+    Converted::new(Some(object), problems)
 }
 
-/// Ports without a name or number are no error: they mean "none in particular".
+/// A port without a name is the unnamed one, as the API server would complete it.
+/// One without a number is no error: it means "none in particular".
 fn ports(
     slice: &api::EndpointSlice,
     intern: &mut Interner,
@@ -61,7 +57,8 @@ fn ports(
 ) -> Vec<EndpointPort> {
     let ports = slice.ports.iter().flatten().enumerate();
     exact(ports.filter_map(|(at, own)| {
-        let (name, number) = (own.name.as_ref()?, own.port?);
+        let number = own.port?;
+        let name = own.name.as_deref().unwrap_or_default();
         let protocol = protocol(
             format_args!("ports[{at}].protocol"),
             own.protocol.as_ref(),
@@ -88,7 +85,7 @@ fn endpoints(
             problems.push(format!("endpoints[{at}].addresses: is empty"));
             return None;
         };
-        let Some(address) = address(text).filter(|ip| Family::of(*ip) == family) else {
+        let Some(address) = parse_ip(text).filter(|ip| Family::of(*ip) == family) else {
             problems.push(format!(
                 "endpoints[{at}].addresses[0]: {text:?} is not an {family} address"
             ));

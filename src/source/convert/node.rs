@@ -1,7 +1,7 @@
 //! Nodes and ServiceCIDRs.
 
-use super::{Converted, address};
-use ipnet::IpNet;
+use super::{Converted, ranges};
+use crate::config::parse_ip;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1 as networking;
 use rules::model::{Node, ServiceCidr};
@@ -34,10 +34,7 @@ pub fn node(node: &core::Node) -> Converted<Node> {
             .map(|zone| zone.as_str().into()),
         eligible: node.metadata.deletion_timestamp.is_none() && !doomed,
     };
-    Converted {
-        object: Some(object),
-        problems,
-    }
+    Converted::new(Some(object), problems)
 }
 
 /// The internal addresses, or the external ones if there are no others.
@@ -49,7 +46,7 @@ fn node_addresses(node: &core::Node, problems: &mut Vec<String>) -> Vec<IpAddr> 
     let mut of_type = |kind: &str| -> Vec<IpAddr> {
         let own = all.into_iter().flatten().filter(|own| own.type_ == kind);
         own.filter_map(|own| {
-            let found = address(&own.address);
+            let found = parse_ip(&own.address);
             if found.is_none() {
                 let text = &own.address;
                 problems.push(format!(
@@ -81,23 +78,5 @@ pub fn service_cidr(object: &networking::ServiceCIDR) -> Converted<ServiceCidr> 
         name: object.metadata.name.as_deref().unwrap_or_default().into(),
         cidrs: ranges("spec.cidrs", cidrs, &mut problems),
     };
-    Converted {
-        object: Some(object),
-        problems,
-    }
-}
-
-fn ranges<'a>(
-    field: &str,
-    texts: impl Iterator<Item = &'a String>,
-    problems: &mut Vec<String>,
-) -> Vec<IpNet> {
-    let mut found = Vec::new();
-    for (at, text) in texts.enumerate() {
-        match text.parse() {
-            Ok(range) => found.push(range),
-            Err(_) => problems.push(format!("{field}[{at}]: {text:?} is not a CIDR")),
-        }
-    }
-    found
+    Converted::new(Some(object), problems)
 }

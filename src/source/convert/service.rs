@@ -1,6 +1,7 @@
 //! Services.
 
-use super::{Converted, address, addresses, exact, has_label, object_name, port, protocol};
+use super::{Converted, addresses, distinct, exact, has_label, object_name, port, protocol};
+use crate::config::{parse_cidr, parse_ip};
 use crate::source::objects as api;
 use ipnet::IpNet;
 use rules::model::{Service, ServicePort, TrafficPolicy};
@@ -9,17 +10,20 @@ use std::net::IpAddr;
 /// Services with this label belong to another proxy.
 const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 
+/// How many addresses with a port one Service may have in all: the API server
+/// limits neither ports nor external IPs, only the object's bytes.
+const FRONTENDS_MAX: usize = 65_536;
+
 /// Converts a Service (reference: section 5.10). Headless and ExternalName
 /// Services, and those of another proxy, get no rules.
 pub fn service(service: &api::Service) -> Converted<Service> {
     let Some(spec) = &service.spec else {
-        let problems = vec!["spec: is missing".to_owned()];
-        return Converted {
-            object: None,
-            problems,
-        };
+        return Converted::new(None, vec!["spec: is missing".to_owned()]);
     };
-    let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
+    let kind = match spec.type_.as_deref() {
+        None | Some("") => "ClusterIP",
+        Some(kind) => kind,
+    };
     if kind == "ExternalName" || is_headless(spec) || has_label(&service.metadata, OTHER_PROXY) {
         return Converted::nothing();
     }
@@ -30,26 +34,28 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         problems.push("spec.ports: is empty".to_owned());
     }
     if cluster_ips.is_empty() || ports.is_empty() {
-        return Converted {
-            object: None,
-            problems,
-        };
+        return Converted::new(None, problems);
     }
-    let external_policy = policy(
-        "externalTrafficPolicy",
-        spec.external_traffic_policy.as_ref(),
-        &mut problems,
-    );
+    let external_policy = external_policy(kind, spec, &mut problems);
     let internal_policy = policy(
         "internalTrafficPolicy",
         spec.internal_traffic_policy.as_ref(),
         &mut problems,
     );
-    let external_ips = addresses(
+    let mut external_ips = addresses(
         "spec.externalIPs",
         spec.external_ips.iter().flatten(),
         &mut problems,
     );
+    let mut load_balancer_ips = load_balancer_ips(service, &mut problems);
+    let mut room = (FRONTENDS_MAX / ports.len()).saturating_sub(cluster_ips.len() + 1);
+    for (field, list) in [
+        ("status.loadBalancer.ingress", &mut load_balancer_ips),
+        ("spec.externalIPs", &mut external_ips),
+    ] {
+        cut(field, list, room, &mut problems);
+        room -= list.len();
+    }
     let health_check_node_port = (kind == "LoadBalancer"
         && external_policy == TrafficPolicy::Local)
         .then(|| health_check_node_port(spec, &mut problems))
@@ -61,7 +67,7 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         created: created.map_or(0, |time| time.0.as_second()),
         cluster_ips,
         external_ips,
-        load_balancer_ips: load_balancer_ips(service, &mut problems),
+        load_balancer_ips,
         ports,
         internal_policy,
         external_policy,
@@ -70,19 +76,31 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         health_check_node_port,
         external_type: kind == "NodePort" || kind == "LoadBalancer",
     };
-    Converted {
-        object: Some(object),
-        problems,
+    Converted::new(Some(object), problems)
+}
+
+/// `clusterIP: None` says so, whatever else there is; without it no address does.
+fn is_headless(spec: &api::ServiceSpec) -> bool {
+    match spec.cluster_ip.as_deref() {
+        Some("None") => true,
+        None | Some("") => {
+            let mut listed = spec.cluster_ips.iter().flatten();
+            listed.all(|ip| ip.is_empty() || ip == "None")
+        }
+        Some(_) => false,
     }
 }
 
-fn is_headless(spec: &api::ServiceSpec) -> bool {
-    matches!(spec.cluster_ip.as_deref(), None | Some("" | "None"))
-        && spec
-            .cluster_ips
-            .iter()
-            .flatten()
-            .all(|ip| ip.is_empty() || ip == "None")
+/// Leaves out what would be too much, and says so.
+fn cut(field: &str, list: &mut Vec<IpAddr>, room: usize, problems: &mut Vec<String>) {
+    if list.len() > room {
+        problems.push(format!(
+            "{field}: {} addresses are too many with so many ports; only the first {room} are \
+             served ({FRONTENDS_MAX} addresses and ports in all)",
+            list.len()
+        ));
+        list.truncate(room);
+    }
 }
 
 /// `spec.clusterIPs`, or `spec.clusterIP` where that is all there is; the first
@@ -95,7 +113,7 @@ fn cluster_ips(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Vec<IpAdd
             .cluster_ip
             .iter()
             .filter_map(|text| {
-                let found = address(text);
+                let found = parse_ip(text);
                 if found.is_none() {
                     problems.push(format!("spec.clusterIP: {text:?} is not an IP address"));
                 }
@@ -145,6 +163,34 @@ fn health_check_node_port(spec: &api::ServiceSpec, problems: &mut Vec<String>) -
             None
         }
         Some(number) => port(format_args!("spec.healthCheckNodePort"), number, problems),
+    }
+}
+
+/// The policy of a Service that can be reached from outside: one of type ClusterIP
+/// without external IPs cannot, so that what is left of other types is nothing
+/// (k8s.io/kubernetes/pkg/api/v1/service, ExternallyAccessible).
+fn external_policy(
+    kind: &str,
+    spec: &api::ServiceSpec,
+    problems: &mut Vec<String>,
+) -> TrafficPolicy {
+    let given = policy(
+        "externalTrafficPolicy",
+        spec.external_traffic_policy.as_ref(),
+        problems,
+    );
+    let has_external_ips = spec.external_ips.iter().flatten().next().is_some();
+    match kind {
+        "NodePort" | "LoadBalancer" => given,
+        "ClusterIP" if has_external_ips => given,
+        "ClusterIP" => TrafficPolicy::Cluster,
+        other => {
+            problems.push(format!(
+                "spec.type: {other:?} is none of ClusterIP, NodePort, LoadBalancer, ExternalName; \
+                 ClusterIP is assumed"
+            ));
+            TrafficPolicy::Cluster
+        }
     }
 }
 
@@ -205,9 +251,9 @@ fn source_ranges(spec: &api::ServiceSpec, problems: &mut Vec<String>) -> Box<[Ip
     let mut found: Vec<IpNet> = Vec::new();
     let mut bad = false;
     for (at, text) in ranges {
-        match text.trim().parse::<IpNet>() {
-            Ok(range) => found.push(range),
-            Err(_) => {
+        match parse_cidr(text.trim()) {
+            Some(range) => found.push(range),
+            None => {
                 bad = true;
                 problems.push(format!(
                     "spec.loadBalancerSourceRanges[{at}]: {text:?} is not a CIDR; nobody is let in by it"
@@ -235,19 +281,11 @@ fn load_balancer_ips(service: &api::Service, problems: &mut Vec<String>) -> Vec<
         .as_ref()
         .and_then(|status| status.load_balancer.as_ref());
     let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
-    let mut found = Vec::new();
-    for (at, own) in ingress.into_iter().flatten().enumerate() {
-        let (Some(text), None | Some("VIP")) = (&own.ip, own.ip_mode.as_deref()) else {
-            continue;
-        };
-        match address(text) {
-            Some(ip) if !found.contains(&ip) => found.push(ip),
-            Some(_) => {}
-            None if text.is_empty() => {}
-            None => problems.push(format!(
-                "status.loadBalancer.ingress[{at}].ip: {text:?} is not an IP address"
-            )),
-        }
-    }
-    found
+    let listed = ingress.into_iter().flatten().enumerate();
+    let texts = listed.filter_map(|(at, own)| match (&own.ip, own.ip_mode.as_deref()) {
+        (Some(text), None | Some("VIP")) if !text.is_empty() => Some((at, text)),
+        _ => None,
+    });
+    let name = |at| format!("status.loadBalancer.ingress[{at}].ip");
+    distinct(texts, name, problems)
 }

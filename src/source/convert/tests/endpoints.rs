@@ -154,10 +154,16 @@ fn fields_mean_what_the_reference_says() {
             |_| {},
         ),
         (
-            "a port without a name",
+            "a port without a name is the unnamed one",
             "/ports/0/name",
             Value::Null,
-            |own| own.ports.clear(),
+            |own| own.ports[0].name = "".into(),
+        ),
+        (
+            "neither name nor protocol",
+            "/ports/0",
+            json!({"name": null, "protocol": null, "port": 8080}),
+            |own| own.ports[0].name = "".into(),
         ),
         (
             "a port without a number",

@@ -66,6 +66,15 @@ fn fields_mean_what_the_reference_says() {
             json!([{"type": "InternalIP", "address": "192.000.002.001"}]),
             |own| own.addresses = addresses(&["192.0.2.1"]),
         ),
+        (
+            "lenient ranges",
+            "/spec/podCIDRs",
+            json!(["010.244.1.7/24", "::ffff:10.244.2.0/120"]),
+            |own| {
+                let ranges = ["10.244.1.0/24", "10.244.2.0/24"];
+                own.pod_cidrs = ranges.map(|own| own.parse().expect("a range")).into();
+            },
+        ),
         ("no pod ranges", "/spec/podCIDRs", Value::Null, |own| {
             own.pod_cidrs.clear();
         }),

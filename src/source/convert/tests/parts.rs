@@ -1,31 +1,32 @@
-//! Addresses and ports by themselves.
+//! Ports, lists and problems by themselves; addresses have tests where they are read.
 
-use super::super::{address, port};
+use super::super::{Converted, addresses, port};
 
 #[test]
-fn addresses_are_read_as_leniently_as_upstream_does() {
-    for (text, read) in [
-        ("10.96.0.10", Some("10.96.0.10")),
-        ("010.096.000.010", Some("10.96.0.10")),
-        ("fd00:10:96::a", Some("fd00:10:96::a")),
-        ("FD00:0010:0096:0:0:0:0:000A", Some("fd00:10:96::a")),
-        ("::ffff:10.96.0.10", Some("10.96.0.10")),
-        ("", None),
-        ("None", None),
-        ("10.96.0", None),
-        ("10.96.0.", None),
-        ("10.96.0.10.1", None),
-        ("10.96.0.256", None),
-        ("10.96.0.+1", None),
-        ("10.96.0.0x1", None),
-        (" 10.96.0.10", None),
-        ("10.96.0.10/32", None),
-        ("fe80::1%eth0", None),
-        ("pod.example", None),
-    ] {
-        let found = address(text).map(|ip| ip.to_string());
-        assert_eq!(found.as_deref(), read, "{text:?}");
-    }
+fn an_address_is_one_however_it_is_written() {
+    let texts = [
+        "10.96.0.10",
+        "010.096.000.010",
+        "::ffff:10.96.0.10",
+        "fd00:10:96::a",
+        "FD00:0010:0096:0:0:0:0:000A",
+        "x",
+    ];
+    let texts = texts.map(str::to_owned);
+    let mut problems = Vec::new();
+    let found = addresses("list", &texts, &mut problems);
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["10.96.0.10", "fd00:10:96::a"]);
+    assert_eq!(problems, [r#"list[5]: "x" is not an IP address"#]);
+}
+
+#[test]
+fn of_many_long_problems_the_beginning_is_told() {
+    let problems = vec!["é".repeat(1000); 100_000];
+    let Converted { problems, .. } = Converted::new(Some(()), problems);
+    assert_eq!(problems.len(), 9);
+    assert_eq!(problems[0], format!("{}...", "é".repeat(200)));
+    assert_eq!(problems[8], "and 99992 more problems");
 }
 
 #[test]

@@ -265,12 +265,110 @@ fn affinity_and_source_ranges_are_read() {
         assert_eq!(found.problems, Vec::<String>::new());
         assert_eq!(found.object.expect("a Service").session_affinity, seconds);
     }
-    let ranges = json!([" 203.0.113.0/24 ", "2001:db8::/32"]);
-    let found = convert(with(base(), "/spec/loadBalancerSourceRanges", ranges));
-    assert_eq!(found.problems, Vec::<String>::new());
-    let ranges = found.object.expect("a Service").source_ranges;
-    let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-    assert_eq!(ranges, ["203.0.113.0/24", "2001:db8::/32"]);
+}
+
+#[test]
+fn source_ranges_close_what_they_name() {
+    // Written, and read; the last two name nobody, and stand for both families.
+    for (texts, read) in [
+        (
+            json!([" 203.0.113.0/24 ", "2001:db8::/32"]),
+            vec!["203.0.113.0/24", "2001:db8::/32"],
+        ),
+        (json!(["203.0.113.9/24"]), vec!["203.0.113.0/24"]),
+        (json!(["203.000.113.000/024"]), vec!["203.0.113.0/24"]),
+        (json!(["::ffff:203.0.113.0/120"]), vec!["203.0.113.0/24"]),
+        (json!(["::ffff:cb00:7100/120"]), vec!["203.0.113.0/24"]),
+        (json!(["::ffff:203.0.113.7/128"]), vec!["203.0.113.7/32"]),
+        (json!(["2001:db8::9/32"]), vec!["2001:db8::/32"]),
+        (json!([""]), vec!["0.0.0.0/32", "::/128"]),
+        (json!(["::ffff:203.0.113.0"]), vec!["0.0.0.0/32", "::/128"]),
+    ] {
+        let found = convert(with(
+            base(),
+            "/spec/loadBalancerSourceRanges",
+            texts.clone(),
+        ));
+        let ranges = found.object.expect("a Service").source_ranges;
+        let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+        assert_eq!(ranges, read, "{texts}");
+    }
+}
+
+/// What is left of other types on a Service (upstream: ExternallyAccessible).
+#[test]
+fn policy_local_counts_where_clients_outside_can_come() {
+    let of = |changes: &[(&str, Value)]| {
+        let mut value = base();
+        for (pointer, new) in changes {
+            value = with(value, pointer, new.clone());
+        }
+        let found = convert(value).object.expect("a Service");
+        (found.external_policy, found.health_check_node_port)
+    };
+    use TrafficPolicy::{Cluster, Local};
+    let kind = |kind: &str| ("/spec/type", json!(kind));
+    let none = || ("/spec/externalIPs", Value::Null);
+    for (what, changes, expected) in [
+        ("LoadBalancer", vec![], (Local, Some(32000))),
+        (
+            "LoadBalancer without external IPs",
+            vec![none()],
+            (Local, Some(32000)),
+        ),
+        ("NodePort", vec![kind("NodePort"), none()], (Local, None)),
+        (
+            "ClusterIP with external IPs",
+            vec![kind("ClusterIP")],
+            (Local, None),
+        ),
+        (
+            "ClusterIP",
+            vec![kind("ClusterIP"), none()],
+            (Cluster, None),
+        ),
+        (
+            "no type",
+            vec![("/spec/type", Value::Null), none()],
+            (Cluster, None),
+        ),
+        ("an empty type", vec![kind(""), none()], (Cluster, None)),
+        (
+            "ClusterIP with an empty list",
+            vec![kind("ClusterIP"), ("/spec/externalIPs", json!([]))],
+            (Cluster, None),
+        ),
+        (
+            "a type that nobody knows",
+            vec![kind("Anycast")],
+            (Cluster, None),
+        ),
+    ] {
+        assert_eq!(of(&changes), expected, "{what}");
+    }
+}
+
+#[test]
+fn one_service_has_only_so_many_addresses() {
+    let externals: Vec<String> = (0..70_000)
+        .map(|n| std::net::Ipv4Addr::from(0x0b00_0000 + n).to_string())
+        .collect();
+    let value = with(base(), "/spec/externalIPs", json!(externals));
+    let found = convert(value.clone());
+    let service = found.object.expect("a Service");
+    // Two cluster IPs, a node port and the load balancer's address beside them.
+    assert_eq!(service.external_ips.len(), 65_532);
+    assert_eq!(service.load_balancer_ips.len(), 1);
+    assert!(
+        found.problems[0].contains("only the first 65532 are served"),
+        "{:?}",
+        found.problems
+    );
+    let ports: Vec<Value> = (1..=1000)
+        .map(|n| json!({"name": n.to_string(), "port": n}))
+        .collect();
+    let found = convert(with(value, "/spec/ports", json!(ports)));
+    assert_eq!(found.object.expect("a Service").external_ips.len(), 61);
 }
 
 #[test]
@@ -301,6 +399,14 @@ fn some_services_get_no_rules_and_no_message() {
                 base(),
                 "/spec",
                 json!({"type": "ExternalName", "externalName": "db.example"}),
+            ),
+        ),
+        (
+            "headless, though an address is listed",
+            with(
+                base(),
+                "/spec",
+                json!({"clusterIP": "None", "clusterIPs": ["10.96.0.9"], "ports": [{"port": 80}]}),
             ),
         ),
         (

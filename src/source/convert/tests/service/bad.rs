@@ -88,6 +88,16 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
             }),
         ),
         (
+            "/spec/type",
+            json!("Anycast"),
+            r#"spec.type: "Anycast" is none of ClusterIP, NodePort, LoadBalancer, ExternalName; ClusterIP is assumed"#,
+            Box::new(|own| {
+                own.external_policy = TrafficPolicy::Cluster;
+                own.external_type = false;
+                own.health_check_node_port = None;
+            }),
+        ),
+        (
             "/spec/sessionAffinity",
             json!("Cookie"),
             r#"spec.sessionAffinity: "Cookie" is neither ClientIP nor None"#,
