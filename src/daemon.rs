@@ -6,7 +6,7 @@ use crate::events::{self, Events, Report};
 use crate::flows::FlowCleanup;
 use crate::gate::Gate;
 use crate::http::{self, ServiceHealth};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WatchMetrics};
 use crate::netlink::{Conntrack, Nftables, interfaces};
 use crate::schedule::Schedule;
 use crate::settings::{self, DetectLocalMode, Settings};
@@ -132,7 +132,8 @@ async fn run_parts(
 ) -> anyhow::Result<()> {
     let (events, received) = mpsc::channel(EVENT_BUFFER);
     let about = reports.events.clone();
-    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about));
+    let watched = reports.metrics.watch().clone();
+    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about, watched));
     let service_health = ServiceHealth::new(
         reports.health.clone(),
         reports.events.clone(),
@@ -191,10 +192,13 @@ async fn objects(
     client: Option<Client>,
     events: mpsc::Sender<Event>,
     about_objects: Events,
+    metrics: WatchMetrics,
 ) -> anyhow::Result<()> {
     let node_name = &settings.node_name;
     match (client, &settings.source.manifests) {
-        (Some(client), _) => source::watch(client, node_name, events, about_objects).await,
+        (Some(client), _) => {
+            source::watch(client, node_name, events, about_objects, &metrics).await
+        }
         (None, Some(dir)) => Manifests::new(dir, node_name).follow(events).await,
         (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }

@@ -5,10 +5,12 @@ mod maker;
 mod process;
 mod rest;
 mod slis;
+mod watch;
 
 pub(crate) use process::start_time;
 pub use rest::{Exchange, RestMetrics};
 pub use slis::Slis;
+pub use watch::{ResourceWatch, WatchMetrics};
 
 use crate::about;
 use maker::{Maker, Stability};
@@ -49,6 +51,7 @@ struct Inner {
     livez: IntCounterVec,
     features: IntGaugeVec,
     rest: RestMetrics,
+    watch: WatchMetrics,
     slis: Slis,
 }
 
@@ -144,6 +147,7 @@ impl Metrics {
                 &["code"],
             )?,
             rest: RestMetrics::new(&make)?,
+            watch: WatchMetrics::new(&make)?,
             slis: Slis::new()?,
             features: make.with(Stability::Beta).int_gauges(
                 "kubernetes_feature_enabled",
@@ -176,6 +180,11 @@ impl Metrics {
     /// The metrics of the API server's client.
     pub fn rest(&self) -> &RestMetrics {
         &self.0.rest
+    }
+
+    /// The metrics of what is watched.
+    pub fn watch(&self) -> &WatchMetrics {
+        &self.0.watch
     }
 
     /// A feature gate as upstream names it, with its stage (`""` for what is

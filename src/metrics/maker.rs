@@ -140,7 +140,7 @@ impl Maker {
         self.own(IntCounter::with_opts(self.opts(name, help)))
     }
 
-    fn opts(&self, name: &str, help: &str) -> Opts {
+    pub(super) fn opts(&self, name: &str, help: &str) -> Opts {
         Opts::new(name, format!("[{}] {help}", self.stability.label()))
     }
 }

@@ -55,14 +55,6 @@ fn text(error: &(dyn Error + 'static)) -> Text {
     if let Some(error) = error.downcast_ref::<kube::Error>() {
         return of_kube(error);
     }
-    if let Some(error) = error.downcast_ref::<kube::runtime::watcher::Error>() {
-        return match error {
-            kube::runtime::watcher::Error::NoResourceVersion => {
-                Text::All("an answer without metadata.resourceVersion".to_owned())
-            }
-            _ => Text::Nothing,
-        };
-    }
     if let Some(status) = error.downcast_ref::<kube::core::Status>() {
         return Text::All(describe_status(status));
     }

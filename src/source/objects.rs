@@ -138,7 +138,7 @@ pub struct Named {
     pub name: String,
 }
 
-/// The part of `metadata` that somebody reads, here or in kube's watcher.
+/// The part of `metadata` that somebody reads.
 fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]

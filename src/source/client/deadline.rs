@@ -66,7 +66,6 @@ where
 }
 
 /// Whether silence is what an error comes down to.
-#[cfg(test)]
 pub fn silence(error: &(dyn std::error::Error + 'static)) -> Option<Silent> {
     let mut cause = Some(error);
     while let Some(error) = cause {

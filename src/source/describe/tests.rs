@@ -3,7 +3,6 @@
 use super::*;
 use kube::core::Status;
 use kube::core::response::StatusDetails;
-use kube::runtime::watcher;
 use serde_json::json;
 
 fn status(code: u16, reason: &str, message: &str) -> Box<Status> {
@@ -82,13 +81,9 @@ fn an_api_server_in_its_own_words() {
         (0, "", "", "an error"),
         (599, "", "odd", "599: odd"),
     ] {
-        let errors: [Box<dyn Error>; 5] = [
+        let errors: [Box<dyn Error>; 3] = [
             status(code, reason, message),
             Box::new(kube::Error::Api(status(code, reason, message))),
-            Box::new(watcher::Error::WatchError(status(code, reason, message))),
-            Box::new(watcher::Error::InitialListFailed(kube::Error::Api(status(
-                code, reason, message,
-            )))),
             Box::new(io::Error::other(kube::Error::Api(status(
                 code, reason, message,
             )))),
@@ -131,9 +126,9 @@ fn the_kernel_s_words_and_nobody_s_wrappers() {
         (ErrorKind::UnexpectedEof, ENDED),
     ] {
         let error = kube::Error::Service(Box::new(io::Error::from(kind)));
-        assert_eq!(describe(&watcher::Error::WatchStartFailed(error)), says);
+        assert_eq!(describe(&error), says);
         let error = kube::Error::ReadEvents(io::Error::other(io::Error::from(kind)));
-        assert_eq!(describe(&watcher::Error::WatchFailed(error)), says);
+        assert_eq!(describe(&error), says);
     }
     let raw = kube::Error::ReadEvents(io::Error::from_raw_os_error(libc::EMFILE));
     assert_eq!(describe(&raw), "Too many open files (os error 24)");
