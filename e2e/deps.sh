@@ -44,7 +44,7 @@ if [ "${1:-}" = image ]; then
     need_file /usr/share/doc/musl-dev/copyright musl-dev
     for arch in ${2:-}; do
         case $arch-$(uname -m) in
-            # `ring` wants a few headers of some C library.
+            # AWS-LC wants a few headers of some C library.
             arm64-x86_64)
                 need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
                 need_file /usr/aarch64-linux-gnu/include/stdint.h libc6-dev-arm64-cross

@@ -18,7 +18,7 @@ if ! rustup target list --installed | grep -qx "$triple"; then
     rustup --quiet target add "$triple" >/dev/null
 fi
 
-# `ring` has C and assembler; Rust brings musl itself.
+# AWS-LC has C and assembler; Rust brings musl itself.
 variable=$(echo "$triple" | tr 'a-z-' 'A-Z_')
 underscored=$(echo "$triple" | tr - _)
 if [ "$(uname -m)" = "$machine" ]; then

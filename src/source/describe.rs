@@ -5,7 +5,9 @@
 //! phase of a connection and its peer, or what the kernel said.
 
 mod status;
+mod tls;
 
+use crate::source::client::transport::ConnectError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
@@ -61,6 +63,12 @@ fn text(error: &(dyn Error + 'static)) -> Text {
     // kube boxes it, and a box is an error of its own.
     if let Some(status) = error.downcast_ref::<Box<kube::core::Status>>() {
         return Text::All(describe_status(status));
+    }
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        return Text::All(error.to_string());
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Text::All(tls::describe_tls(error));
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return of_hyper(error);

@@ -4,21 +4,28 @@
 //! replacing files. So the files are read for each request: there are a handful
 //! of them an hour, and the next one after a change has to use the new ones.
 
-use http::HeaderValue;
-use kube::{Client, Config};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use super::access::{Access, Pem, Tls, Token, bearer};
+use super::tls;
+use super::transport::{Target, Transport};
+use anyhow::Context;
+use http::{HeaderName, HeaderValue, Request};
+use kube::client::Body;
+use rustls::pki_types::ServerName;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Makes the connection that the next request uses.
 pub(super) struct Credentials {
-    config: Config,
-    token_file: Option<PathBuf>,
+    target: Target,
+    tls: Tls,
+    token: Token,
+    headers: Vec<(HeaderName, HeaderValue)>,
     current: Mutex<Current>,
 }
 
 struct Current {
-    client: Client,
-    /// How many clients there were before it.
+    transport: Transport,
+    /// How many pools of connections there were before it.
     number: u64,
     /// Contents of the client certificate's and key's files.
     identity: [Option<Vec<u8>>; 2],
@@ -31,56 +38,74 @@ impl Credentials {
     ///
     /// # Errors
     /// A file cannot be used.
-    pub(super) fn new(mut config: Config) -> anyhow::Result<Self> {
-        // The token is set here: kube would take it up to a minute late, and not
-        // at all if the file ends with a newline.
-        let token_file = config.auth_info.token_file.take().map(PathBuf::from);
-        let token = token_file.as_deref().map(read_token).transpose()?;
-        if token_file.is_some() {
-            config.auth_info.token = None;
-        }
-        let current = Mutex::new(Current {
-            client: Client::try_from(config.clone())?,
-            number: 0,
-            identity: identity(&config),
-            token,
-        });
+    pub(super) fn new(access: Access) -> anyhow::Result<Self> {
+        let token = match &access.token {
+            Token::None => None,
+            Token::Fixed(token) => Some(token.clone()),
+            Token::File { path, instead } => match (read_token(path), instead) {
+                (Ok(token), _) => Some(token),
+                (Err(_), Some(token)) => Some(token.clone()),
+                (Err(error), None) => return Err(error),
+            },
+        };
+        let server_name = access.tls.server_name.clone().map(ServerName::try_from);
+        let server_name = server_name.transpose().context("tls-server-name")?;
+        let mut target = Target {
+            tls: None,
+            proxy: access.proxy.map(Arc::new),
+            server_name,
+            server: Arc::new(access.server),
+        };
+        let identity = identity(&access.tls);
+        target.tls = config(&target, &access.tls)?;
         Ok(Self {
-            config,
-            token_file,
-            current,
+            current: Mutex::new(Current {
+                transport: Transport::new(target.clone()),
+                number: 0,
+                identity,
+                token,
+            }),
+            target,
+            tls: access.tls,
+            token: access.token,
+            headers: access.headers,
         })
     }
 
-    /// A connection with today's certificate, its number, and today's token for
-    /// the `Authorization` header.
-    pub(super) fn now(&self) -> (Client, u64, Option<HeaderValue>) {
+    /// A connection with today's certificate, and its number. The request gets today's token.
+    pub(super) fn sign(&self, request: &mut Request<Body>) -> (Transport, u64) {
         let mut current = self.lock();
-        if let Some(path) = &self.token_file {
+        if let Token::File { path, .. } = &self.token {
             match read_token(path) {
                 Ok(token) => current.token = Some(token),
                 // The old one may still be good: some remove the file once it was read.
                 Err(error) => tracing::debug!("{error:#}"),
             }
         }
-        let identity = identity(&self.config);
+        let identity = identity(&self.tls);
         if identity != current.identity {
-            match Client::try_from(self.config.clone()) {
-                Ok(client) => {
+            match config(&self.target, &self.tls) {
+                Ok(tls) => {
                     tracing::info!("the client certificate was renewed");
-                    current.client = client;
+                    current.transport = Transport::new(Target {
+                        tls,
+                        ..self.target.clone()
+                    });
                     current.number += 1;
                     current.identity = identity;
                 }
                 // Half of a pair that is being replaced, perhaps; the next request looks again.
-                Err(error) => tracing::warn!("the renewed client certificate: {error}"),
+                Err(error) => tracing::warn!("the renewed client certificate: {error:#}"),
             }
         }
-        (
-            current.client.clone(),
-            current.number,
-            current.token.clone(),
-        )
+        let headers = request.headers_mut();
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        if let Some(token) = &current.token {
+            headers.insert(http::header::AUTHORIZATION, token.clone());
+        }
+        (current.transport.clone(), current.number)
     }
 
     /// The connections of this number are dead, those that wait in its pool
@@ -88,16 +113,9 @@ impl Credentials {
     /// way go on.
     pub(super) fn give_up(&self, number: u64) {
         let mut current = self.lock();
-        if current.number != number {
-            return;
-        }
-        match Client::try_from(self.config.clone()) {
-            Ok(client) => {
-                current.client = client;
-                current.number += 1;
-            }
-            // The old one makes new connections as well, when its own have timed out.
-            Err(error) => tracing::warn!("a new connection to the API server: {error}"),
+        if current.number == number {
+            current.transport = current.transport.fresh();
+            current.number += 1;
         }
     }
 
@@ -107,19 +125,28 @@ impl Credentials {
     }
 }
 
-fn identity(config: &Config) -> [Option<Vec<u8>>; 2] {
-    let user = &config.auth_info;
-    [&user.client_certificate, &user.client_key].map(|file| std::fs::read(file.as_ref()?).ok())
+fn config(target: &Target, tls: &Tls) -> anyhow::Result<Option<Arc<rustls::ClientConfig>>> {
+    if !target.server.has_tls() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(tls::config(tls)?)))
+}
+
+/// What the files have; nothing changes otherwise.
+fn identity(tls: &Tls) -> [Option<Vec<u8>>; 2] {
+    let Some((certificate, key)) = &tls.identity else {
+        return [None, None];
+    };
+    [certificate, key].map(|pem| match pem {
+        Pem::Inline(_) => None,
+        Pem::File(path) => std::fs::read(path).ok(),
+    })
 }
 
 fn read_token(path: &Path) -> anyhow::Result<HeaderValue> {
-    use anyhow::Context;
     let name = || format!("token file {}", path.display());
     let text = std::fs::read_to_string(path).with_context(name)?;
     let token = text.trim();
     anyhow::ensure!(!token.is_empty(), "{}: it is empty", name());
-    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-        .with_context(|| format!("{}: this is no token", name()))?;
-    value.set_sensitive(true);
-    Ok(value)
+    bearer(token).with_context(|| format!("{}: this is no token", name()))
 }

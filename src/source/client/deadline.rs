@@ -33,7 +33,8 @@ pub enum Silent {
     Body(Duration),
 }
 
-/// An answer with both deadlines kept; `silent` is called once if one passes.
+/// An answer with both deadlines kept; `dead` is called once if one passes or the connection
+/// breaks: what else waits in its pool may have gone the same way.
 ///
 /// # Errors
 /// The answer's own, or [`Silent`]; the body's errors likewise.
@@ -41,25 +42,33 @@ pub async fn keep<B, E>(
     answer: impl Future<Output = Result<Response<B>, E>>,
     headers: Duration,
     body: Duration,
-    silent: impl Fn() + Send + 'static,
+    dead: impl Fn() + Send + 'static,
 ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
     E: Into<BoxError>,
 {
-    let Ok(answer) = tokio::time::timeout(headers, answer).await else {
-        silent();
-        return Err(Silent::Headers(headers).into());
+    let answer = match tokio::time::timeout(headers, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            dead();
+            return Err(error.into());
+        }
+        Err(_) => {
+            dead();
+            return Err(Silent::Headers(headers).into());
+        }
     };
-    Ok(answer.map_err(Into::into)?.map(|inner| {
+    Ok(answer.map(|inner| {
         TimeoutBody::new(body, inner)
             .map_err(move |error| {
-                if !error.is::<TimeoutError>() {
-                    return error;
+                dead();
+                if error.is::<TimeoutError>() {
+                    Silent::Body(body).into()
+                } else {
+                    error
                 }
-                silent();
-                Silent::Body(body).into()
             })
             .boxed_unsync()
     }))

@@ -5,7 +5,6 @@ use super::deadline::{self, Patience};
 use super::limiter::Limiter;
 use crate::metrics::RestMetrics;
 use futures::future::BoxFuture;
-use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -77,10 +76,7 @@ impl Inner {
             tokio::time::sleep(wait).await;
         }
         self.metrics.waited(&verb, &self.host, wait.as_secs_f64());
-        let (client, number, token) = self.credentials.now();
-        if let Some(token) = token {
-            request.headers_mut().insert(AUTHORIZATION, token);
-        }
+        let (transport, number) = self.credentials.sign(&mut request);
         let exchange = (!is_watch(&request)).then(|| {
             let size = request.body().size_hint().lower();
             self.metrics.begin(&verb, &self.host, size as f64)
@@ -88,8 +84,8 @@ impl Inner {
         let patience = request.extensions().get().copied();
         let Patience(patience) = patience.unwrap_or(Patience(self.silence));
         let own = self.clone();
-        let silent = move || own.credentials.give_up(number);
-        let result = deadline::keep(client.send(request), self.silence, patience, silent).await;
+        let dead = move || own.credentials.give_up(number);
+        let result = deadline::keep(transport.send(request), self.silence, patience, dead).await;
         let code = result
             .as_ref()
             .ok()

@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -129,7 +128,11 @@ async fn what_cannot_be_used_is_named() {
     let metrics = Metrics::new().expect("metrics");
     for (file, master, says) in [
         (Some(missing.clone()), None, "--kubeconfig "),
-        (None, Some("host"), "--master \"host\": not a URL"),
+        (
+            None,
+            Some("ftp://host"),
+            "--master \"ftp://host\": its scheme is",
+        ),
         (None, None, "neither --kubeconfig nor --master"),
         (
             kubeconfig(
@@ -190,39 +193,6 @@ async fn the_pages_of_a_list_are_one_request_to_the_limiter() {
     let sum = "rest_client_rate_limiter_duration_seconds_sum";
     let line = format!("{sum}{{host=\"{address}\",verb=\"GET\"}} 0");
     assert!(text.lines().any(|own| own == line), "{line} in {text}");
-}
-
-/// A kubeconfig's `proxy-url`: the connection is asked of the proxy.
-#[tokio::test]
-async fn a_proxy_is_asked_for_the_connection() {
-    let (server_address, seen) = server().await;
-    let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let proxy_address = proxy.local_addr().expect("an address");
-    tokio::spawn(async move {
-        let (mut stream, _) = proxy.accept().await.expect("a connection");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a request"));
-        }
-        let head = String::from_utf8(head).expect("text");
-        assert!(head.starts_with("CONNECT api.invalid:8080 "), "{head}");
-        let answer = b"HTTP/1.1 200 OK\r\n\r\n";
-        stream.write_all(answer).await.expect("an open connection");
-        let upstream = tokio::net::TcpStream::connect(server_address).await;
-        let mut upstream = upstream.expect("the server");
-        tokio::io::copy_bidirectional(&mut stream, &mut upstream)
-            .await
-            .ok();
-    });
-    let dir = Dir::new();
-    let cluster =
-        format!("\"server\":\"http://api.invalid:8080\",\"proxy-url\":\"http://{proxy_address}\"");
-    let file = kubeconfig(&dir, &cluster, "\"token\":\"fixed\"");
-    let metrics = Metrics::new().expect("metrics");
-    let options = ClientOptions::new(file, None);
-    let client = client(&options, metrics.rest()).await.expect("a client");
-    ask(&client).await;
-    assert_eq!(*seen.lock().expect("no panic"), ["Bearer fixed"]);
 }
 
 /// Whoever takes requests and does nothing, over connections that were pooled
