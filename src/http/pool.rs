@@ -121,6 +121,12 @@ impl Pool {
         })
     }
 
+    /// Whether more than half of the slots are taken. Connections are for one request each then:
+    /// many that ask on and on would keep the process too busy to accept any other.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.slots.available_permits() < self.0.capacity / 2
+    }
+
     /// Accepting failed for want of descriptors or memory: makes room, and says so now and then.
     pub(super) fn failed(&self, error: &std::io::Error) {
         self.0.cut_one();
@@ -257,7 +263,9 @@ mod tests {
             cut.is_err(),
             "of two with one each, the older one is next, and not before"
         );
+        assert!(pool.is_crowded());
         drop((third, fourth));
+        assert!(!pool.is_crowded());
         assert_eq!(pool.0.slots.available_permits(), 2);
         assert!(pool.0.lock().connections.is_empty());
     }

@@ -119,14 +119,20 @@ async fn live(
 ) {
     let answered = Answered::default();
     let stream = Timed::new(stream, terms.patience, answered.clone());
+    let Terms {
+        pool, pages, life, ..
+    } = terms;
     let service = service_fn(move |request: Request<Incoming>| {
-        let (answer, answered) = (answer.clone(), answered.clone());
+        let (answer, answered, pool) = (answer.clone(), answered.clone(), pool.clone());
         async move {
-            let response = match request::refusal(&request, terms.pages) {
+            let mut response = match request::refusal(&request, pages) {
                 Some(refusal) => refusal,
                 None => answer(&whole(request).await),
             };
             answered.tell();
+            if pool.is_crowded() {
+                response = response.closing();
+            }
             Ok::<Response<_>, Infallible>(response.into())
         }
     });
@@ -141,7 +147,7 @@ async fn live(
     tokio::select! {
         _ = connection.as_mut() => return,
         () = slot.cut() => return,
-        () = sleep(terms.life) => connection.as_mut().graceful_shutdown(),
+        () = sleep(life) => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = timeout(LAST_ANSWER, connection) => {}

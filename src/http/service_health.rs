@@ -132,6 +132,9 @@ impl ServiceHealth {
     /// Says what cannot listen: a line and an event for each, but not for hundreds at once.
     fn tell(&self, problems: Vec<(ObjectName, String)>) {
         let more = problems.len().saturating_sub(TOLD);
+        for (service, problem) in problems.iter().skip(TOLD) {
+            tracing::debug!("Service {service}: {problem}; trying again");
+        }
         for (service, problem) in problems.into_iter().take(TOLD) {
             tracing::warn!("Service {service}: {problem}; trying again");
             self.events.report(Report::service_warning(
