@@ -7,6 +7,8 @@
 mod affinity;
 #[path = "daemon/config.rs"]
 mod config;
+#[path = "daemon/descriptors.rs"]
+mod descriptors;
 #[path = "daemon/growth.rs"]
 mod growth;
 #[path = "daemon/input.rs"]

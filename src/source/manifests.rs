@@ -1,21 +1,25 @@
 //! Objects from the YAML and JSON files of a directory.
 //!
-//! A file is read again when its size or time changes. What it no longer holds
-//! is gone, unless part of the file cannot be read: then what was there before
-//! stays until it can, as an edit half done must not take Services down.
+//! A file is read again when its size or time changes, and as long as it could not be read to its
+//! end. What it no longer holds is gone, unless part of the file cannot be read: then what was
+//! there before stays until it can, as an edit half done must not take Services down.
 
 mod follow;
 mod parse;
+mod problems;
+mod read;
+mod watch;
 
 use crate::source::intern::Interner;
 use parse::{Found, Parsed};
+use problems::Problems;
+use read::{Again, Signature, Unread};
 use rules::{Event, ObjectKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// Something wrong with a file or an object in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,20 +51,18 @@ pub struct Manifests {
 
 #[derive(Default)]
 struct FileState {
+    /// Of what was read to its end, or cannot be.
     signature: Option<Signature>,
     objects: BTreeSet<ObjectKey>,
     /// It defines objects again that another file defines.
     overruled: bool,
-    problems: Vec<Problem>,
+    /// It could not be read.
+    unread: Option<Again>,
+    problems: Problems,
 }
 
-/// What tells that a file was written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Signature {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
-}
+/// The files by name: what they look like, or why they cannot be read.
+type Present = BTreeMap<PathBuf, Result<Signature, Unread>>;
 
 impl Manifests {
     /// Nothing is read yet. Of the Nodes, only the one with this name counts.
@@ -105,10 +107,12 @@ impl Manifests {
             objects.iter().for_each(|key| drop(self.owners.remove(key)));
             lost.extend(objects);
         }
-        for (path, signature) in &present {
+        for (path, look) in &present {
             let known = self.files.get(path).and_then(|file| file.signature);
-            if known != Some(*signature) {
-                self.read(path, *signature, &mut lost, &mut there);
+            match look {
+                Ok(signature) if known == Some(*signature) => {}
+                Ok(_) => self.read(path, &mut lost, &mut there),
+                Err(unread) => self.keep(path, unread.clone()),
             }
         }
         if !lost.is_empty() {
@@ -120,20 +124,33 @@ impl Manifests {
                 .map(|(path, _)| path.clone())
                 .collect();
             for path in overruled {
-                if let Some(signature) = present.get(&path) {
-                    self.read(&path, *signature, &mut lost, &mut there);
+                if let Some(Ok(_)) = present.get(&path) {
+                    self.read(&path, &mut lost, &mut there);
                 }
             }
         }
         // Moved to another file, it was never gone.
         lost.retain(|key| !self.owners.contains_key(key));
         lost.iter().map(gone).chain(held).for_each(sink);
-        let problems = self.files.values().flat_map(|file| &file.problems);
-        Ok(problems.cloned().collect())
+        let files = self.files.iter();
+        Ok(files
+            .flat_map(|(path, file)| file.problems.all(path))
+            .collect())
     }
 
-    fn list(&self) -> io::Result<BTreeMap<PathBuf, Signature>> {
-        use std::os::unix::fs::MetadataExt;
+    /// Whether a file could not be read for a reason that may pass.
+    pub fn is_incomplete(&self) -> bool {
+        let mut files = self.files.values();
+        files.any(|file| matches!(file.unread, Some(Again::Later | Again::Soon)))
+    }
+
+    /// Whether one may well be readable the next moment.
+    fn is_held_up(&self) -> bool {
+        let mut files = self.files.values();
+        files.any(|file| file.unread == Some(Again::Soon))
+    }
+
+    fn list(&self) -> io::Result<Present> {
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(&self.dir)? {
             let path = entry?.path();
@@ -144,30 +161,38 @@ impl Manifests {
             if hidden || !matches!(extension, Some("yaml" | "yml" | "json")) {
                 continue;
             }
-            // Through symbolic links, as mounted ConfigMaps are made of them.
-            let Ok(metadata) = std::fs::metadata(&path) else {
-                continue;
-            };
-            if metadata.is_file() {
-                let signature = Signature {
-                    modified: metadata.modified().ok(),
-                    length: metadata.len(),
-                    inode: metadata.ino(),
-                };
-                found.insert(path, signature);
+            if let Some(look) = read::look(&path) {
+                found.insert(path, look);
             }
         }
         Ok(found)
     }
 
+    /// A file that cannot be read keeps its objects.
+    fn keep(&mut self, path: &Path, unread: Unread) {
+        let file = self.files.entry(path.to_owned()).or_default();
+        file.unread = Some(unread.again);
+        file.signature = match unread.again {
+            Again::Written(signature) => Some(signature),
+            Again::Later | Again::Soon => None,
+        };
+        file.problems = Problems::default();
+        let rest = match file.objects.len() {
+            0 => "left out",
+            _ => "its objects stay as they were",
+        };
+        file.problems.push(Problem {
+            place: path.to_string_lossy().into_owned(),
+            message: format!("{}; {rest}", unread.message),
+        });
+    }
+
     /// Reads one file; adds to `lost` what it no longer holds.
-    fn read(
-        &mut self,
-        path: &Path,
-        signature: Signature,
-        lost: &mut Vec<ObjectKey>,
-        there: &mut dyn FnMut(Event),
-    ) {
+    fn read(&mut self, path: &Path, lost: &mut Vec<ObjectKey>, there: &mut dyn FnMut(Event)) {
+        let (signature, text) = match read::whole(path) {
+            Ok(read) => read,
+            Err(unread) => return self.keep(path, unread),
+        };
         let before = self.files.remove(path).unwrap_or_default().objects;
         let mut file = FileState {
             signature: Some(signature),
@@ -176,59 +201,59 @@ impl Manifests {
         let origin: Arc<str> = path.to_string_lossy().into();
         let shared_path: Arc<Path> = path.into();
         let mut whole = true;
-        let result = parse::file(path, &mut |place: String, parsed: Parsed| match parsed {
-            Parsed::Object(object) => {
-                let found = parse::convert(&object, &self.node_name, &origin, &mut self.interner);
-                let own = |message: String| Problem {
-                    place: place.clone(),
-                    message: format!("{}: {message}", object.label()),
-                };
-                let Found {
-                    key,
-                    event,
-                    problems: bad,
-                } = found;
-                file.problems.extend(bad.into_iter().map(own));
-                let Some(key) = key else { return };
-                let owner = self
-                    .owners
-                    .entry(key.clone())
-                    .or_insert_with(|| shared_path.clone());
-                if **owner < *path {
-                    file.overruled = true;
-                    let message =
-                        format!("is in {} already; this one is left out", owner.display());
-                    file.problems.push(own(message));
-                    return;
-                }
-                if **owner != *path {
-                    // The first file by name wins, whenever it came. The other
-                    // one's turn is still to come, and it will be told then.
-                    let loser = std::mem::replace(owner, shared_path.clone());
-                    if let Some(loser) = self.files.get_mut(&*loser) {
-                        loser.objects.remove(&key);
-                        loser.signature = None;
+        parse::text(
+            path,
+            &text,
+            &mut |place: String, parsed: Parsed| match parsed {
+                Parsed::Object(object) => {
+                    let found =
+                        parse::convert(&object, &self.node_name, &origin, &mut self.interner);
+                    let own = |message: String| Problem {
+                        place: place.clone(),
+                        message: format!("{}: {message}", object.label()),
+                    };
+                    let Found {
+                        key,
+                        event,
+                        problems: bad,
+                    } = found;
+                    bad.into_iter()
+                        .map(own)
+                        .for_each(|problem| file.problems.push(problem));
+                    let Some(key) = key else { return };
+                    let owner = self
+                        .owners
+                        .entry(key.clone())
+                        .or_insert_with(|| shared_path.clone());
+                    if **owner < *path {
+                        file.overruled = true;
+                        let message =
+                            format!("is in {} already; this one is left out", owner.display());
+                        file.problems.push(own(message));
+                        return;
                     }
+                    if **owner != *path {
+                        // The first file by name wins, whenever it came. The other
+                        // one's turn is still to come, and it will be told then.
+                        let loser = std::mem::replace(owner, shared_path.clone());
+                        if let Some(loser) = self.files.get_mut(&*loser) {
+                            loser.objects.remove(&key);
+                            loser.signature = None;
+                        }
+                    }
+                    if !file.objects.insert(key.clone()) {
+                        let message = "is in this file twice; the last one counts".to_owned();
+                        file.problems.push(own(message));
+                    }
+                    there(event.unwrap_or_else(|| gone(&key)));
                 }
-                if !file.objects.insert(key.clone()) {
-                    let message = "is in this file twice; the last one counts".to_owned();
-                    file.problems.push(own(message));
+                Parsed::Bad(message) => {
+                    whole = false;
+                    file.problems.push(Problem { place, message });
                 }
-                there(event.unwrap_or_else(|| gone(&key)));
-            }
-            Parsed::Bad(message) => {
-                whole = false;
-                file.problems.push(Problem { place, message });
-            }
-            Parsed::Unknown(message) => file.problems.push(Problem { place, message }),
-        });
-        if let Err(error) = result {
-            whole = false;
-            file.problems.push(Problem {
-                place: origin.to_string(),
-                message: error.to_string(),
-            });
-        }
+                Parsed::Unknown(message) => file.problems.push(Problem { place, message }),
+            },
+        );
         for key in before {
             if file.objects.contains(&key) {
                 continue;

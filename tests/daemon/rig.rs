@@ -75,7 +75,22 @@ impl Rig {
 
     /// Starts it with another source of objects.
     pub fn start_with(&mut self, source: &[&str]) {
-        let mut command = self.namespace.command(BINARY);
+        let command = self.namespace.command(BINARY);
+        self.start_as(command, source);
+    }
+
+    /// Starts it on the manifests with so many descriptors, by `prlimit`'s words: soft and hard
+    /// limit, or one for both.
+    pub fn start_limited(&mut self, descriptors: &str, flags: &[&str]) {
+        let manifests = self.manifests();
+        let manifests = manifests.to_str().expect("UTF-8");
+        let mut command = self.namespace.command("prlimit");
+        command.arg(format!("--nofile={descriptors}")).arg(BINARY);
+        self.start_as(command, &[&["--manifests", manifests], flags].concat());
+    }
+
+    /// Starts a command that the daemon's flags are added to.
+    fn start_as(&mut self, mut command: Command, source: &[&str]) {
         command.args(["--hostname-override=n1", "--proxy-mode=nftables"]);
         // The limit on connections is the machine's, not the namespace's.
         command.arg("--conntrack-max-per-core=0");

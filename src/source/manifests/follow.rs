@@ -1,92 +1,153 @@
 //! Following a directory.
 
+use super::watch::Watch;
 use super::{Manifests, Problem};
 use anyhow::Context;
-use notify::{RecursiveMode, Watcher};
 use rules::{Event, ObjectKind};
 use std::collections::BTreeSet;
-use std::time::Duration;
-use tokio::sync::mpsc::{self, Sender};
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
 
-/// Editors and ConfigMap mounts write in several steps; this long after the
-/// last one the files are read.
+/// Editors and ConfigMap mounts write in several steps; this long after the last one the files are
+/// read.
 const SETTLE: Duration = Duration::from_millis(50);
+/// However long they go on writing.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// Between two looks at a directory that is watched, for what nobody tells.
+const BACKSTOP: Duration = Duration::from_secs(10);
+/// Between two looks at one that is not, or that could not be read whole.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+/// So often it is looked at before what can be read counts as all that there is: rules of an
+/// earlier run stay until then.
+const FIRST_LOOKS: usize = 10;
+/// Problems that are told one by one, of one look.
+const TOLD: usize = 100;
+
+/// In the order that rules need them.
+const KINDS: [ObjectKind; 4] = [
+    ObjectKind::Node,
+    ObjectKind::ServiceCidr,
+    ObjectKind::Service,
+    ObjectKind::EndpointSlice,
+];
+
+/// What was said last, to say it once.
+#[derive(Default)]
+struct Said {
+    problems: BTreeSet<Problem>,
+    /// Why the directory cannot be listed.
+    unlisted: Option<String>,
+}
+
+/// What came of a look at the directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Whole,
+    /// Some files could not be read.
+    Partly,
+    /// It could not be listed; everything stays as it was.
+    Nothing,
+}
 
 impl Manifests {
-    /// Sends all objects, then every change, for ever.
+    /// Sends all objects, then every change, for ever. What cannot be read is tried again.
     ///
     /// # Errors
-    /// The directory cannot be read at the start, or not be watched; or the
-    /// receiver is gone.
+    /// There is no such directory at the start; or the receiver is gone.
     pub async fn follow(mut self, events: Sender<Event>) -> anyhow::Result<()> {
-        let context = || format!("--manifests {}", self.dir.display());
-        // The watcher would say less clearly what is wrong with it.
-        std::fs::read_dir(&self.dir).with_context(context)?;
-        let (wake, mut woken) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<_>| {
-            // Reading the files is an event too, but none that matters.
-            let only_read = matches!(
-                event,
-                Ok(notify::Event {
-                    kind: notify::EventKind::Access(_),
-                    ..
-                })
-            );
-            if !only_read {
-                // A wake-up that is already waiting will do for this one too.
-                let _ = wake.try_send(());
-            }
-        })
-        .with_context(context)?;
-        watcher
-            .watch(&self.dir, RecursiveMode::NonRecursive)
-            .with_context(context)?;
-
-        let kinds = [
-            ObjectKind::Node,
-            ObjectKind::ServiceCidr,
-            ObjectKind::Service,
-            ObjectKind::EndpointSlice,
-        ];
-        for kind in kinds {
+        if let Err(error) = std::fs::read_dir(&self.dir)
+            && is_a_mistake(&error)
+        {
+            let context = format!("--manifests {}", self.dir.display());
+            return Err(error).context(context);
+        }
+        let mut watch = Watch::new(&self.dir);
+        let mut said = Said::default();
+        for kind in KINDS {
             send(&events, Event::ListBegin(kind)).await?;
         }
-        let context = format!("--manifests {}", self.dir.display());
-        let mut said = BTreeSet::new();
-        self.read_into(&events, &mut said).context(context)?;
-        for kind in kinds {
+        let mut watched = watch.renew(Instant::now());
+        let mut look = self.look(&events, &mut said);
+        let mut looks = 1;
+        while look == Look::Nothing || (self.is_held_up() && looks < FIRST_LOOKS) {
+            tokio::time::sleep(RETRY).await;
+            watched = watch.renew(Instant::now());
+            look = self.look(&events, &mut said);
+            looks += 1;
+        }
+        for kind in KINDS {
             send(&events, Event::ListEnd(kind)).await?;
         }
-        while woken.recv().await.is_some() {
-            tokio::time::sleep(SETTLE).await;
-            while woken.try_recv().is_ok() {}
-            if let Err(error) = self.read_into(&events, &mut said) {
-                tracing::warn!(
-                    "--manifests {}: {error}; nothing changes",
-                    self.dir.display()
-                );
+        loop {
+            let pause = if watched && look == Look::Whole {
+                BACKSTOP
+            } else {
+                RETRY
+            };
+            tokio::select! {
+                () = watch.settled(SETTLE, SETTLE_LIMIT) => {}
+                () = tokio::time::sleep(pause) => {}
             }
+            watched = watch.renew(Instant::now());
+            look = self.look(&events, &mut said);
+            anyhow::ensure!(!events.is_closed(), "the sync loop ended");
         }
-        anyhow::bail!("watching the manifests ended")
     }
 
     /// Reads what changed and sends it; says what is wrong, each thing once.
-    fn read_into(
-        &mut self,
-        events: &Sender<Event>,
-        said: &mut BTreeSet<Problem>,
-    ) -> std::io::Result<()> {
-        let problems = tokio::task::block_in_place(|| {
+    fn look(&mut self, events: &Sender<Event>, said: &mut Said) -> Look {
+        let loaded = tokio::task::block_in_place(|| {
             // The receiver ends only when the whole process does.
             self.load(&mut |event| drop(events.blocking_send(event)))
-        })?;
+        });
+        let dir = self.dir.display();
+        match loaded {
+            Ok(problems) => {
+                if said.unlisted.take().is_some() {
+                    tracing::info!("--manifests {dir}: can be read again");
+                }
+                said.problems(problems);
+                if self.is_incomplete() {
+                    Look::Partly
+                } else {
+                    Look::Whole
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if said.unlisted.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        "--manifests {dir}: {error}; nothing changes until it can be read"
+                    );
+                    said.unlisted = Some(error);
+                }
+                Look::Nothing
+            }
+        }
+    }
+}
+
+impl Said {
+    fn problems(&mut self, problems: Vec<Problem>) {
         let problems: BTreeSet<Problem> = problems.into_iter().collect();
-        for problem in problems.difference(said) {
+        let fresh: Vec<&Problem> = problems.difference(&self.problems).collect();
+        for problem in fresh.iter().take(TOLD) {
             tracing::warn!("{problem}");
         }
-        *said = problems;
-        Ok(())
+        if let Some(more) = fresh.len().checked_sub(TOLD + 1) {
+            tracing::warn!("--manifests: {} more problems", more + 1);
+        }
+        self.problems = problems;
     }
+}
+
+/// Whether a directory that cannot be listed at the start is the flag's fault.
+fn is_a_mistake(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+    )
 }
 
 async fn send(events: &Sender<Event>, event: Event) -> anyhow::Result<()> {

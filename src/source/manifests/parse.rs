@@ -11,7 +11,6 @@ use rules::model::ObjectName;
 use rules::{Event, ObjectKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,18 +131,17 @@ pub(super) fn convert(
     }
 }
 
-/// Hands out everything in a file, with the place where it stands.
-pub(super) fn file(path: &Path, sink: &mut dyn FnMut(String, Parsed)) -> io::Result<()> {
-    let text = std::fs::read_to_string(path)?;
+/// Hands out everything in a file's text, with the place where it stands.
+pub(super) fn text(path: &Path, text: &str, sink: &mut dyn FnMut(String, Parsed)) {
     let name = path.display();
     if path
         .extension()
         .is_some_and(|extension| extension == "json")
     {
-        json(&text, &name.to_string(), sink);
-        return Ok(());
+        json(text, &name.to_string(), sink);
+        return;
     }
-    let documents = split(&text);
+    let documents = split(text);
     let several = documents.len() > 1;
     for (line, document) in documents {
         let place = if several {
@@ -162,7 +160,6 @@ pub(super) fn file(path: &Path, sink: &mut dyn FnMut(String, Parsed)) -> io::Res
             }
         }
     }
-    Ok(())
 }
 
 /// Reads a YAML document. How many objects a file holds is its owner's matter;

@@ -4,6 +4,8 @@ mod follow;
 mod forms;
 mod history;
 mod malformed;
+mod replaced;
+mod unreadable;
 
 use super::Manifests;
 use e2e::cleanup::ScratchDir;

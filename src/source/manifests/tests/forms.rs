@@ -139,8 +139,8 @@ fn only_plain_manifest_files_count() {
     ] {
         dir.write(name, &service("web", 80));
     }
-    std::fs::create_dir(dir.path("more.yaml")).expect("a directory");
-    std::os::unix::fs::symlink("nowhere", dir.path("gone.yaml")).expect("a link");
+    std::fs::create_dir(dir.path("more")).expect("a directory");
+    std::os::unix::fs::symlink("nowhere", dir.path("gone")).expect("a link");
     assert_eq!(dir.events(), Vec::<String>::new());
     // As a mounted ConfigMap is made.
     std::os::unix::fs::symlink(".web.yaml", dir.path("web.yaml")).expect("a link");
