@@ -179,9 +179,8 @@ fn range(entry: &str) -> Option<IpNet> {
             parts.collect::<Vec<_>>().join(".")
         }
     };
-    // No sign, and no leading zero.
-    let digits = !length.is_empty() && length.bytes().all(|own| own.is_ascii_digit());
-    if !digits || (length.len() > 1 && length.starts_with('0')) {
+    // No sign.
+    if length.is_empty() || !length.bytes().all(|own| own.is_ascii_digit()) {
         return None;
     }
     let net = IpNet::new(plain.parse().ok()?, length.parse().ok()?).ok()?;
