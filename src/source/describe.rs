@@ -16,6 +16,7 @@ pub(crate) use status::describe_status;
 /// A line is not longer, in bytes: much of it may come from the peer.
 const LIMIT: usize = 512;
 
+const TIMED_OUT: &str = "connection timed out";
 const ENDED: &str = "the connection ended before the answer did";
 
 /// One line without control characters, of at most half a kilobyte.
@@ -79,6 +80,9 @@ fn text(error: &(dyn Error + 'static)) -> Text {
             None => Text::Part(error.to_string()),
         };
     }
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        return of_h2(error);
+    }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return of_io(error);
     }
@@ -112,9 +116,6 @@ fn of_hyper(error: &hyper::Error) -> Text {
         return Text::Nothing;
     }
     let says = error.to_string();
-    if says.contains("keep-alive timed out") {
-        return Text::All("the connection is dead: no answer to HTTP/2 PINGs".to_owned());
-    }
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return Text::All(ENDED.to_owned());
     }
@@ -124,8 +125,31 @@ fn of_hyper(error: &hyper::Error) -> Text {
     Text::Part(says)
 }
 
+fn of_h2(error: &h2::Error) -> Text {
+    if let Some(io) = error.get_io() {
+        return match io.kind() {
+            // What all answers of a connection end with whose PING was not answered.
+            ErrorKind::BrokenPipe => {
+                Text::All("the connection is gone: no answer to HTTP/2's PING".to_owned())
+            }
+            ErrorKind::TimedOut => Text::All(TIMED_OUT.to_owned()),
+            _ => of_io(io),
+        };
+    }
+    let reason = error.reason().map(|own| own.description().to_owned());
+    let reason = reason.unwrap_or_default();
+    if error.is_go_away() {
+        return Text::All(format!("the peer ended the HTTP/2 connection: {reason}"));
+    }
+    if error.is_reset() {
+        return Text::All(format!("the peer broke the answer off: {reason}"));
+    }
+    Text::Part(error.to_string())
+}
+
 fn of_io(error: &io::Error) -> Text {
-    if error.get_ref().is_some() && error.kind() != ErrorKind::UnexpectedEof {
+    let wraps = error.get_ref().is_some();
+    if wraps && !matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::TimedOut) {
         return Text::Nothing;
     }
     let words = match error.kind() {
@@ -134,7 +158,7 @@ fn of_io(error: &io::Error) -> Text {
         ErrorKind::ConnectionAborted => "connection aborted",
         ErrorKind::BrokenPipe => "the peer closed the connection",
         ErrorKind::UnexpectedEof => ENDED,
-        ErrorKind::TimedOut => "connection timed out",
+        ErrorKind::TimedOut => TIMED_OUT,
         ErrorKind::HostUnreachable => "no route to the host",
         ErrorKind::NetworkUnreachable => "the network is unreachable",
         _ => return Text::All(error.to_string()),

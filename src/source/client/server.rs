@@ -28,6 +28,9 @@ impl Server {
         let parsed = Url::parse(text);
         let (url, without_scheme) = match parsed {
             Ok(url) if !url.scheme.is_empty() && !url.host.is_empty() => (url, false),
+            // client-go would try these as hosts, and say less.
+            Ok(_) if text.contains("://") => return Err("it has no host".to_owned()),
+            Err(why) if text.contains("://") => return Err(why),
             _ => (Url::parse(&format!("http://{text}"))?, true),
         };
         if without_scheme && !matches!(url.path.as_str(), "" | "/") {
@@ -182,8 +185,8 @@ mod tests {
             ("", "no host"),
             ("10.9.0.2:6443/prefix", "has to be a URL"),
             ("ftp://10.9.0.2", "its scheme is \"ftp\""),
-            ("https://", "has to be a URL"),
-            ("https://10.9.0.2:64430", "out of range"),
+            ("https://", "no host"),
+            ("https://10.9.0.2:644300", "out of range"),
             ("https://10.9.0.2:x", "not a number"),
             ("https://a b", "the character ' '"),
             ("https://2001:db8::1:6443", "not a number"),

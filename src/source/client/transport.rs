@@ -126,3 +126,6 @@ fn uri(server: &Server, path: Option<&PathAndQuery>) -> Result<Uri, http::Error>
         .path_and_query(format!("{}{path}", server.prefix()))
         .build()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,9 +20,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-/// For all addresses of a name together.
-const TCP_LIMIT: Duration = Duration::from_secs(10);
-/// Each for the proxy's answer, TLS with the proxy and TLS with the server.
+/// Each for TCP with all addresses of a name together, the proxy's answer, TLS with the proxy
+/// and TLS with the server.
 pub(super) const PHASE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Nothing under way: the first look after so long, then every few seconds.
@@ -55,7 +54,7 @@ impl Connector {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::new());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(TCP_LIMIT));
+        tcp.set_connect_timeout(Some(PHASE_LIMIT));
         tcp.set_keepalive(Some(KEEPALIVE_IDLE));
         tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
@@ -100,7 +99,11 @@ impl Connector {
         let connected = self.tcp.call(uri).await;
         connected.map(TokioIo::into_inner).map_err(|error| {
             // Its own words say only that it is about TCP or DNS.
-            wrong(error.source().map_or_else(|| error.to_string(), describe))
+            let cause = error.source().unwrap_or(&error);
+            match cause.downcast_ref::<std::io::Error>() {
+                Some(error) if error.kind() == std::io::ErrorKind::TimedOut => wrong(silent()),
+                _ => wrong(describe(cause)),
+            }
         })
     }
 }
