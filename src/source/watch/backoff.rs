@@ -27,11 +27,6 @@ impl Backoff {
         own.max(asked.unwrap_or_default())
     }
 
-    /// Whether nothing has failed since it last worked.
-    pub fn is_fresh(&self) -> bool {
-        self.failures == 0
-    }
-
     /// It worked.
     pub fn reset(&mut self) {
         self.failures = 0;

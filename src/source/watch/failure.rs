@@ -31,7 +31,7 @@ pub enum Failure {
     #[error("this is no answer of an API server: {0}")]
     Garbage(String),
     /// An event about an object that cannot be read; the object has been named.
-    #[error("an event cannot be read; listing anew")]
+    #[error("an event cannot be read")]
     Undecodable,
     /// Whoever takes the objects is gone. Nothing goes on after that.
     #[error("the sync loop ended")]

@@ -171,7 +171,7 @@ where
             for object in objects {
                 match object {
                     Ok(object) => self.applied(&object).await?,
-                    Err(undecodable) => self.log.undecodable(&undecodable),
+                    Err(undecodable) => self.log.left_out(&undecodable),
                 }
             }
         }
@@ -272,10 +272,11 @@ where
         undecodable: &Undecodable,
         listing: Option<&mut Listing>,
     ) -> Result<(), Failure> {
-        self.log.undecodable(undecodable);
         let Some(listing) = listing else {
+            self.log.undecodable(undecodable);
             return Err(Failure::Undecodable);
         };
+        self.log.left_out(undecodable);
         listing.quiet = Duration::ZERO;
         Ok(())
     }

@@ -28,6 +28,8 @@ pub struct Log {
     pub metrics: ResourceWatch,
     error: Option<(Phase, String)>,
     problems: HashMap<ObjectName, Problems>,
+    /// What was said last about an event that could not be read.
+    unread: Option<String>,
     /// How many lists have begun.
     lists: u64,
 }
@@ -48,6 +50,7 @@ impl Log {
             metrics,
             error: None,
             problems: HashMap::new(),
+            unread: None,
             lists: 0,
         }
     }
@@ -118,14 +121,28 @@ impl Log {
         self.problems.insert(name, Problems { texts, list });
     }
 
-    /// An object that cannot be read at all.
-    pub fn undecodable(&mut self, object: &Undecodable) {
+    /// An object of a list that cannot be read at all.
+    pub fn left_out(&mut self, object: &Undecodable) {
         let problem = format!("cannot be read and is left out: {}", object.reason);
         if object.metadata.name.is_some() {
             self.problems(&object.metadata, vec![problem]);
         } else {
             // Which one it is nobody knows, so it cannot be remembered.
             tracing::warn!("{}: an object without a name {problem}", self.what);
+        }
+    }
+
+    /// Something happened to an object, and what it is now cannot be read. The
+    /// list that is asked for then tells, so that its owner is not bothered yet.
+    pub fn undecodable(&mut self, object: &Undecodable) {
+        let name = match &object.metadata.name {
+            Some(_) => object_name(&object.metadata).to_string(),
+            None => "an object without a name".to_owned(),
+        };
+        let message = format!("{name} cannot be read: {}", object.reason);
+        if self.unread.as_ref() != Some(&message) {
+            tracing::warn!("{} {message}; listing anew", self.what);
+            self.unread = Some(message);
         }
     }
 

@@ -67,6 +67,8 @@ pub struct Progress {
     bookmarked: bool,
     /// Very short watches in a row.
     short: u32,
+    /// The last failure was that a version had expired.
+    expired: bool,
 }
 
 impl Default for Progress {
@@ -82,6 +84,7 @@ impl Default for Progress {
             patience: PATIENCE,
             bookmarked: false,
             short: 0,
+            expired: false,
         }
     }
 }
@@ -129,7 +132,7 @@ impl Progress {
     /// some servers stream no lists, and an idle watch is silent where there are
     /// no bookmarks.
     pub fn expects(&self, failure: &Failure, lived: Duration) -> bool {
-        let first = lived >= SETTLED || self.backoff.is_fresh();
+        let first = lived >= SETTLED || !self.expired;
         match (&self.ask, failure) {
             (Ask::Watch { .. }, Failure::Silent(Silent::Body(_))) => !self.bookmarked,
             (Ask::Stream { .. }, Failure::Refused(refusal)) if is_no_stream(refusal) => true,
@@ -188,6 +191,7 @@ impl Progress {
             Ask::Watch { .. } => self.watch_failed(failure),
         }
         self.bookmarked = false;
+        self.expired = matches!(failure, Failure::Refused(refusal) if refusal.is_expired());
         self.backoff.pause(random, failure.retry_after())
     }
 
