@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::address::{CONTROL, SERVICE_CIDR};
 use crate::{Namespace, Process, target_directory, wait};
-use certs::Certificates;
+pub(crate) use certs::Certificates;
 
 pub use api::Api;
 

@@ -35,11 +35,23 @@ pub struct Flow {
 }
 
 /// Adds flows to the namespace's table (`IPCTNL_MSG_CT_NEW`,
-/// `linux/netfilter/nfnetlink_conntrack.h`).
+/// `linux/netfilter/nfnetlink_conntrack.h`), for an hour.
 ///
 /// # Errors
 /// If the kernel refuses one, for example as it is there already.
 pub fn insert(namespace: &Namespace, flows: impl IntoIterator<Item = Flow>) -> Result<()> {
+    insert_for(namespace, flows, TIMEOUT)
+}
+
+/// [`insert`] for so many seconds.
+///
+/// # Errors
+/// As [`insert`].
+pub fn insert_for(
+    namespace: &Namespace,
+    flows: impl IntoIterator<Item = Flow>,
+    seconds: u32,
+) -> Result<()> {
     let socket = open(namespace)?;
     let mut flows = flows.into_iter();
     loop {
@@ -49,7 +61,7 @@ pub fn insert(namespace: &Namespace, flows: impl IntoIterator<Item = Flow>) -> R
         }
         let mut bytes = Vec::new();
         for flow in &batch {
-            message(&mut bytes, flow);
+            message(&mut bytes, flow, seconds);
         }
         send(socket.as_raw_fd(), &bytes, MsgFlags::empty()).context("send flows")?;
         // Only failures are answered.
@@ -110,7 +122,7 @@ pub fn count(namespace: &Namespace) -> Result<u64> {
     text.trim().parse().context("a number of flows")
 }
 
-fn message(out: &mut Vec<u8>, flow: &Flow) {
+fn message(out: &mut Vec<u8>, flow: &Flow, seconds: u32) {
     // Request, create, exclusively.
     const FLAGS: u16 = 0x1 | 0x400 | 0x200;
     // A message of conntrack's subsystem, IPCTNL_MSG_CT_NEW.
@@ -133,7 +145,7 @@ fn message(out: &mut Vec<u8>, flow: &Flow) {
             nested(out, 1, |out| attribute(out, 1, |out| out.push(3)));
         });
     }
-    attribute(out, 7, |out| out.extend_from_slice(&TIMEOUT.to_be_bytes()));
+    attribute(out, 7, |out| out.extend_from_slice(&seconds.to_be_bytes()));
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
 }

@@ -11,6 +11,7 @@ pub mod cleanup;
 pub mod client;
 pub mod container;
 pub mod controlplane;
+pub mod fakeapi;
 pub mod flows;
 pub mod http;
 pub mod manifest;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 mod balancer;
 mod bed;
+mod black_hole;
 mod chat;
 mod daemon;
 mod echo;
@@ -34,6 +36,7 @@ mod stream;
 
 pub use balancer::{LoadBalancer, Vip};
 pub use bed::Bed;
+pub use black_hole::{Lost, black_hole};
 pub use chat::{Chat, Conversation};
 pub use daemon::{CONNTRACK_FLAGS, Daemon, binary};
 pub use echo::Echo;

@@ -1,0 +1,85 @@
+//! The API server goes, comes back, and drops its watches.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{Course, Fault, Scale};
+use crate::proxy::Launch;
+use crate::site::Site;
+
+pub(super) fn faults() -> Vec<Fault> {
+    vec![
+        // Its longest pause between two attempts, and what its start takes.
+        Fault::new("api-gone", Duration::from_secs(60), gone).waiting(),
+        Fault::new("api-gone-and-compacted", Duration::from_secs(60), compacted).waiting(),
+        Fault::new("watches-end", Duration::from_secs(10), |site, scale| {
+            dropped(site, scale, |site| site.api.end_watches())
+        }),
+        Fault::new("watches-reset", Duration::from_secs(10), |site, scale| {
+            dropped(site, scale, |site| site.api.reset_connections())
+        }),
+    ]
+}
+
+/// Gone while everything changes; the changes are there once it is back.
+fn gone(site: &mut Site, scale: Scale) -> Result<Course> {
+    away(site, scale.choose(20, 600), |_| {})
+}
+
+/// The same, and nobody remembers what happened meanwhile.
+fn compacted(site: &mut Site, scale: Scale) -> Result<Course> {
+    away(site, scale.choose(5, 120), |site| site.api.compact())
+}
+
+fn away(site: &mut Site, seconds: u64, before_it_is_back: impl Fn(&Site)) -> Result<Course> {
+    site.api.close();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut pods = 2;
+    while Instant::now() < end {
+        site.busy(pods);
+        site.mark();
+        pods = 3 - pods;
+        std::thread::sleep(Duration::from_millis(500));
+        site.proxy()?.check()?;
+    }
+    site.busy(1);
+    let (number, _) = site.mark();
+    before_it_is_back(site);
+    let back = Instant::now();
+    site.api.open();
+    let recovered = site.awaits((number, back), Duration::from_secs(90))?;
+    site.awaits_plan(Duration::from_secs(20))?;
+    Ok(Course {
+        times: 1,
+        recovered: recovered.max(back.elapsed()),
+    })
+}
+
+/// Every watch is lost again and again, with a change right after.
+fn dropped(site: &mut Site, scale: Scale, how: impl Fn(&Site)) -> Result<Course> {
+    // As fast as it likes: the rate that upstream keeps to would take an hour.
+    let launch = Launch {
+        flags: ["--kube-api-qps=1000", "--kube-api-burst=1000"]
+            .map(str::to_owned)
+            .into(),
+        ..site.usual()
+    };
+    site.relaunch(launch)?;
+    site.follows(Duration::from_secs(20))?;
+    let times = scale.choose(15, 1000);
+    let mut longest = Duration::ZERO;
+    for round in 0..times {
+        how(site);
+        // Which is also how its watches are known to be back, before the next one.
+        longest = longest.max(site.follows(Duration::from_secs(40))?);
+        site.busy(1 + round as usize % 2);
+    }
+    site.busy(1);
+    site.relaunch(site.usual())?;
+    site.follows(Duration::from_secs(20))?;
+    Ok(Course {
+        times,
+        recovered: longest,
+    })
+}
