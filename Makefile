@@ -14,7 +14,7 @@ IMAGE := target/image/kube-proxy-rs-$(OWN_ARCH).tar
 IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
-.PHONY: demo test e2e conformance compare bench bench-upstream image chart manifest lint deny \
+.PHONY: demo test e2e faults conformance compare bench bench-upstream image chart manifest lint deny \
 	deps deps-go deps-image deps-chart
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
@@ -35,6 +35,11 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
 	@target/debug/conformance $(FLAGS)
+
+# Named faults on a node with traffic; FLAGS="--short", "--filter half-open" or "--list".
+faults: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e -p inject --lib --bin kube-proxy --bin faults
+	@target/debug/faults $(FLAGS)
 
 # Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics;
 # VERBOSE=1 names what is the same, too.

@@ -60,7 +60,7 @@ fn descriptors(site: &mut Site, scale: Scale) -> Result<Course> {
 
 /// It may not have one page more, has to take in much, and dies of it; a supervisor starts it again.
 fn memory(site: &mut Site, scale: Scale) -> Result<Course> {
-    const BIG: u16 = 400;
+    const BIG: u16 = 120;
     let times = scale.choose(1, 10);
     let mut longest = Duration::ZERO;
     let endpoints: Vec<_> = (1..=250)
@@ -90,14 +90,21 @@ fn memory(site: &mut Site, scale: Scale) -> Result<Course> {
     })
 }
 
-/// Limits a running process's address space to what it has.
+/// Limits what a running process may write to, to what it has: address space that is only put by
+/// does not count.
 fn allow_no_more(proxy: &Proxy) -> Result<()> {
     let pid = proxy.pid();
-    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = pages.split(' ').next().context("its size")?.parse()?;
-    let bytes = pages * 4096;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    let kilobytes: u64 = kilobytes.context("its data")?.parse()?;
+    let bytes = kilobytes * 1024;
     let status = Command::new("prlimit")
-        .args(["--pid", &pid.to_string(), &format!("--as={bytes}:{bytes}")])
+        .args([
+            "--pid",
+            &pid.to_string(),
+            &format!("--data={bytes}:{bytes}"),
+        ])
         .status()
         .context("run prlimit")?;
     ensure!(status.success(), "prlimit: {status}");
