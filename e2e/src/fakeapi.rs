@@ -86,7 +86,7 @@ impl FakeApi {
     /// If a certificate can't be made or the port is taken.
     pub fn start(namespace: &Namespace, directory: &Path) -> Result<Self> {
         let certificates = Certificates::create(directory)?;
-        let acceptor = serve::acceptor(&certificates)?;
+        let tls = serve::tls(&certificates)?;
         let shared = Arc::new(Shared {
             store: Mutex::default(),
             behaviour: Mutex::default(),
@@ -97,7 +97,7 @@ impl FakeApi {
         });
         let address = SocketAddr::new(IpAddr::V4(CONTROL.v4), PORT);
         let own = Arc::clone(&shared);
-        let thread = namespace.spawn("fake API", move || serve::run(own, address, acceptor))?;
+        let thread = namespace.spawn("fake API", move || serve::run(own, address, tls))?;
         Ok(Self {
             shared,
             namespace: namespace.name().to_owned(),

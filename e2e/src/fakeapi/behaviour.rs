@@ -54,6 +54,8 @@ pub struct Behaviour {
     pub half_list: Option<Kind>,
     /// Refuses to stream lists, as servers before 1.32 do.
     pub no_streams: bool,
+    /// Speaks HTTP/1.1 alone with whoever connects.
+    pub http1: bool,
     /// Answers every request this much later.
     pub delay: Duration,
 }

@@ -98,8 +98,10 @@ impl Store {
             line: line(what, object).into(),
         });
         if self.history.len() > HISTORY {
-            let old = self.history.drain(..HISTORY / 2);
-            self.compacted = old.last().map_or(self.compacted, |change| change.version);
+            let mut old = self.history.drain(..HISTORY / 2);
+            self.compacted = old
+                .next_back()
+                .map_or(self.compacted, |change| change.version);
         }
     }
 

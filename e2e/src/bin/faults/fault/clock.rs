@@ -23,6 +23,8 @@ pub(super) fn faults() -> Vec<Fault> {
 
 /// Seconds by which it is wrong, one after the other.
 const OFFSETS: [i64; 4] = [3600, -3600, 7200, 0];
+/// How many they are.
+const STEPS: u32 = 4;
 
 fn changes(site: &mut Site, scale: Scale) -> Result<Course> {
     let inject = Inject::new(site.directory.path())?;
@@ -43,7 +45,7 @@ fn changes(site: &mut Site, scale: Scale) -> Result<Course> {
     site.relaunch(site.usual())?;
     site.follows(PATIENCE)?;
     Ok(Course {
-        times: rounds * OFFSETS.len() as u32,
+        times: rounds * STEPS,
         recovered: longest,
     })
 }
@@ -83,7 +85,7 @@ fn health(site: &mut Site, _: Scale) -> Result<Course> {
     site.relaunch(site.usual())?;
     site.follows(PATIENCE)?;
     Ok(Course {
-        times: OFFSETS.len() as u32,
+        times: STEPS,
         recovered,
     })
 }

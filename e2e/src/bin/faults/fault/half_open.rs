@@ -23,7 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(30);
 
 pub(super) fn faults() -> Vec<Fault> {
-    type Phase = fn(&mut Site) -> Result<Duration>;
+    // Without HTTP/2 there are as many connections as watches, and no PING tells of their end.
+    let old: [(&str, Phase); 4] = [
+        ("no-headers", no_headers),
+        ("half-list", half_list),
+        ("idle-watch", idle_watch),
+        ("pooled", pooled),
+    ];
     let phases: [(&str, Phase); 10] = [
         ("dns", dns),
         ("connect", connect),
@@ -36,13 +42,17 @@ pub(super) fn faults() -> Vec<Fault> {
         ("proxy-connect", proxy_connect),
         ("proxy-idle-watch", proxy_idle_watch),
     ];
-    phases
-        .into_iter()
-        .map(|(name, phase)| {
-            let run = move |site: &mut Site, scale: Scale| repeat(site, scale, phase);
-            Fault::new(&format!("half-open-{name}"), LIMIT, run).waiting()
-        })
-        .collect()
+    let phases = phases.map(|(name, phase)| fault(name, false, phase));
+    let old = old.map(|(name, phase)| fault(&format!("http1-{name}"), true, phase));
+    phases.into_iter().chain(old).collect()
+}
+
+/// What happens in one phase; how long until the daemon follows again.
+type Phase = fn(&mut Site) -> Result<Duration>;
+
+fn fault(name: &str, http1: bool, phase: Phase) -> Fault {
+    let run = move |site: &mut Site, scale: Scale| repeat(site, scale, http1, phase);
+    Fault::new(&format!("half-open-{name}"), LIMIT, run).waiting()
 }
 
 fn repeat(
