@@ -55,14 +55,13 @@ fn fault(name: &str, http1: bool, phase: Phase) -> Fault {
     Fault::new(&format!("half-open-{name}"), LIMIT, run).waiting()
 }
 
-fn repeat(
-    site: &mut Site,
-    scale: Scale,
-    phase: fn(&mut Site) -> Result<Duration>,
-) -> Result<Course> {
+fn repeat(site: &mut Site, scale: Scale, http1: bool, phase: Phase) -> Result<Course> {
     let times = scale.choose(1, 3);
     let mut longest = Duration::ZERO;
     for _ in 0..times {
+        site.api.behave(|behaviour| behaviour.http1 = http1);
+        site.relaunch(site.usual())?;
+        site.follows(SOON)?;
         longest = longest.max(phase(site)?);
     }
     site.api
