@@ -21,7 +21,7 @@ use anyhow::Result;
 use crate::objects::Service;
 use crate::report::Row;
 use crate::site::Site;
-use crate::traffic::{Report, Target};
+use crate::traffic::{Report, Source, Target};
 
 /// How much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,9 @@ pub(crate) struct Fault {
     pub(crate) limit: Duration,
     /// What may fail because of it: new connections only.
     touches: fn(&Target) -> bool,
+    /// Whether the kernel stops to translate what it translated, so that a connection by a node
+    /// port that it touches ends at the node's own TCP.
+    unhooks: bool,
     /// It mostly waits, so that others can be run beside it.
     pub(crate) waits: bool,
     run: Run,
@@ -73,6 +76,7 @@ impl Fault {
             name: name.to_owned(),
             limit,
             touches: |target| target.service == Service::Busy,
+            unhooks: false,
             waits: false,
             run: Box::new(run),
         }
@@ -81,6 +85,11 @@ impl Fault {
     /// The same, touching something else.
     fn touching(self, touches: fn(&Target) -> bool) -> Self {
         Self { touches, ..self }
+    }
+
+    /// The same, and the kernel may be without NAT for a moment.
+    fn unhooking(self, unhooks: bool) -> Self {
+        Self { unhooks, ..self }
     }
 
     /// The same, beside others.
@@ -147,7 +156,12 @@ impl Fault {
         for (target, seen) in &report.held {
             row.established_asked += seen.asked;
             row.established_repeated += seen.repeated;
-            row.established_broken += seen.failed.len() as u64;
+            let broken = seen.failed.len() as u64;
+            if self.unhooks && (self.touches)(target) && target.source == Source::Outside {
+                row.untranslated_broken += broken;
+                continue;
+            }
+            row.established_broken += broken;
             let lines = seen.failed.iter();
             row.details
                 .extend(lines.map(|(at, why)| format!("held {target} at {at:.2} s: {why}")));

@@ -25,6 +25,8 @@ pub(crate) struct Row {
     pub(crate) new_asked: u64,
     /// Those that failed to Services that it does touch.
     pub(crate) touched_failed: u64,
+    /// Kept connections that met a kernel without NAT, which ends them whoever programs it.
+    pub(crate) untranslated_broken: u64,
     /// Messages on connections that stayed.
     pub(crate) established_asked: u64,
     /// Datagrams among them that had to be sent again.
@@ -51,6 +53,7 @@ impl Row {
             limit_s: limit.as_secs_f64(),
             new_asked: 0,
             touched_failed: 0,
+            untranslated_broken: 0,
             established_asked: 0,
             established_repeated: 0,
             took_s: 0.0,

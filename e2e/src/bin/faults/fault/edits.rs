@@ -17,6 +17,8 @@ struct Edit {
     name: &'static str,
     script: fn(&Site) -> Result<String>,
     touches: fn(&Target) -> bool,
+    /// It takes away the last NAT chain or the last rule about connections of a family.
+    unhooks: bool,
 }
 
 fn everything(_: &Target) -> bool {
@@ -52,31 +54,37 @@ const OF_TABLES: [Edit; 8] = [
         name: "flush-ruleset",
         script: |_| plain("flush ruleset"),
         touches: everything,
+        unhooks: true,
     },
     Edit {
         name: "delete-table-ip",
         script: |_| plain("delete table ip kube-proxy"),
         touches: ipv4,
+        unhooks: true,
     },
     Edit {
         name: "delete-table-ip6",
         script: |_| plain("delete table ip6 kube-proxy"),
         touches: ipv6,
+        unhooks: true,
     },
     Edit {
         name: "delete-both-tables",
         script: |_| plain("delete table ip kube-proxy\ndelete table ip6 kube-proxy"),
         touches: everything,
+        unhooks: true,
     },
     Edit {
         name: "flush-table",
         script: |_| plain("flush table ip kube-proxy"),
         touches: ipv4,
+        unhooks: true,
     },
     Edit {
         name: "dormant",
         script: |_| plain("add table ip6 kube-proxy { flags dormant; }"),
         touches: ipv6,
+        unhooks: true,
     },
     Edit {
         name: "load-own-dump",
@@ -85,11 +93,13 @@ const OF_TABLES: [Edit; 8] = [
             Ok(format!("flush ruleset\n{dump}"))
         },
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "replace-by-empty",
         script: |_| plain("delete table ip kube-proxy\nadd table ip kube-proxy"),
         touches: ipv4,
+        unhooks: true,
     },
 ];
 
@@ -99,16 +109,19 @@ const OF_CHAINS: [Edit; 11] = [
         name: "flush-nat-chain",
         script: |_| plain("flush chain ip kube-proxy nat-prerouting"),
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "flush-filter-chain",
         script: |_| plain("flush chain ip kube-proxy filter-forward"),
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "flush-chain",
         script: |_| plain("flush chain ip6 kube-proxy services"),
         touches: ipv6,
+        unhooks: false,
     },
     Edit {
         name: "delete-base-chain",
@@ -118,6 +131,7 @@ const OF_CHAINS: [Edit; 11] = [
             )
         },
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "add-chain",
@@ -125,26 +139,31 @@ const OF_CHAINS: [Edit; 11] = [
             plain("add chain ip kube-proxy foreign { type filter hook forward priority 7; }")
         },
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "rename-chain",
         script: |_| plain("rename chain ip kube-proxy services renamed"),
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "policy-drop",
         script: |_| plain("chain ip kube-proxy filter-forward { policy drop; }"),
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "insert-return",
         script: |_| plain("insert rule ip kube-proxy services return"),
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "add-rule",
         script: |_| plain("add rule ip6 kube-proxy nat-output counter"),
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "delete-rule",
@@ -155,6 +174,7 @@ const OF_CHAINS: [Edit; 11] = [
             ))
         },
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "replace-rule",
@@ -165,6 +185,7 @@ const OF_CHAINS: [Edit; 11] = [
             ))
         },
         touches: ipv4,
+        unhooks: false,
     },
 ];
 
@@ -174,31 +195,37 @@ const OF_SETS: [Edit; 7] = [
         name: "delete-element",
         script: |_| plain("delete element ip kube-proxy services { 10.96.0.10 . tcp . 80 }"),
         touches: calm_by_cluster_ip,
+        unhooks: false,
     },
     Edit {
         name: "add-element",
         script: |_| plain("add element ip kube-proxy services { 10.96.0.99 . tcp . 80 : drop }"),
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "delete-cluster-ip",
         script: |_| plain("delete element ip kube-proxy cluster-ips { 10.96.0.10 }"),
         touches: calm_by_cluster_ip,
+        unhooks: false,
     },
     Edit {
         name: "flush-map",
         script: |_| plain("flush map ip6 kube-proxy services"),
         touches: ipv6,
+        unhooks: false,
     },
     Edit {
         name: "flush-endpoints",
         script: |_| plain("flush map ip kube-proxy endpoints"),
         touches: ipv4,
+        unhooks: false,
     },
     Edit {
         name: "add-set",
         script: |_| plain("add set ip kube-proxy foreign { type ipv4_addr; }"),
         touches: nothing,
+        unhooks: false,
     },
     Edit {
         name: "delete-map",
@@ -208,6 +235,7 @@ const OF_SETS: [Edit; 7] = [
             )
         },
         touches: ipv4,
+        unhooks: false,
     },
 ];
 
@@ -233,7 +261,9 @@ pub(super) fn faults() -> Vec<Fault> {
 fn fault(edit: Edit) -> Fault {
     let script = edit.script;
     let run = move |site: &mut Site, scale: Scale| repeat(site, scale, script);
-    Fault::new(&format!("edit-{}", edit.name), LIMIT, run).touching(edit.touches)
+    Fault::new(&format!("edit-{}", edit.name), LIMIT, run)
+        .touching(edit.touches)
+        .unhooking(edit.unhooks)
 }
 
 fn repeat(site: &mut Site, scale: Scale, script: fn(&Site) -> Result<String>) -> Result<Course> {
