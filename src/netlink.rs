@@ -19,6 +19,7 @@ pub mod ipvs;
 pub mod leftovers;
 mod objects;
 mod socket;
+mod sources;
 mod statements;
 mod subsystem;
 mod userdata;
@@ -163,7 +164,9 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
         Op::AddSet { set, .. } => format!("add set {set}"),
         Op::AddAffinitySet(set) => format!("add set {set}"),
+        Op::AddSourceSet(set) => format!("add set {set}"),
         Op::DeleteAffinitySet(set) => format!("delete set {set}"),
+        Op::DeleteSourceSet(set) => format!("delete set {set}"),
         Op::AddClients(set, clients) => format!("add {} clients to set {set}", clients.len()),
         Op::AddChain(chain) => format!("add chain {}", chain.id),
         Op::RefillChain(chain) => format!("refill chain {}", chain.id),
@@ -208,9 +211,7 @@ fn attempted_element(
 fn is_of(family: Family, key: &Key) -> bool {
     let address = match key {
         Key::Address(address) => Some(*address),
-        Key::Frontend(frontend) | Key::Indexed(frontend, _) | Key::Source(frontend, _) => {
-            frontend.address
-        }
+        Key::Frontend(frontend) | Key::Indexed(frontend, _) => frontend.address,
         Key::Hairpin(backend, _) => Some(backend.address),
     };
     address.is_none_or(|address| Family::of(address) == family)

@@ -19,6 +19,8 @@ mod listing;
 mod refusals;
 #[path = "kernel/small.rs"]
 mod small;
+#[path = "kernel/sources.rs"]
+mod sources;
 #[path = "kernel/table.rs"]
 mod table;
 #[path = "kernel/text.rs"]

@@ -4,7 +4,8 @@
 use crate::config::{Config, LocalDetector, NodeportAddresses};
 use crate::model::Family;
 use crate::ruleset::{
-    Chain, ChainId, Header, Hook, HookKind, HookPoint, Rule, SetId, Side, Statement, Verdict,
+    Chain, ChainId, Header, Hook, HookKind, HookPoint, Rule, SetId, Side, SourceSet, Statement,
+    Verdict,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,12 +17,6 @@ const FRONTEND: &[Header] = &[
     Header::Port,
 ];
 const NODEPORT: &[Header] = &[Header::Protocol, Header::Port];
-const FRONTEND_AND_SOURCE: &[Header] = &[
-    Header::Address(Side::Destination),
-    Header::Protocol,
-    Header::Port,
-    Header::Address(Side::Source),
-];
 const HAIRPIN: &[Header] = &[
     Header::Address(Side::Source),
     Header::Address(Side::Destination),
@@ -85,15 +80,10 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
         plain(
             CHECK_SOURCES,
             "loadBalancerSourceRanges: drop all other sources",
-            vec![rule([
-                is_in(FRONTEND, SetId::SourceChecked),
-                Statement::InSet {
-                    key: FRONTEND_AND_SOURCE,
-                    set: SetId::SourceAllowed,
-                    negated: true,
-                },
-                Statement::Verdict(Verdict::Drop),
-            ])],
+            vec![rule([Statement::VerdictMap {
+                key: FRONTEND,
+                map: SetId::SourceChecked,
+            }])],
         ),
         plain(
             CHECK_ENDPOINTS,
@@ -133,10 +123,12 @@ pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
     )
 }
 
-/// The rules of a pick chain or an external policy chain.
+/// The rules of a pick chain, an external policy chain or one that checks
+/// sources.
 pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
     let (comment, rules) = match *id {
         ChainId::Fixed(_) | ChainId::Port(_) => return None,
+        ChainId::Sources(ref own) => ("", vec![drop_others(own)]),
         ChainId::Cluster {
             endpoints,
             masquerade,
@@ -169,6 +161,21 @@ pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
         }
     };
     Some(plain(id.clone(), comment, rules))
+}
+
+/// Few ranges are compared one after the other, many are looked up.
+fn drop_others(sources: &SourceSet) -> Rule {
+    let outside = |range: &IpNet| Statement::Address {
+        side: Side::Source,
+        prefix: *range,
+        negated: true,
+    };
+    let mut statements: Vec<Statement> = match sources.is_set() {
+        true => vec![Statement::NotFrom(sources.clone())],
+        false => sources.ranges().iter().map(outside).collect(),
+    };
+    statements.push(Statement::Verdict(Verdict::Drop));
+    rule(statements)
 }
 
 /// The chains that a chain goes on to.

@@ -5,9 +5,10 @@ use crate::kernel::{Kernel, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
-    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, Statement, Transaction, Value, Verdict,
+    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, SourceSet, Statement, Transaction, Value,
+    Verdict,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// One family's table as plain maps.
@@ -20,6 +21,8 @@ pub struct FakeKernel {
     /// Sets of clients, each with how long it is remembered, in milliseconds.
     /// The rules that fill them do not run here.
     pub affinity_sets: BTreeMap<AffinitySet, BTreeMap<IpAddr, u64>>,
+    /// Sets of sources.
+    pub source_sets: BTreeSet<SourceSet>,
     /// Chains with their rules.
     pub chains: BTreeMap<ChainId, Chain>,
     /// How many transactions it took.
@@ -46,6 +49,7 @@ impl FakeKernel {
                 self.sets.clear();
                 self.sizes.clear();
                 self.affinity_sets.clear();
+                self.source_sets.clear();
                 self.chains.clear();
             }
             Op::AddSet { set, size } => {
@@ -86,6 +90,25 @@ impl FakeKernel {
                     return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
                 }
                 if self.affinity_sets.remove(set).is_none() {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+            }
+            Op::AddSourceSet(set) => {
+                let attempted = format!("add set {set}");
+                if !self.table {
+                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                }
+                if !self.source_sets.insert(set.clone()) {
+                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                }
+            }
+            Op::DeleteSourceSet(set) => {
+                let attempted = format!("delete set {set}");
+                let is_it = |own: &Statement| matches!(own, Statement::NotFrom(own) if own == set);
+                if self.statements().any(is_it) {
+                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                }
+                if !self.source_sets.remove(set) {
                     return Err(refuse(attempted, "No such file or directory (ENOENT)"));
                 }
             }
@@ -165,16 +188,21 @@ impl FakeKernel {
                 Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
                     self.affinity_sets.contains_key(set)
                 }
+                Statement::NotFrom(set) => self.source_sets.contains(set),
                 _ => true,
             })
     }
 
     fn is_set_used(&self, set: &AffinitySet) -> bool {
-        let rules = self.chains.values().flat_map(|chain| &chain.rules);
-        rules.flat_map(|rule| &rule.statements).any(|statement| {
+        self.statements().any(|statement| {
             matches!(statement,
                 Statement::InAffinity(own) | Statement::UpdateAffinity { set: own, .. } if own == set)
         })
+    }
+
+    fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let rules = self.chains.values().flat_map(|chain| &chain.rules);
+        rules.flat_map(|rule| &rule.statements)
     }
 
     fn is_used(&self, chain: &ChainId) -> bool {

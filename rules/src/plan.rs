@@ -84,7 +84,11 @@ impl ServicePlan {
 
     /// The shared chains that frontends go to, once for each frontend.
     pub(crate) fn shared_chains(&self) -> impl Iterator<Item = ChainId> {
-        self.ports.iter().flat_map(PortPlan::shared_chains)
+        let sources = self.sources.iter().flat_map(|sources| sources.chains());
+        self.ports
+            .iter()
+            .flat_map(PortPlan::shared_chains)
+            .chain(sources)
     }
 
     /// Adds how many elements it has in each set, without making them.

@@ -4,12 +4,12 @@ mod chain;
 mod element;
 
 pub use chain::{rule, statement};
-pub use element::{client, element, key, value};
+pub use element::{client, element, key, prefix, value};
 
 use crate::model::Family;
 use crate::ruleset::{
-    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, TABLE, TABLE_COMMENT,
-    Transaction,
+    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, SourceSet, TABLE,
+    TABLE_COMMENT, Transaction,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -47,12 +47,14 @@ fn table(transaction: &Transaction) -> String {
     let mut elements: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
     let mut sets = Vec::new();
     let mut affinity_sets = Vec::new();
+    let mut source_sets = Vec::new();
     let mut clients: BTreeMap<&AffinitySet, &[Client]> = BTreeMap::new();
     let mut chains = Vec::new();
     for op in &transaction.ops {
         match op {
             Op::AddSet { set, size } => sets.push((*set, *size)),
             Op::AddAffinitySet(set) => affinity_sets.push(set),
+            Op::AddSourceSet(set) => source_sets.push(set),
             Op::AddClients(set, own) => {
                 clients.insert(set, own);
             }
@@ -87,6 +89,14 @@ fn table(transaction: &Transaction) -> String {
         write_elements(&mut out, own.iter().map(client));
         out.push_str("\t}\n");
     }
+    for set in source_sets {
+        let _ = writeln!(out, "\n\tset {set} {{");
+        for line in source_set(family) {
+            let _ = writeln!(out, "\t\t{line}");
+        }
+        write_elements(&mut out, set.ranges().iter().map(prefix));
+        out.push_str("\t}\n");
+    }
     for chain in chains {
         out.push('\n');
         write_chain(&mut out, chain, family);
@@ -116,12 +126,8 @@ fn set_kind(set: SetId) -> &'static str {
 
 /// What a set's braces begin with.
 fn set_lines(set: SetId, size: Option<u32>, family: Family) -> Vec<String> {
-    let mut lines = vec![set_type(set, family)];
-    lines.extend(size.map(|size| format!("size {size}")));
-    if set.is_interval() {
-        lines.push("flags interval".to_owned());
-    }
-    lines
+    let size = size.map(|size| format!("size {size}"));
+    [set_type(set, family)].into_iter().chain(size).collect()
 }
 
 fn write_elements(out: &mut String, elements: impl Iterator<Item = String>) {
@@ -146,6 +152,21 @@ fn affinity_set(family: Family) -> [String; 2] {
         format!("type {}", address_type(family)),
         "flags dynamic,timeout".to_owned(),
     ]
+}
+
+/// What stands between the braces of a set of sources, but for its ranges.
+fn source_set(family: Family) -> [String; 2] {
+    [
+        format!("type {}", address_type(family)),
+        "flags interval".to_owned(),
+    ]
+}
+
+fn add_source_set(set: &SourceSet, place: &str, family: Family) -> String {
+    let lines = source_set(family).join("; ");
+    let ranges: Vec<String> = set.ranges().iter().map(prefix).collect();
+    let ranges = ranges.join(", ");
+    format!("add set {place} {set} {{ {lines}; elements = {{ {ranges} }}; }}\n")
 }
 
 fn address_type(family: Family) -> &'static str {
@@ -224,6 +245,10 @@ fn commands(transaction: &Transaction) -> String {
                 let _ = writeln!(out, "add element {place} {set} {{ {} }}", list.join(", "));
             }
             Op::DeleteAffinitySet(set) => {
+                let _ = writeln!(out, "delete set {place} {set}");
+            }
+            Op::AddSourceSet(set) => out.push_str(&add_source_set(set, &place, family)),
+            Op::DeleteSourceSet(set) => {
                 let _ = writeln!(out, "delete set {place} {set}");
             }
             Op::AddChain(own) => {

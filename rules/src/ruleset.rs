@@ -3,8 +3,10 @@
 
 mod affinity;
 mod chain;
+mod digest;
 mod element;
 mod set;
+mod sources;
 mod statement;
 mod transaction;
 
@@ -12,6 +14,7 @@ pub use affinity::{AffinitySet, Client, PortChain, PortName, PortRole};
 pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
+pub use sources::SourceSet;
 pub use statement::{Header, Side, Statement};
 pub use transaction::{Op, Transaction};
 

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::model::{Family, Frontend, ObjectName, Service};
 use crate::plan::{Counts, comment};
-use crate::ruleset::{Element, Key, SetId};
+use crate::ruleset::{ChainId, Element, Key, SetId, SourceSet, Value, Verdict};
 use crate::state::claims::{self, Claims};
 use foldhash::HashSet;
 use ipnet::IpNet;
@@ -15,8 +15,7 @@ use std::sync::Arc;
 pub(crate) struct Sources {
     /// Each with its port's name.
     frontends: Box<[(Frontend, Arc<str>)]>,
-    /// Without overlaps, which an interval set refuses.
-    allowed: Box<[IpNet]>,
+    allowed: SourceSet,
 }
 
 impl Sources {
@@ -53,37 +52,37 @@ impl Sources {
         }
         Some(Self {
             frontends,
-            allowed: IpNet::aggregate(&allowed).into(),
+            allowed: SourceSet::new(&allowed),
         })
     }
 
-    /// Adds how many elements both sets get.
+    /// Adds how many elements there are.
     pub(crate) fn count(&self, counts: &mut Counts) {
         counts.add(SetId::SourceChecked, self.frontends.len());
-        let allowed = self.frontends.len() * self.allowed.len();
-        counts.add(SetId::SourceAllowed, allowed);
     }
 
-    /// Calls `each` with the elements of both sets.
+    /// The chain that the frontends go to, once for each.
+    pub(crate) fn chains(&self) -> impl Iterator<Item = ChainId> {
+        self.frontends.iter().map(|_| self.chain())
+    }
+
+    fn chain(&self) -> ChainId {
+        ChainId::Sources(self.allowed.clone())
+    }
+
+    /// Calls `each` with the elements.
     pub(crate) fn for_each_element(
         &self,
         name: &ObjectName,
         each: &mut impl FnMut(SetId, Element),
     ) {
         for (frontend, port) in &self.frontends {
-            let comment = Some(comment(name, port));
-            let mut add = |set, key| {
-                let element = Element {
-                    key,
-                    value: None,
-                    comment: comment.clone(),
-                };
-                each(set, element);
+            let element = Element {
+                key: Key::Frontend(*frontend),
+                value: Some(Value::Verdict(Verdict::Goto(self.chain()))),
+                comment: Some(comment(name, port)),
             };
-            add(SetId::SourceChecked, Key::Frontend(*frontend));
-            for range in &self.allowed {
-                add(SetId::SourceAllowed, Key::Source(*frontend, *range));
-            }
+            each(SetId::SourceChecked, element);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::clients;
 use super::elements::{About, List};
 use super::objects;
+use super::sources;
 use super::subsystem;
 use rules::model::Family;
 use rules::ruleset::{Chain, Op, SetId, Transaction};
@@ -82,7 +83,20 @@ impl Batch {
                 objects::add_affinity_set(out, seq, family, set);
             }),
             Op::DeleteAffinitySet(set) => self.message(at, |out, seq| {
-                objects::delete_affinity_set(out, seq, family, set);
+                objects::delete_own_set(out, seq, family, &set.to_string());
+            }),
+            Op::AddSourceSet(set) => {
+                self.message(at, |out, seq| {
+                    objects::add_source_set(out, seq, family, set);
+                });
+                for some in set.ranges().chunks(sources::RANGES_PER_MESSAGE) {
+                    self.message(at, |out, seq| {
+                        sources::add_ranges(out, seq, family, set, some);
+                    });
+                }
+            }
+            Op::DeleteSourceSet(set) => self.message(at, |out, seq| {
+                objects::delete_own_set(out, seq, family, &set.to_string());
             }),
             Op::AddClients(set, clients) => {
                 for some in clients.chunks(clients::CLIENTS_PER_MESSAGE) {

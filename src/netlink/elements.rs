@@ -28,7 +28,6 @@ mod kernel {
     pub(super) const ELEMENT_KEY: u16 = 1;
     pub(super) const ELEMENT_DATA: u16 = 2;
     pub(super) const ELEMENT_USERDATA: u16 = 6;
-    pub(super) const ELEMENT_KEY_END: u16 = 10;
     pub(super) const DATA_VALUE: u16 = 1;
     pub(super) const DATA_VERDICT: u16 = 2;
     pub(super) const VERDICT_CODE: u16 = 1;
@@ -128,12 +127,6 @@ fn encode_one(out: &mut Vec<u8>, about: About, element: &Element) {
         about.family
     );
     data(out, kernel::ELEMENT_KEY, |out| key(out, &element.key));
-    if let Key::Source(own, range) = &element.key {
-        data(out, kernel::ELEMENT_KEY_END, |out| {
-            frontend(out, own);
-            address(out, range.broadcast());
-        });
-    }
     // A deletion goes by the key alone.
     if about.add {
         if let Some(value) = &element.value {
@@ -163,10 +156,6 @@ fn key(out: &mut Vec<u8>, key: &Key) {
             frontend(out, own);
             // Numbers that rules compute are in host byte order.
             out.extend_from_slice(&index.to_ne_bytes());
-        }
-        Key::Source(own, range) => {
-            frontend(out, own);
-            address(out, range.network());
         }
         Key::Hairpin(backend, own) => {
             address(out, backend.address);

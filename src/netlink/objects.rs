@@ -5,13 +5,12 @@ use super::subsystem::{number, table_message};
 use super::{statements, userdata};
 use rules::model::Family;
 use rules::ruleset::{
-    AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId, TABLE,
-    TABLE_COMMENT,
+    AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId,
+    SourceSet, TABLE, TABLE_COMMENT,
 };
 
 /// `linux/netfilter/nfnetlink.h` and `linux/netfilter/nf_tables.h`.
 mod kernel {
-    pub(super) const LIST_ELEMENT: u16 = 1;
     pub(super) const TABLE_NAME: u16 = 1;
     pub(super) const TABLE_USERDATA: u16 = 6;
     pub(super) const CHAIN_TABLE: u16 = 1;
@@ -36,10 +35,6 @@ mod kernel {
     pub(super) const SET_ID: u16 = 10;
     pub(super) const SET_USERDATA: u16 = 13;
     pub(super) const DESCRIPTION_SIZE: u16 = 1;
-    pub(super) const DESCRIPTION_CONCAT: u16 = 2;
-    pub(super) const FIELD_LENGTH: u16 = 1;
-    /// Missing in libc.
-    pub(super) const FLAG_CONCAT: libc::c_int = 0x80;
 }
 
 /// nft's numbers for types; those of a concatenation are six bits each.
@@ -72,36 +67,53 @@ pub(super) fn delete_table(out: &mut Vec<u8>, sequence: u32, family: Family) {
     });
 }
 
+/// No size: the kernel would make room for all of it at once (see
+/// `AffinitySet::CLIENTS_MAX`).
 pub(super) fn add_affinity_set(
     out: &mut Vec<u8>,
     sequence: u32,
     family: Family,
     own: &AffinitySet,
 ) {
+    let flags = libc::NFT_SET_TIMEOUT | libc::NFT_SET_EVAL;
+    add_address_set(out, sequence, family, &own.to_string(), flags);
+}
+
+pub(super) fn add_source_set(out: &mut Vec<u8>, sequence: u32, family: Family, own: &SourceSet) {
+    add_address_set(
+        out,
+        sequence,
+        family,
+        &own.to_string(),
+        libc::NFT_SET_INTERVAL,
+    );
+}
+
+/// A set of plain addresses that single Services have of their own.
+fn add_address_set(
+    out: &mut Vec<u8>,
+    sequence: u32,
+    family: Family,
+    name: &str,
+    kind: libc::c_int,
+) {
     // One of this name that is there already is an error: see elements.
     let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
     table_message(out, family, libc::NFT_MSG_NEWSET, flags, sequence, |out| {
-        set_name(out, &own.to_string());
-        let flags = libc::NFT_SET_TIMEOUT | libc::NFT_SET_EVAL;
-        number(out, kernel::SET_FLAGS, flags.cast_unsigned());
+        set_name(out, name);
+        number(out, kernel::SET_FLAGS, kind.cast_unsigned());
         let (kind, length) = key_field(family, KeyField::Address);
         number(out, kernel::SET_KEY_TYPE, kind);
         number(out, kernel::SET_KEY_LENGTH, length);
         number(out, kernel::SET_ID, sequence);
-        // No size: the kernel would make room for all of it at once (see
-        // `AffinitySet::CLIENTS_MAX`).
-        attribute(out, kernel::SET_USERDATA, &userdata::affinity_set());
+        attribute(out, kernel::SET_USERDATA, &userdata::address_set());
     });
 }
 
-pub(super) fn delete_affinity_set(
-    out: &mut Vec<u8>,
-    sequence: u32,
-    family: Family,
-    own: &AffinitySet,
-) {
+/// Deletes a set that single Services have of their own.
+pub(super) fn delete_own_set(out: &mut Vec<u8>, sequence: u32, family: Family, name: &str) {
     table_message(out, family, libc::NFT_MSG_DELSET, 0, sequence, |out| {
-        set_name(out, &own.to_string());
+        set_name(out, name);
     });
 }
 
@@ -118,9 +130,6 @@ pub(super) fn add_set(
         let mut flags = 0;
         if id.data().is_some() {
             flags |= libc::NFT_SET_MAP;
-        }
-        if id.is_interval() {
-            flags |= libc::NFT_SET_INTERVAL | kernel::FLAG_CONCAT;
         }
         if flags != 0 {
             number(out, kernel::SET_FLAGS, flags.cast_unsigned());
@@ -145,9 +154,7 @@ pub(super) fn add_set(
         }
         // Unused, as rules name sets, but the kernel asks for one.
         number(out, kernel::SET_ID, sequence);
-        if id.is_interval() {
-            nested(out, kernel::SET_DESCRIPTION, |out| fields(out, family, id));
-        } else if let Some(size) = size {
+        if let Some(size) = size {
             nested(out, kernel::SET_DESCRIPTION, |out| {
                 number(out, kernel::DESCRIPTION_SIZE, size);
             });
@@ -156,30 +163,9 @@ pub(super) fn add_set(
     });
 }
 
-/// With ranges the kernel has to know where each field ends.
-fn fields(out: &mut Vec<u8>, family: Family, id: SetId) {
-    nested(out, kernel::DESCRIPTION_CONCAT, |out| {
-        for field in id.key() {
-            nested(out, kernel::LIST_ELEMENT, |out| {
-                number(out, kernel::FIELD_LENGTH, field_length(family, *field));
-            });
-        }
-    });
-}
-
 fn set_name(out: &mut Vec<u8>, name: &str) {
     text(out, kernel::SET_TABLE, TABLE);
     text(out, kernel::SET_NAME, name);
-}
-
-/// A field's own length, in bytes; a key fills it up to four.
-fn field_length(family: Family, field: KeyField) -> u32 {
-    match (field, family) {
-        (KeyField::Address, Family::V6) => 16,
-        (KeyField::Address, Family::V4) | (KeyField::Index, _) => 4,
-        (KeyField::Port, _) => 2,
-        (KeyField::Protocol, _) => 1,
-    }
 }
 
 /// nft's type of a key field, and its length in a key, in bytes.

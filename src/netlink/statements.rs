@@ -89,6 +89,10 @@ pub(super) fn add(out: &mut Vec<u8>, family: Family, statement: &Statement) {
             rule.key(key);
             rule.lookup(*map, VERDICT_REGISTER);
         }
+        Statement::NotFrom(set) => {
+            rule.load_address(Side::Source, FIRST_REGISTER);
+            rule.is_in(&set.to_string(), true);
+        }
         Statement::InAffinity(set) => {
             rule.load_address(Side::Source, FIRST_REGISTER);
             rule.is_in(&set.to_string(), false);

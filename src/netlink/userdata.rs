@@ -79,8 +79,8 @@ pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
     out
 }
 
-/// What nft wants to know of a set of clients.
-pub(super) fn affinity_set() -> Vec<u8> {
+/// What nft wants to know of a set of addresses without a comment.
+pub(super) fn address_set() -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, SET_KEY_BYTE_ORDER, BIG_ENDIAN);
     out

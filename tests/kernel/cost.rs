@@ -4,8 +4,9 @@
 use super::small::{address, base, endpoint, goto, pick, service, with_rule};
 use super::table::Both;
 use e2e::KernelMemory;
+use ipnet::IpNet;
 use rules::model::{Backend, Family, ObjectName, Protocol};
-use rules::ruleset::{AffinitySet, Op, PortName, SetId, Statement, Verdict};
+use rules::ruleset::{AffinitySet, Op, PortName, SetId, SourceSet, Statement, Verdict};
 use std::time::{Duration, Instant};
 
 const COUNT: u32 = 1000;
@@ -55,6 +56,11 @@ const KINDS: &[Kind] = &[
         1024,
     ),
     (
+        "a range of sources",
+        |family, numbers| vec![Op::AddSourceSet(apart(family, numbers))],
+        1024,
+    ),
+    (
         "an endpoint of a frontend",
         |family, numbers| {
             let elements = numbers.map(|n| endpoint(family, n + 10, n));
@@ -73,6 +79,12 @@ fn clients_of(family: Family, number: u32) -> AffinitySet {
             port: 8080,
         },
     }
+}
+
+/// Addresses that do not adjoin.
+fn apart(family: Family, numbers: std::ops::Range<u32>) -> SourceSet {
+    let ranges = numbers.map(|n| IpNet::from(address(family, 2 * n)));
+    SourceSet::new(&ranges.collect::<Vec<_>>())
 }
 
 /// As each endpoint of a port with session affinity has them.

@@ -5,18 +5,19 @@ use super::table::Both;
 use super::text::{list, parts};
 use e2e::Namespace;
 use rules::model::{EndpointSlice, Family, Service, ServiceCidr, TrafficPolicy};
-use rules::{Config, Event, LocalDetector, NodeportAddresses, Planner, State};
+use rules::ruleset::Op;
+use rules::{Config, Event, LocalDetector, NodeportAddresses, Pending, Planner, State};
 use std::net::IpAddr;
 
 /// A planner whose transactions go to both kernels.
-struct Node {
-    both: Both,
-    state: State,
+pub struct Node {
+    pub both: Both,
+    pub state: State,
     planner: Planner,
 }
 
 impl Node {
-    fn new(family: Family) -> Self {
+    pub fn new(family: Family) -> Self {
         let (pods, node) = match family {
             Family::V4 => ("10.244.0.0/16", "192.0.2.1/32"),
             Family::V6 => ("fd00:10:244::/48", "2001:db8::1/128"),
@@ -45,7 +46,7 @@ impl Node {
         self.sync();
     }
 
-    fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) {
+    pub fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) {
         self.sync();
         self.state.apply(Event::Service(service));
         for slice in slices {
@@ -54,13 +55,23 @@ impl Node {
         self.sync();
     }
 
-    fn sync(&mut self) {
+    /// What a Service more would change.
+    pub fn planned(&mut self, service: Service) -> Vec<Op> {
+        self.state.apply(Event::Service(service));
+        self.prepare().map_or(Vec::new(), |own| own.transaction.ops)
+    }
+
+    fn prepare(&mut self) -> Option<Pending> {
         let local: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1", "127.0.0.1"]
             .iter()
             .map(|text| text.parse().expect("an address"))
             .collect();
         self.planner.mark(&self.state.take_dirty());
-        let Some(pending) = self.planner.prepare(&self.state, &local, Vec::new) else {
+        self.planner.prepare(&self.state, &local, Vec::new)
+    }
+
+    pub fn sync(&mut self) {
+        let Some(pending) = self.prepare() else {
             return;
         };
         let [real, fake] = self.both.apply(pending.transaction.ops.clone());

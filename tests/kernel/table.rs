@@ -59,6 +59,7 @@ impl Both {
         ops.extend(sets.map(|own| set(*own, self.fake.sizes.get(own).copied())));
         let clients = self.fake.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
+        ops.extend(self.fake.source_sets.iter().cloned().map(Op::AddSourceSet));
         ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));
         for (set, elements) in &self.fake.sets {
             ops.push(Op::AddElements(*set, elements.values().cloned().collect()));

@@ -1,6 +1,6 @@
 //! A sync of what changed.
 
-use super::chains::{depth, sorted_chains};
+use super::chains::{add_chains, delete_chains};
 use super::own::OwnObjects;
 use super::{Pending, Planner, address_element};
 use crate::State;
@@ -59,13 +59,12 @@ impl Planner {
         // kernels refuse to delete it along with the elements that went there,
         // and counts that go back and forth find it again.
         let used = |chain: &ChainId| pending.touched.uses(&self.ledger, chain);
-        let mut stale: Vec<ChainId> = self
+        let stale: HashSet<ChainId> = self
             .chains
             .iter()
             .filter(|chain| !self.ledger.uses(chain) && !used(chain))
             .cloned()
             .collect();
-        stale.sort_unstable_by_key(|chain| std::cmp::Reverse(depth(chain)));
         let fresh: HashSet<ChainId> = pending
             .touched
             .used_chains()
@@ -74,13 +73,13 @@ impl Planner {
         pending.chains = self
             .chains
             .iter()
-            .filter(|c| !stale.contains(c))
+            .filter(|chain| !stale.contains(*chain))
             .cloned()
             .collect();
         pending.chains.extend(fresh.iter().cloned());
 
         let ops = &mut pending.transaction.ops;
-        ops.extend(sorted_chains(&self.config, &fresh).map(Op::AddChain));
+        ops.extend(add_chains(&self.config, &fresh));
         let filled = own.filled();
         ops.extend(own.first());
         if pending.service_cidrs != self.service_cidrs {
@@ -96,7 +95,7 @@ impl Planner {
             come.into_iter()
                 .map(|(set, elements)| Op::AddElements(set, elements)),
         );
-        ops.extend(stale.into_iter().map(Op::DeleteChain));
+        ops.extend(delete_chains(stale.into_iter().collect()));
         pending.left_over = own.last(&self.left_over, &filled, ops);
     }
 

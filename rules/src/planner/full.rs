@@ -1,6 +1,6 @@
 //! A sync that replaces the table.
 
-use super::chains::sorted_chains;
+use super::chains::add_chains;
 use super::ledger::Ledger;
 use super::own::OwnObjects;
 use super::room::Room;
@@ -53,7 +53,7 @@ impl Planner {
             size: pending.room.size(set),
         }));
         let fixed = base::chains(&self.config, &pending.service_cidrs);
-        ops.extend(sorted_chains(&self.config, &pending.chains).map(Op::AddChain));
+        ops.extend(add_chains(&self.config, &pending.chains));
         ops.extend(fixed.into_iter().map(Op::AddChain));
         ops.extend(own.first());
         ops.extend(clients);

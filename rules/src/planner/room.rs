@@ -15,8 +15,8 @@ pub(super) const LARGE: usize = 1024;
 
 /// The size to declare a set with that begins with `count` elements: between
 /// 1.5 and 3 times that. `None` for no limit, if it is less than `large`.
-fn size_for(set: SetId, count: usize, large: usize) -> Option<u32> {
-    if count < large || set.is_interval() {
+fn size_for(count: usize, large: usize) -> Option<u32> {
+    if count < large {
         return None;
     }
     let wanted = u32::try_from(count).ok()?.checked_mul(3)?.div_ceil(2);
@@ -39,7 +39,7 @@ impl Room {
     /// For sets that begin with so many elements; those with fewer than `large`
     /// are not limited.
     pub(super) fn new(counts: Counts, large: usize) -> Self {
-        let sized = |set| Some((set, size_for(set, counts.of(set), large)?));
+        let sized = |set| Some((set, size_for(counts.of(set), large)?));
         let sizes = SetId::ALL.into_iter().filter_map(sized).collect();
         Self { counts, sizes }
     }
@@ -95,15 +95,10 @@ mod tests {
             (usize::MAX, None),
         ];
         for (count, size) in rows {
-            assert_eq!(size_for(SetId::Endpoints, count, LARGE), size, "{count}");
+            assert_eq!(size_for(count, LARGE), size, "{count}");
         }
-        assert_eq!(
-            size_for(SetId::SourceAllowed, 100_000, LARGE),
-            None,
-            "intervals"
-        );
         for count in (LARGE..1_000_000).step_by(997) {
-            let size = size_for(SetId::Endpoints, count, LARGE).expect("a size") as usize;
+            let size = size_for(count, LARGE).expect("a size") as usize;
             assert!(
                 size * 2 >= count * 3 && size <= count * 3 + 3,
                 "{count}: {size}"

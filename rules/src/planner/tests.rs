@@ -9,7 +9,7 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Hints, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, Op, PortRole, SetId, Statement, Value, Verdict};
+use crate::ruleset::{AffinitySet, Op, PortRole, SetId, SourceSet, Statement, Value, Verdict};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -66,6 +66,12 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
         .filter(|chain| used.contains(chain))
         .cloned()
         .collect();
+    let with_sources = kernel.chains.keys().filter_map(|chain| match chain {
+        ChainId::Sources(set) if set.is_set() => Some(set.clone()),
+        _ => None,
+    });
+    let with_sources: BTreeSet<SourceSet> = with_sources.collect();
+    assert_eq!(with_sources, kernel.source_sets);
     found.clients = kernel.affinity_sets.keys().cloned().collect();
     for (id, chain) in &kernel.chains {
         let ChainId::Port(port) = id else { continue };

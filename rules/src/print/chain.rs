@@ -75,6 +75,7 @@ pub fn statement(statement: &Statement, family: Family) -> String {
         Statement::InSet { key, set, negated } => {
             format!("{} {}@{set}", headers(key, ip), not(*negated))
         }
+        Statement::NotFrom(set) => format!("{ip} saddr != @{set}"),
         Statement::InAffinity(set) => format!("{ip} saddr @{set}"),
         Statement::UpdateAffinity { set, seconds } => {
             let timeout = duration(u64::from(*seconds) * 1000);

@@ -29,7 +29,6 @@ pub fn key(key: &Key) -> String {
         Key::Hairpin(Backend { address, port }, protocol) => {
             format!("{address} . {address} . {protocol} . {port}")
         }
-        Key::Source(own, range) => format!("{} . {}", frontend(own), prefix(range)),
     }
 }
 
@@ -44,7 +43,7 @@ pub fn client(client: &Client) -> String {
 }
 
 /// A range as nft lists it: one that holds a single address is that address.
-pub(super) fn prefix(range: &IpNet) -> String {
+pub fn prefix(range: &IpNet) -> String {
     if range.prefix_len() == range.max_prefix_len() {
         range.addr().to_string()
     } else {

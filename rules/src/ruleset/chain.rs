@@ -2,7 +2,7 @@
 //! there is one per endpoint count that occurs, and those of single Service
 //! ports with session affinity.
 
-use super::{PortChain, Statement};
+use super::{PortChain, SourceSet, Statement};
 use std::fmt;
 
 /// A chain's name, typed.
@@ -37,6 +37,8 @@ pub enum ChainId {
         /// Looks the frontend up without an address.
         nodeport: bool,
     },
+    /// Drops what comes from other sources than these.
+    Sources(SourceSet),
     /// A chain of a single Service port.
     Port(PortChain),
 }
@@ -46,6 +48,7 @@ impl fmt::Display for ChainId {
         let prefix = |nodeport: bool| if nodeport { "nodeport-" } else { "" };
         match self {
             Self::Fixed(name) => f.write_str(name),
+            Self::Sources(own) => own.fmt(f),
             Self::Port(own) => own.fmt(f),
             Self::Cluster {
                 endpoints,

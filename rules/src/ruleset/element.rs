@@ -2,7 +2,6 @@
 
 use super::ChainId;
 use crate::model::{Backend, Frontend, Protocol};
-use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,8 +16,6 @@ pub enum Key {
     Indexed(Frontend, u32),
     /// `Address . Address . Protocol . Port`: the same address twice.
     Hairpin(Backend, Protocol),
-    /// A frontend's key followed by a range of source addresses.
-    Source(Frontend, IpNet),
 }
 
 /// What a map's element yields.

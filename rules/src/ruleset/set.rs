@@ -44,10 +44,9 @@ pub enum SetId {
     NoEndpoints,
     /// Node ports that nothing serves → reject or drop.
     NodeportNoEndpoints,
-    /// Load-balancer frontends that only some sources may reach.
+    /// Load-balancer frontends that only some sources may reach → the chain
+    /// that drops the others.
     SourceChecked,
-    /// The sources that may, as intervals.
-    SourceAllowed,
     /// Every cluster IP.
     ClusterIps,
     /// The addresses that answer node ports, unless all local ones do.
@@ -58,7 +57,7 @@ pub enum SetId {
 
 impl SetId {
     /// Every set, in the order of a listing.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Services,
         Self::Nodeports,
         Self::Endpoints,
@@ -68,7 +67,6 @@ impl SetId {
         Self::NoEndpoints,
         Self::NodeportNoEndpoints,
         Self::SourceChecked,
-        Self::SourceAllowed,
         Self::ClusterIps,
         Self::NodeportIps,
         Self::Hairpin,
@@ -86,7 +84,6 @@ impl SetId {
             Self::NoEndpoints => "no-endpoints",
             Self::NodeportNoEndpoints => "nodeport-no-endpoints",
             Self::SourceChecked => "source-checked",
-            Self::SourceAllowed => "source-allowed",
             Self::ClusterIps => "cluster-ips",
             Self::NodeportIps => "nodeport-ips",
             Self::Hairpin => "hairpin",
@@ -98,7 +95,6 @@ impl SetId {
         use KeyField::{Address, Index, Port, Protocol};
         match self {
             Self::Services | Self::NoEndpoints | Self::SourceChecked => &[Address, Protocol, Port],
-            Self::SourceAllowed => &[Address, Protocol, Port, Address],
             Self::Nodeports | Self::NodeportNoEndpoints => &[Protocol, Port],
             Self::Endpoints | Self::LocalEndpoints => &[Address, Protocol, Port, Index],
             Self::NodeportEndpoints | Self::NodeportLocalEndpoints => &[Protocol, Port, Index],
@@ -110,18 +106,16 @@ impl SetId {
     /// What an element yields; `None` for a plain set.
     pub fn data(self) -> Option<DataType> {
         match self {
-            Self::Services | Self::Nodeports | Self::NoEndpoints | Self::NodeportNoEndpoints => {
-                Some(DataType::Verdict)
-            }
+            Self::Services
+            | Self::Nodeports
+            | Self::NoEndpoints
+            | Self::NodeportNoEndpoints
+            | Self::SourceChecked => Some(DataType::Verdict),
             Self::Endpoints
             | Self::NodeportEndpoints
             | Self::LocalEndpoints
             | Self::NodeportLocalEndpoints => Some(DataType::Backend),
-            Self::SourceChecked
-            | Self::SourceAllowed
-            | Self::ClusterIps
-            | Self::NodeportIps
-            | Self::Hairpin => None,
+            Self::ClusterIps | Self::NodeportIps | Self::Hairpin => None,
         }
     }
 
@@ -129,11 +123,6 @@ impl SetId {
     /// all ports, one endpoint behind two Services.
     pub(crate) fn is_shared(self) -> bool {
         matches!(self, Self::ClusterIps | Self::Hairpin)
-    }
-
-    /// Whether the last field of a key is a range.
-    pub fn is_interval(self) -> bool {
-        self == Self::SourceAllowed
     }
 
     /// The comment in a listing: what a reader of the ruleset wants to know.
@@ -151,8 +140,9 @@ impl SetId {
             Self::NodeportNoEndpoints => {
                 "node ports without endpoints: reject; policy Local without local ones: drop"
             }
-            Self::SourceChecked => "frontends with loadBalancerSourceRanges",
-            Self::SourceAllowed => "frontend . source that loadBalancerSourceRanges allows",
+            Self::SourceChecked => {
+                "frontends with loadBalancerSourceRanges: who drops other sources"
+            }
             Self::ClusterIps => "cluster IPs of all Services",
             Self::NodeportIps => "addresses that answer node ports",
             Self::Hairpin => "endpoints on this node that reach themselves through a Service",

@@ -1,6 +1,6 @@
 //! What rules are made of: only the matches and actions the product needs.
 
-use super::{AffinitySet, SetId, Verdict};
+use super::{AffinitySet, SetId, SourceSet, Verdict};
 use crate::model::{Backend, Protocol};
 use ipnet::IpNet;
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub enum Statement {
         /// Match what is not in it.
         negated: bool,
     },
+    /// `ip saddr != @set`: the client is none of these.
+    NotFrom(SourceSet),
     /// `ip saddr @set`: the client was sent to this endpoint not long ago.
     InAffinity(AffinitySet),
     /// `update @set { ip saddr timeout 3h }`: remember the client from now on.

@@ -1,6 +1,6 @@
 //! A change of one family's table that lands whole or not at all.
 
-use super::{AffinitySet, Chain, ChainId, Client, Element, SetId};
+use super::{AffinitySet, Chain, ChainId, Client, Element, SetId, SourceSet};
 use crate::model::Family;
 use crate::plan::PlannedServices;
 use std::sync::Arc;
@@ -16,8 +16,7 @@ pub enum Op {
     AddSet {
         /// Which one.
         set: SetId,
-        /// How many elements it may have; `None` for any number, and always
-        /// for intervals.
+        /// How many elements it may have; `None` for any number.
         size: Option<u32>,
     },
     /// Add an empty set of clients.
@@ -26,6 +25,10 @@ pub enum Op {
     AddClients(AffinitySet, Vec<Client>),
     /// Delete a set of clients with all that is in it.
     DeleteAffinitySet(AffinitySet),
+    /// Add a set of sources with all that is in it.
+    AddSourceSet(SourceSet),
+    /// Delete a set of sources with all that is in it.
+    DeleteSourceSet(SourceSet),
     /// Add a chain with its comment and hook, then its rules.
     AddChain(Chain),
     /// Remove all rules of an existing chain and add these.

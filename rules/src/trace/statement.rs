@@ -3,7 +3,6 @@
 use super::walk::{After, Say, Walk};
 use crate::model::{Backend, Frontend};
 use crate::ruleset::{Header, Key, SetId, Side, Statement, Value, Verdict};
-use ipnet::IpNet;
 use std::net::IpAddr;
 
 impl<'a> Walk<'a, '_> {
@@ -39,6 +38,7 @@ impl<'a> Walk<'a, '_> {
                 let holds = self.key(key).is_some_and(|key| self.holds(*set, key));
                 go_on(holds != *negated)
             }
+            Statement::NotFrom(set) => go_on(!set.holds(self.source)),
             Statement::InAffinity(set) => go_on(self.tracer.remembers(set, self.source)),
             Statement::UpdateAffinity { set, .. } => {
                 self.remembered.push(set.clone());
@@ -117,15 +117,6 @@ impl<'a> Walk<'a, '_> {
             [Address(side), Protocol, Port] => {
                 Some(Key::Frontend(frontend(Some(self.address(side)))))
             }
-            [
-                Address(Side::Destination),
-                Protocol,
-                Port,
-                Address(Side::Source),
-            ] => {
-                let frontend = frontend(Some(self.destination));
-                Some(Key::Source(frontend, IpNet::from(self.source)))
-            }
             [Address(_), Address(_), Protocol, Port] if self.source == self.destination => {
                 let backend = Backend {
                     address: self.destination,
@@ -143,18 +134,8 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn holds(&self, set: SetId, key: Key) -> bool {
-        let Some(elements) = self.tracer.table.sets.get(&set) else {
-            return false;
-        };
-        let Key::Source(frontend, source) = key else {
-            return elements.contains_key(&key);
-        };
-        // Ranges do not overlap, so only the last one that begins at or before
-        // the source can hold it.
-        let before = elements.range(..=key).next_back();
-        before.is_some_and(|(found, _)| {
-            matches!(found, Key::Source(own, range) if *own == frontend && range.contains(&source))
-        })
+        let elements = self.tracer.table.sets.get(&set);
+        elements.is_some_and(|elements| elements.contains_key(&key))
     }
 }
 
