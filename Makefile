@@ -15,7 +15,7 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
 .PHONY: demo test e2e faults conformance compare bench bench-upstream image chart manifest lint deny \
-	deps deps-go deps-image deps-chart
+	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -82,6 +82,27 @@ manifest: deps-chart target/tools/bin/helm
 	cargo build --quiet -p e2e --bin chart
 	@target/debug/chart --manifest
 
+# Every fuzz target, FUZZ_S seconds in all: FUZZ_TARGETS="events http".
+FUZZ_S := 60
+fuzz: fuzz-engine
+	@target/debug/fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) $(FUZZ_TARGETS)
+
+# Leaves those inputs in fuzz/corpus that reach what no other does.
+fuzz-corpora: fuzz-engine
+	@target/debug/fuzz --engine $(FUZZ_ENGINE) --minimise $(FUZZ_TARGETS)
+
+# The targets with libFuzzer, which wants to know what an input reaches: with instructions for
+# that in all that is built for it, so in a directory of its own.
+FUZZ_HOST := $(shell rustc --print host-tuple 2>/dev/null)
+FUZZ_ENGINE := target/fuzz/$(FUZZ_HOST)/fuzz/libfuzzer
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
+fuzz-engine: deps-fuzz
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin fuzz
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --target-dir target/fuzz --target $(FUZZ_HOST) \
+		--profile fuzz -p fuzz --features libfuzzer --bin libfuzzer
+
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
@@ -101,6 +122,9 @@ deps-go:
 
 deps-image:
 	@e2e/deps.sh image "$(sort $(OWN_ARCH) $(ARCH))"
+
+deps-fuzz:
+	@e2e/deps.sh fuzz
 
 deps-chart:
 	@e2e/deps.sh go

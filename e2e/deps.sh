@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a build and the tests need and this machine lacks: Debian
 # packages, the Rust toolchain and, with the argument `go`, Go for the control
-# plane; with `image "ARCH..."` what builds and runs images for these architectures.
+# plane; with `image "ARCH..."` what builds and runs images for these architectures; with `fuzz`
+# what builds the engine of the fuzz targets.
 # Says nothing if nothing is missing.
 set -eu
 
@@ -57,6 +58,9 @@ if [ "${1:-}" = image ]; then
                 ;;
         esac
     done
+fi
+if [ "${1:-}" = fuzz ]; then
+    need c++ g++
 fi
 command -v cargo >/dev/null 2>&1 || need curl curl ca-certificates
 

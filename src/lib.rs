@@ -17,6 +17,10 @@ pub mod settings;
 pub mod source;
 pub mod startup;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod addresses;
 pub mod cleanup;
 pub mod config_file;

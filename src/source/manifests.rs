@@ -269,6 +269,25 @@ impl Manifests {
     }
 }
 
+/// What a single file with this text comes to, as [`Manifests::load`] would hand it out.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_text(path: &Path, text: &str, node_name: &str) -> (Vec<Event>, Vec<String>) {
+    let origin: Arc<str> = path.to_string_lossy().into();
+    let mut interner = Interner::default();
+    let (mut events, mut problems) = (Vec::new(), Vec::new());
+    parse::text(path, text, &mut |_, parsed: Parsed| match parsed {
+        Parsed::Object(object) => {
+            let found = parse::convert(&object, node_name, &origin, &mut interner);
+            problems.extend(found.problems);
+            if let Some(key) = found.key {
+                events.push(found.event.unwrap_or_else(|| gone(&key)));
+            }
+        }
+        Parsed::Bad(message) | Parsed::Unknown(message) => problems.push(message),
+    });
+    (events, problems)
+}
+
 fn gone((kind, namespace, name): &ObjectKey) -> Event {
     let full = || rules::model::ObjectName::new(namespace.clone(), name.clone());
     match kind {

@@ -1,0 +1,93 @@
+//! `make fuzz`: runs the engine on every target, side by side on all cores, and says what came of
+//! it. `docs/fuzzing.md` has more.
+
+mod args;
+mod engine;
+mod report;
+
+use anyhow::{Context, ensure};
+use args::{Args, Command};
+use engine::{Engine, Target};
+use report::{Outcome, Report};
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("fuzz: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// False if an input broke something.
+fn run() -> anyhow::Result<bool> {
+    let args = Args::read(std::env::args().skip(1))?;
+    let engine = Engine::new(&args.engine);
+    let mut targets = engine.targets()?;
+    let names: Vec<String> = targets.iter().map(|own| own.name.clone()).collect();
+    targets.retain(|target| args.is_wanted(&target.name));
+    ensure!(
+        !targets.is_empty(),
+        "no target of these names; there are: {}",
+        names.join(" ")
+    );
+    match args.command {
+        Command::Minimise => {
+            for target in targets {
+                let (before, after) = engine.minimise(&target)?;
+                println!("{}: {before} inputs, now {after}", target.name);
+            }
+            Ok(true)
+        }
+        Command::Run => {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            let jobs = cores.min(targets.len());
+            // All of them take the seconds that were asked for, together.
+            let share = args.seconds.saturating_mul(jobs as u64) / targets.len() as u64;
+            let outcomes = all(&engine, &targets, jobs, share.max(1))?;
+            let report = Report::new(outcomes);
+            report.print();
+            report.write().context("writing the report")?;
+            Ok(report.is_clean())
+        }
+    }
+}
+
+/// Runs the targets, `jobs` at a time, each for so many seconds.
+fn all(
+    engine: &Engine,
+    targets: &[Target],
+    jobs: usize,
+    seconds: u64,
+) -> anyhow::Result<Vec<Outcome>> {
+    let waiting = Mutex::new(targets.iter().collect::<VecDeque<_>>());
+    let next = || waiting.lock().ok().and_then(|mut queue| queue.pop_front());
+    let worker = || -> anyhow::Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        while let Some(target) = next() {
+            outcomes.push(engine.run(target, seconds)?);
+        }
+        Ok(outcomes)
+    };
+    let results: Vec<anyhow::Result<Vec<Outcome>>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .map(|own| {
+                own.join()
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("a worker died")))
+            })
+            .collect()
+    });
+    let mut outcomes = Vec::new();
+    for result in results {
+        outcomes.extend(result?);
+    }
+    Ok(outcomes)
+}

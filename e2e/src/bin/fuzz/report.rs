@@ -1,0 +1,130 @@
+//! What came of the targets, for people and as `target/fuzz/report.json`.
+
+use serde_json::json;
+use std::time::Duration;
+
+const REPORT: &str = "target/fuzz/report.json";
+
+/// What came of a target.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    name: String,
+    seconds: f64,
+    runs: u64,
+    /// Edges of the program's flow that some input reached.
+    edges: u64,
+    /// Inputs that each reach something that no other does.
+    corpus: u64,
+    peak_mb: u64,
+    /// The input that broke something, and what the program said.
+    broken: Option<String>,
+}
+
+impl Outcome {
+    /// Reads what the engine wrote.
+    pub(super) fn new(name: &str, took: Duration, succeeded: bool, log: &str) -> Self {
+        let stat = |name: &str| {
+            let line = log.lines().rev().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
+        };
+        let status = log.lines().rev().find(|line| line.contains(" cov: "));
+        let in_status = |name: &str| {
+            let mut words = status.unwrap_or_default().split_whitespace();
+            words.find(|word| *word == name);
+            let number = words.next().unwrap_or_default();
+            let digits = number.split('/').next().unwrap_or_default();
+            digits.parse().unwrap_or(0)
+        };
+        Self {
+            name: name.to_owned(),
+            seconds: took.as_secs_f64(),
+            runs: stat("stat::number_of_executed_units:"),
+            edges: in_status("cov:"),
+            corpus: in_status("corp:"),
+            peak_mb: stat("stat::peak_rss_mb:"),
+            broken: (!succeeded).then(|| what_broke(log)),
+        }
+    }
+}
+
+/// From the panic, or whatever the engine complains of, to the input's file.
+fn what_broke(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let is_start = |line: &&str| line.contains("panicked at") || line.starts_with("==");
+    let start = lines.iter().position(is_start);
+    let start = start.unwrap_or(lines.len().saturating_sub(20));
+    let said = lines[start..].iter().take(12);
+    let file = lines
+        .iter()
+        .filter(|line| line.contains("Test unit written to"));
+    let all: Vec<&str> = said.chain(file).copied().collect();
+    all.join("\n")
+}
+
+/// All of it.
+pub(super) struct Report {
+    outcomes: Vec<Outcome>,
+}
+
+impl Report {
+    pub(super) fn new(outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes }
+    }
+
+    /// No input broke anything, and each target really ran.
+    pub(super) fn is_clean(&self) -> bool {
+        let clean = |own: &Outcome| own.broken.is_none() && own.runs > 0;
+        self.outcomes.iter().all(clean)
+    }
+
+    pub(super) fn print(&self) {
+        println!(
+            "{:<12} {:>9} {:>7} {:>7} {:>7} {:>5}",
+            "target", "runs", "runs/s", "edges", "inputs", "MB"
+        );
+        for own in &self.outcomes {
+            println!(
+                "{:<12} {:>9} {:>7.0} {:>7} {:>7} {:>5}",
+                own.name,
+                own.runs,
+                own.rate(),
+                own.edges,
+                own.corpus,
+                own.peak_mb
+            );
+        }
+        for own in &self.outcomes {
+            if let Some(what) = &own.broken {
+                println!("\n{} broke:\n{what}", own.name);
+            } else if own.runs == 0 {
+                println!(
+                    "\n{} did not run; see target/fuzz/{}.log",
+                    own.name, own.name
+                );
+            }
+        }
+    }
+
+    pub(super) fn write(&self) -> std::io::Result<()> {
+        let targets: Vec<serde_json::Value> = self
+            .outcomes
+            .iter()
+            .map(|own| {
+                json!({
+                    "name": own.name, "seconds": own.seconds, "runs": own.runs,
+                    "edges": own.edges, "inputs": own.corpus, "peak_mb": own.peak_mb,
+                    "broken": own.broken,
+                })
+            })
+            .collect();
+        let report = json!({ "targets": targets });
+        std::fs::write(REPORT, format!("{report:#}\n"))
+    }
+}
+
+impl Outcome {
+    #[expect(clippy::cast_precision_loss, reason = "it is for people")]
+    fn rate(&self) -> f64 {
+        self.runs as f64 / self.seconds.max(0.001)
+    }
+}

@@ -1,0 +1,177 @@
+//! Tables of the fake kernel: programmed, compared, and looked at as text and as messages.
+
+use kube_proxy::netlink;
+use rules::fake::FakeKernel;
+use rules::model::{Backend, Family, Frontend};
+use rules::ruleset::{
+    AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
+};
+use rules::{Kernel, Planner, State, print};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Programs all that is new, as a sync does, and looks at every form of it.
+///
+/// # Panics
+/// The kernel refuses it, or a form of it is not what it has to be.
+pub(crate) fn sync(
+    planner: &mut Planner,
+    state: &State,
+    addresses: &[IpAddr],
+    kernel: &mut FakeKernel,
+) {
+    let family = planner.config().family;
+    let clients = || kernel.clients(family).unwrap_or_default();
+    let Some(pending) = planner.prepare(state, addresses, clients) else {
+        return;
+    };
+    check_text(&print::transaction(&pending.transaction));
+    check_messages(&pending.transaction);
+    if let Err(refusal) = kernel.apply(&pending.transaction) {
+        panic!("the kernel would refuse it: {refusal}");
+    }
+    planner.commit(pending);
+}
+
+/// Outside of quotes rules hold what nft's grammar needs and nothing else; quotes are balanced on
+/// each line, so that nothing from a name gets out of them.
+fn check_text(text: &str) {
+    for line in text.lines() {
+        for (at, part) in line.split('"').enumerate() {
+            let quoted = at % 2 == 1;
+            let harmless = |c: char| match quoted {
+                true => !c.is_control() && c != '\\',
+                false => c.is_ascii_alphanumeric() || "\t {}[]()<>=!&|.,:;@/_-*^~".contains(c),
+            };
+            assert!(part.chars().all(harmless), "{line:?}");
+            assert!(!quoted || part.len() <= Element::COMMENT_MAX, "{line:?}");
+        }
+        assert!(line.matches('"').count() % 2 == 0, "{line:?}");
+    }
+}
+
+/// Messages and the attributes in them add up to the whole, to the byte.
+fn check_messages(transaction: &Transaction) {
+    /// `struct nlmsghdr` and `struct nfgenmsg`.
+    const HEADERS: usize = 20;
+    let bytes = netlink::encode(transaction);
+    let mut rest = &bytes[..];
+    while let Some(length) = rest.first_chunk() {
+        let length = u32::from_ne_bytes(*length) as usize;
+        assert!((HEADERS..=rest.len()).contains(&length), "{length} bytes");
+        check_attributes(&rest[HEADERS..length]);
+        rest = &rest[length.next_multiple_of(4)..];
+    }
+    assert!(rest.is_empty(), "{} bytes are left", rest.len());
+}
+
+fn check_attributes(mut rest: &[u8]) {
+    const NESTED: u16 = 0x8000;
+    while let Some([l0, l1, k0, k1]) = rest.first_chunk() {
+        let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
+        assert!((4..=rest.len()).contains(&length), "{length} bytes");
+        if u16::from_ne_bytes([*k0, *k1]) & NESTED != 0 {
+            check_attributes(&rest[4..length]);
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    assert!(rest.is_empty(), "{} bytes are left", rest.len());
+}
+
+/// What packets meet in a table, whatever way it came about: of the endpoints in a list the order
+/// does not count, and chains that nothing leads to may wait for the next sync.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Meaning {
+    elements: BTreeMap<(SetId, Key), Element>,
+    lists: BTreeMap<(SetId, Frontend), List>,
+    chains: BTreeMap<ChainId, Vec<String>>,
+    affinity_sets: BTreeSet<AffinitySet>,
+}
+
+/// Endpoints with their comments.
+type List = Vec<(Backend, Option<Arc<str>>)>;
+
+/// Reads a table.
+///
+/// # Panics
+/// A list has a hole: a packet that draws its number would find nobody.
+pub(crate) fn meaning(kernel: &FakeKernel, family: Family) -> Meaning {
+    let mut elements = BTreeMap::new();
+    let mut lists: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+    for (set, own) in &kernel.sets {
+        for (key, element) in own {
+            match (key, &element.value) {
+                (Key::Indexed(frontend, index), Some(Value::Backend(to))) => {
+                    let list = lists.entry((*set, *frontend)).or_default();
+                    list.insert(*index, (*to, element.comment.clone()));
+                }
+                _ => drop(elements.insert((*set, *key), element.clone())),
+            }
+        }
+    }
+    let lists = lists.into_iter().map(|(list, own)| {
+        for (at, index) in (0u32..).zip(own.keys()) {
+            assert_eq!(at, *index, "a hole in {list:?}");
+        }
+        let mut own: List = own.into_values().collect();
+        own.sort_unstable();
+        (list, own)
+    });
+    let met = met(kernel);
+    let chains = kernel.chains.values().filter(|own| met.contains(&own.id));
+    Meaning {
+        lists: lists.collect(),
+        chains: chains
+            .map(|own| (own.id.clone(), lines(own, family)))
+            .collect(),
+        affinity_sets: kernel.affinity_sets.keys().cloned().collect(),
+        elements,
+    }
+}
+
+/// The chains that packets may come to.
+fn met(kernel: &FakeKernel) -> BTreeSet<ChainId> {
+    let target = |verdict: &Verdict| match verdict {
+        Verdict::Goto(chain) | Verdict::Jump(chain) => Some(chain.clone()),
+        Verdict::Drop => None,
+    };
+    let hooks = kernel.chains.values().filter(|own| own.hook.is_some());
+    let elements = kernel.sets.values().flat_map(BTreeMap::values);
+    let by_elements = elements.filter_map(|element| match &element.value {
+        Some(Value::Verdict(verdict)) => target(verdict),
+        _ => None,
+    });
+    let mut next: Vec<ChainId> = hooks.map(|own| own.id.clone()).chain(by_elements).collect();
+    let mut met = BTreeSet::new();
+    while let Some(id) = next.pop() {
+        if !met.insert(id.clone()) {
+            continue;
+        }
+        let chain = kernel.chains.get(&id);
+        let rules = chain.into_iter().flat_map(|own| &own.rules);
+        let statements = rules.flat_map(|rule| &rule.statements);
+        next.extend(statements.filter_map(|own| match own {
+            Statement::Verdict(verdict) => target(verdict),
+            _ => None,
+        }));
+    }
+    met
+}
+
+/// A chain's rules. Those of a single port have one for each endpoint, the chance of which
+/// depends on the order.
+fn lines(chain: &Chain, family: Family) -> Vec<String> {
+    let of_port = matches!(chain.id, ChainId::Port(_));
+    let line = |rule: &Rule| {
+        let statements = rule.statements.iter();
+        let counted = statements.filter(|own| !of_port || !matches!(own, Statement::OneIn(_)));
+        let text: Vec<String> = counted.map(|own| print::statement(own, family)).collect();
+        text.join(" ")
+    };
+    let mut lines: Vec<String> = chain.rules.iter().map(line).collect();
+    if of_port {
+        lines.sort_unstable();
+    }
+    lines
+}
