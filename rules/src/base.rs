@@ -31,6 +31,9 @@ const CHECK_ENDPOINTS: ChainId = ChainId::Fixed("check-endpoints");
 const CHECK_NODEPORTS: ChainId = ChainId::Fixed("check-nodeport-endpoints");
 const CHECK_CLUSTER_IPS: ChainId = ChainId::Fixed("check-cluster-ips");
 
+/// The kernel's `IFNAMSIZ` without the closing NUL.
+const INTERFACE_NAME_MAX: usize = 15;
+
 /// The comment of chains that do what policy Local asks of external traffic.
 pub(crate) const EXTERNAL_LOCAL: &str =
     "policy Local: pods and this node reach all endpoints, others only local ones";
@@ -258,7 +261,9 @@ fn from_local_pod(config: &Config, negated: bool) -> Option<Statement> {
         }),
         LocalDetector::Interface { name, wildcard } => Some(Statement::InputInterface {
             name: name.clone(),
-            wildcard: *wildcard,
+            // Only that very name begins with so many characters, and nft has
+            // no room for a star behind them.
+            wildcard: *wildcard && name.len() < INTERFACE_NAME_MAX,
             negated,
         }),
     }

@@ -76,7 +76,7 @@ fn key(set: &str) -> Option<&str> {
 fn upstream_key(set: &AffinitySet, port_name: &str) -> String {
     let own = set.to_string();
     let own = key(&own).unwrap_or_default();
-    let (port, endpoint) = own.split_once("__").unwrap_or((own, ""));
+    let (port, endpoint) = own.rsplit_once("__").unwrap_or((own, ""));
     let (service, _) = port.rsplit_once('/').unwrap_or((port, ""));
     format!("{service}/{port_name}__{endpoint}")
 }

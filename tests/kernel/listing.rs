@@ -175,6 +175,15 @@ const FEATURES: &[Feature] = &[
         web.ports[0].name = "http".into();
         node.add(web, build::endpoints(&"w".repeat(200), &["n2"]));
     }),
+    ("two long names with session affinity", Family::V4, |node| {
+        for last in [1, 2] {
+            let long = format!("{}-{last}", "w".repeat(80));
+            let mut web = build::service(&long);
+            web.session_affinity = Some(10_800);
+            web.cluster_ips = vec![[10, 96, 0, last].into()];
+            node.add(web, build::endpoints(&long, &["n2"]));
+        }
+    }),
     ("session affinity", Family::V4, |node| {
         let web = with_frontends(|own| own.session_affinity = Some(10_800));
         node.add(web.clone(), build::endpoints("web", &["n1", "n2"]));
@@ -256,10 +265,11 @@ fn other_settings_are_listed_as_they_are_printed() {
 
 #[test]
 fn pods_known_by_their_interface_are_listed_as_printed() {
-    for wildcard in [true, false] {
+    let name = "cali-#{;$}@'ifx";
+    for (length, wildcard) in (1..=15).flat_map(|length| [(length, true), (length, false)]) {
         let mut node = Node::with(Config {
             local_detector: LocalDetector::Interface {
-                name: "cali".into(),
+                name: name[..length].into(),
                 wildcard,
             },
             ..Config::new(Family::V4, "n1")
@@ -267,6 +277,13 @@ fn pods_known_by_their_interface_are_listed_as_printed() {
         let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
         node.add(web, build::endpoints("web", &["n1", "n2"]));
         node.both.compare("interfaces");
+        // What nft makes of the print is what netlink made.
+        let other = Namespace::create("other").expect("a namespace");
+        other
+            .nft(&node.both.printed())
+            .unwrap_or_else(|error| panic!("{length} {wildcard}: {error:#}"));
+        let again = list(&other, Family::V4);
+        assert_eq!(parts(&again), parts(&node.both.listed()), "{length}");
     }
 }
 

@@ -2,7 +2,9 @@
 //! of clients for each endpoint. The only named objects that multiply with
 //! Services.
 
+use super::digest::digest;
 use crate::model::{Backend, ObjectName, Protocol};
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use std::sync::Arc;
 pub struct PortName(Arc<str>);
 
 impl PortName {
-    /// Names a port. Names that the API server would accept are kept as they
-    /// are; in others, what nft could not read is replaced and what is too long
-    /// is cut.
+    /// Names a port, differently from every other port. Names that the API
+    /// server would accept are kept as they are; in others, what nft could not
+    /// read is replaced, what is too long is cut, and a digest of the whole name
+    /// is appended.
     pub fn new(service: &ObjectName, protocol: Protocol, port: u16) -> Self {
         let namespace = clean(&service.namespace);
         let name = clean(&service.name);
@@ -24,11 +27,19 @@ impl PortName {
 }
 
 /// A DNS label's length is enough for every name that the API server accepts.
-fn clean(name: &str) -> String {
+/// What is kept as it is has no underscore, what is not has at least one.
+fn clean(name: &str) -> Cow<'_, str> {
     const LABEL_MAX: usize = 63;
+    const KEPT: usize = 30;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    let cleaned = name.chars().take(LABEL_MAX);
-    cleaned.map(|c| if plain(c) { c } else { '_' }).collect()
+    if name.len() <= LABEL_MAX && name.chars().all(plain) {
+        return Cow::Borrowed(name);
+    }
+    let kept = name.chars().take(KEPT);
+    let mut cleaned: String = kept.map(|c| if plain(c) { c } else { '_' }).collect();
+    cleaned.push('_');
+    cleaned.push_str(&digest([name.as_bytes()]));
+    Cow::Owned(cleaned)
 }
 
 impl fmt::Display for PortName {
@@ -122,6 +133,7 @@ fn write_endpoint(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn names_are_short_and_readable_to_nft() {
@@ -151,5 +163,53 @@ mod tests {
         assert!(name.len() < 255, "{} bytes", name.len());
         let readable = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
         assert!(name.chars().all(readable), "{name}");
+    }
+
+    #[test]
+    fn no_two_ports_have_one_name() {
+        let long = "n".repeat(63);
+        let longer = |last: &str| format!("{long}{last}");
+        let one = longer("1");
+        let names = [
+            "a",
+            "a.b",
+            "a-b",
+            "a_b",
+            "a/b",
+            "a\"b",
+            "ab",
+            "A",
+            "",
+            "ä",
+            "ö",
+            "__",
+            "_",
+            " ",
+            &long,
+            &long[1..],
+            &longer("1"),
+            &longer("2"),
+            &longer(""),
+            &longer("ä"),
+            &"ü".repeat(40),
+            &"ü".repeat(41),
+            &clean("a/b"),
+            &clean(&one),
+        ];
+        let names: BTreeSet<&str> = names.into_iter().collect();
+        let mut made = BTreeSet::new();
+        for namespace in &names {
+            for name in &names {
+                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                    for port in [8, 80] {
+                        let service = ObjectName::new(*namespace, *name);
+                        let own = PortName::new(&service, protocol, port).to_string();
+                        assert!(own.len() <= 138, "{own}");
+                        assert!(made.insert(own.clone()), "{own} twice");
+                    }
+                }
+            }
+        }
+        assert_eq!(made.len(), names.len() * names.len() * 4);
     }
 }

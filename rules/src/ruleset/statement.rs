@@ -48,7 +48,7 @@ pub enum Statement {
     InputInterface {
         /// The name or its beginning, at most 15 bytes.
         name: Arc<str>,
-        /// `name` is a beginning.
+        /// `name` is a beginning, then of at most 14 bytes.
         wildcard: bool,
         /// Match the others.
         negated: bool,
