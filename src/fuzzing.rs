@@ -1,9 +1,18 @@
 //! Entry points for the targets of the package `fuzz`: the places where bytes from outside come
 //! in, without the files, sockets and clocks around them. Only there with the feature `fuzzing`.
 
-use crate::source;
+use crate::about::About;
+use crate::events::Events;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sync::Reports;
+use crate::{http, source};
 use rules::Event;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a manifest comes to on the node `n1`.
 #[derive(Debug, Default)]
@@ -19,4 +28,34 @@ pub fn manifest(extension: &str, text: &str) -> Manifest {
     let path = Path::new("fuzz").with_extension(extension);
     let (events, problems) = source::read_text(&path, text, "n1");
     Manifest { events, problems }
+}
+
+/// The health and the metrics server, without their sockets.
+#[derive(Clone)]
+pub struct Servers {
+    about: About,
+    reports: Reports,
+}
+
+impl Servers {
+    /// With every page that there is.
+    ///
+    /// # Errors
+    /// The flags or the metrics are wrong, which is a mistake of this program.
+    pub fn new() -> anyhow::Result<Self> {
+        let gates = "--feature-gates=ComponentFlagz=true,ComponentStatusz=true";
+        let flags = ["--hostname-override=n1", "--profiling", gates];
+        let reports = Reports {
+            health: Arc::new(Health::new(Duration::from_secs(60))),
+            metrics: Metrics::new()?,
+            events: Events::nowhere(),
+        };
+        let about = About::new(&Settings::from_flags(&flags)?);
+        Ok(Self { about, reports })
+    }
+
+    /// Answers on a connection until it ends; inside a runtime.
+    pub async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, is_metrics: bool) {
+        http::answer_stream(stream, is_metrics, self.about, self.reports).await;
+    }
 }

@@ -127,6 +127,25 @@ async fn serve_one(
     }
 }
 
+/// Answers on a stream as the metrics server does, or as the health server.
+#[cfg(feature = "fuzzing")]
+pub(crate) async fn answer_stream(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    is_metrics: bool,
+    about: About,
+    reports: Reports,
+) {
+    if is_metrics {
+        let terms = Terms::scrapes(Pool::new("metrics", 1), Pages::Exact);
+        let answer = move |request: &Request<Bytes>| diagnostics::answer(&reports, &about, request);
+        serve::answer_one(stream, terms, answer).await;
+    } else {
+        let terms = Terms::probes(Pool::new("healthz", 1), Pages::Mux);
+        let answer = move |request: &Request<Bytes>| health_answer(&reports, request);
+        serve::answer_one(stream, terms, answer).await;
+    }
+}
+
 /// Reference: section 4.1.
 fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
     let now = Moment::now();

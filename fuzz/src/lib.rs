@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "manifests",
         max_len: 8 << 10,
@@ -42,6 +42,11 @@ pub const TARGETS: [Target; 4] = [
         name: "flags",
         max_len: 1 << 10,
         run: targets::flags::run,
+    },
+    Target {
+        name: "http",
+        max_len: 4 << 10,
+        run: targets::http::run,
     },
     Target {
         name: "events",

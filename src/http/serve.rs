@@ -14,7 +14,8 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 /// Bytes of a request's line and headers; Go takes a megabyte, which is much for what nobody
@@ -110,10 +111,22 @@ fn is_the_connections(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(libc::EPROTO)
 }
 
+/// Answers on a stream that somebody else has accepted.
+#[cfg(feature = "fuzzing")]
+pub(super) async fn answer_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    terms: Terms,
+    answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
+) {
+    if let Some(slot) = terms.pool.admit([127, 0, 0, 1].into()).await {
+        live(slot, stream, terms, answer).await;
+    }
+}
+
 /// A connection's whole life. The slot is free when the stream is closed.
 async fn live(
     mut slot: Slot,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     terms: Terms,
     answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
 ) {
