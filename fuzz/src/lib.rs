@@ -50,7 +50,7 @@ pub const TARGETS: [Target; 5] = [
     },
     Target {
         name: "events",
-        max_len: 2 << 10,
+        max_len: 800,
         run: targets::events::run,
     },
 ];

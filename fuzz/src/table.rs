@@ -6,7 +6,7 @@ use rules::model::{Backend, Family, Frontend};
 use rules::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
 };
-use rules::{Kernel, Planner, State, print};
+use rules::{Kernel, Pending, Planner, State, print};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +28,22 @@ pub(crate) fn sync(
     };
     check_text(&print::transaction(&pending.transaction));
     check_messages(&pending.transaction);
+    take(planner, kernel, pending);
+}
+
+/// A first sync, of which only the outcome is wanted.
+///
+/// # Panics
+/// The kernel refuses it.
+pub(crate) fn first_sync(planner: &mut Planner, state: &State, addresses: &[IpAddr]) -> FakeKernel {
+    let mut kernel = FakeKernel::new();
+    if let Some(pending) = planner.prepare(state, addresses, Default::default) {
+        take(planner, &mut kernel, pending);
+    }
+    kernel
+}
+
+fn take(planner: &mut Planner, kernel: &mut FakeKernel, pending: Pending) {
     if let Err(refusal) = kernel.apply(&pending.transaction) {
         panic!("the kernel would refuse it: {refusal}");
     }
