@@ -151,7 +151,26 @@ fn lines_are_bounded_and_come_in_pieces() {
     lines.push(b"o\n\n");
     assert_eq!(lines.next().expect("a line").as_deref(), Some(&b"two"[..]));
     assert_eq!(lines.next().expect("a line").as_deref(), Some(&b""[..]));
-    lines.push(&[b'x'; 11]);
-    let failure = lines.next().expect_err("too long").to_string();
-    assert!(failure.contains("an event of more than"), "{failure}");
+    // As long as can be, in pieces.
+    lines.push(&[b'x'; 6]);
+    assert_eq!(lines.next().expect("none yet"), None);
+    lines.push(b"xxxx");
+    assert_eq!(lines.next().expect("none yet"), None);
+    lines.push(b"\nx");
+    assert_eq!(
+        lines.next().expect("a line").map(|line| line.len()),
+        Some(10)
+    );
+    for longer in [&[b'x'; 10][..], b"xxxxxxxxxx\n"] {
+        let mut lines = Lines::with_limit(10);
+        lines.push(b"x");
+        assert_eq!(lines.next().expect("none yet"), None);
+        lines.push(longer);
+        let failure = lines.next().expect_err("too long").to_string();
+        assert!(
+            failure.contains("an event of more than 10 bytes"),
+            "{failure}"
+        );
+    }
+    assert_eq!(lines.rest(), "x");
 }
