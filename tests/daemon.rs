@@ -23,3 +23,5 @@ mod rig;
 mod takeover;
 #[path = "kernel/text.rs"]
 mod text;
+#[path = "daemon/watch.rs"]
+mod watch;
