@@ -1,11 +1,13 @@
 //! Log lines: text or JSON, on standard error, at klog's levels.
 
+mod flood;
 mod json;
 mod throttle;
 
 pub use throttle::Throttle;
 
 use crate::config::{Logging, OutputRouting, VModule};
+use flood::Bounded;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tracing::level_filters::LevelFilter;
@@ -48,15 +50,20 @@ pub fn start(logging: &Logging) {
     let registry = tracing_subscriber::registry();
     // A second start is the defaults' or a test's.
     let _ = if json {
-        let layer = json::layer(writer);
+        let layer = json::layer(Bounded::new(writer, json::note));
         registry.with(layer.with_filter(filter)).try_init()
     } else {
         let layer = tracing_subscriber::fmt::layer()
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal() && !routing.split_stream)
-            .with_writer(writer);
+            .with_writer(Bounded::new(writer, note));
         registry.with(layer.with_filter(filter)).try_init()
     };
+}
+
+/// A line of a text log that no place of the program logs.
+fn note(text: &str) -> String {
+    format!("{:.6}  WARN {text}\n", jiff::Timestamp::now())
 }
 
 /// Everything goes to standard error, unless streams are split: then only errors do.

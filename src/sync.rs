@@ -6,7 +6,7 @@ use crate::flows::FlowCleanup;
 use crate::health::{Health, Moment};
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
-use crate::netlink::interfaces;
+use crate::netlink::interfaces::Interfaces;
 use crate::settings::{self, RuleSettings};
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
@@ -36,6 +36,7 @@ pub struct Syncer<K> {
     reports: Reports,
     service_health: ServiceHealth,
     flows: FlowCleanup,
+    interfaces: Interfaces,
     /// The interfaces' addresses as they were listed last.
     local: Vec<IpAddr>,
     /// They are still that, as far as anybody told.
@@ -74,6 +75,7 @@ impl<K: Kernel> Syncer<K> {
             service_health,
             flows,
             local: Vec::new(),
+            interfaces: Interfaces::default(),
             local_is_known: false,
             triggers: Vec::new(),
             warned: BTreeSet::new(),
@@ -157,9 +159,10 @@ impl<K: Kernel> Syncer<K> {
         true
     }
 
-    /// Whether stale flows are left from the last sync, for the next one.
+    /// Whether stale flows are left from the last sync, or addresses that could not be listed, for
+    /// the next one.
     pub fn has_stale_flows(&self) -> bool {
-        self.flows.is_pending()
+        self.flows.is_pending() || !self.local_is_known
     }
 
     fn queued(&self) {
@@ -322,7 +325,7 @@ impl<K: Kernel> Syncer<K> {
         if self.local_is_known {
             return;
         }
-        match interfaces::local() {
+        match self.interfaces.addresses() {
             Ok(addresses) => {
                 self.local = addresses;
                 self.local_is_known = true;

@@ -1,5 +1,6 @@
 //! Lines as Kubernetes' components write them in JSON.
 
+use super::flood::Bounded;
 use super::klog_level;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -9,17 +10,31 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Writes every event as one line.
-pub(super) fn layer(writer: BoxMakeWriter) -> Json {
+pub(super) fn layer(writer: Bounded) -> Json {
     Json { writer }
 }
 
+/// A line that no place of the program logs.
+pub(super) fn note(text: &str) -> String {
+    let fields = Fields {
+        message: text.to_owned(),
+        ..Fields::default()
+    };
+    line(millis(), "logging/flood.rs:0", Level::WARN, fields)
+}
+
+/// Now, as lines have it.
+fn millis() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64() * 1000.0
+}
+
 pub(super) struct Json {
-    writer: BoxMakeWriter,
+    writer: Bounded,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
@@ -32,15 +47,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Json {
         );
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let line = line(
-            now.as_secs_f64() * 1000.0,
-            &caller,
-            *metadata.level(),
-            fields,
-        );
+        let line = line(millis(), &caller, *metadata.level(), fields);
         // One write, so that lines of threads do not mix; there is nowhere to tell of an error.
         let _ = self
             .writer

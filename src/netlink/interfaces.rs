@@ -33,29 +33,57 @@ mod kernel {
     pub(super) const GROUP_IPV6: u32 = 0x100;
 }
 
-/// Every address of every interface that packets reach this node by, loopback
-/// included, sorted.
-///
-/// Without IPv6 addresses that are still tentative or turned out to be a
-/// duplicate (RFC 4862, section 5.4): the kernel neither takes packets for them
-/// nor lets a server listen there. It tells when one becomes valid.
+/// Lists addresses by a socket that is opened once: listing must not depend on whether there is a
+/// descriptor to be had at that moment.
+#[derive(Debug, Default)]
+pub struct Interfaces {
+    socket: Option<OwnedFd>,
+    /// Of the last request: answers to earlier ones are not taken for its own.
+    sequence: u32,
+}
+
+impl Interfaces {
+    /// Every address of every interface that packets reach this node by, loopback included,
+    /// sorted; in the network namespace that the first call was made in.
+    ///
+    /// Without IPv6 addresses that are still tentative or turned out to be a duplicate (RFC 4862,
+    /// section 5.4): the kernel neither takes packets for them nor lets a server listen there. It
+    /// tells when one becomes valid.
+    ///
+    /// # Errors
+    /// The kernel refuses to list them.
+    pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = open(SockFlag::SOCK_CLOEXEC, 0)?;
+                setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(5, 0))?;
+                socket
+            }
+        };
+        let mut addresses = Vec::new();
+        for _ in 0..ATTEMPTS {
+            addresses.clear();
+            self.sequence = self.sequence.wrapping_add(1);
+            // After an error the socket is given up: half a list may be left in it, and the
+            // kernel would not begin another.
+            if list(&socket, self.sequence, &mut addresses)? {
+                break;
+            }
+        }
+        self.socket = Some(socket);
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok(addresses)
+    }
+}
+
+/// [`Interfaces::addresses`], once.
 ///
 /// # Errors
 /// The kernel refuses to list them.
 pub fn local() -> io::Result<Vec<IpAddr>> {
-    let socket = open(SockFlag::SOCK_CLOEXEC, 0)?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(5, 0))?;
-    let mut addresses = Vec::new();
-    for attempt in 1..=ATTEMPTS {
-        addresses.clear();
-        let whole = list(&socket, u32::try_from(attempt).unwrap_or(0), &mut addresses)?;
-        if whole {
-            break;
-        }
-    }
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
+    Interfaces::default().addresses()
 }
 
 /// Lists once; false if addresses changed meanwhile.
@@ -159,8 +187,13 @@ impl Watch {
     /// Waits until something happened. May be dropped and called again at any
     /// time without missing anything.
     pub async fn changed(&mut self) {
+        let mut said = String::new();
         while let Err(error) = self.news().await {
-            tracing::warn!("following the interfaces' addresses: {error}; starting anew");
+            let error = error.to_string();
+            if said != error {
+                tracing::warn!("following the interfaces' addresses: {error}; starting anew");
+                said = error;
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
             if let Ok(fresh) = Self::open() {
                 *self = fresh;
