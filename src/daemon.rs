@@ -15,6 +15,7 @@ use crate::sync::{Reports, Syncer};
 use crate::{addresses, cleanup, descriptors, health, sysctl};
 use anyhow::Context;
 use kube::Client;
+use rules::drift::Notice;
 use rules::model::Family;
 use rules::{Event, Kernel};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use tokio::sync::mpsc;
 /// Events between a source and the sync loop: enough to keep both busy, few
 /// enough to cost no memory to speak of.
 const EVENT_BUFFER: usize = 256;
+
+/// Bunches of notices of what others do between their reader and the sync loop.
+const DRIFT_BUFFER: usize = 4;
 
 /// How long a failing process waits for its last events to be sent.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
@@ -126,7 +130,7 @@ fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
 async fn run_parts(
     settings: Arc<Settings>,
     families: &'static [Family],
-    kernel: Nftables,
+    mut kernel: Nftables,
     client: Option<Client>,
     reports: &Reports,
 ) -> anyhow::Result<()> {
@@ -143,6 +147,7 @@ async fn run_parts(
     let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
+    let drift = follow_drift(&mut kernel);
     let syncer = Syncer::new(
         settings.rules.clone(),
         &settings.node_name,
@@ -151,7 +156,8 @@ async fn run_parts(
         reports.clone(),
         service_health,
         flows,
-    );
+    )
+    .retry_within(settings.sync_period);
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
     let gate = Gate::new(settings.clone(), families, Instant::now());
     let servers = tokio::spawn(http::serve(
@@ -162,7 +168,7 @@ async fn run_parts(
     reports.events.report(Report::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
-    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, gate));
+    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, drift, gate));
     tokio::select! {
         result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
@@ -204,6 +210,23 @@ async fn objects(
     }
 }
 
+/// Follows what others do to the table, in a task of its own: a sync under way holds it up no
+/// more than it holds up a sync.
+fn follow_drift(kernel: &mut Nftables) -> mpsc::Receiver<Vec<Notice>> {
+    // What is not taken stays in the socket, and after that is told as lost.
+    let (told, notices) = mpsc::channel(DRIFT_BUFFER);
+    match kernel.follow() {
+        Ok(mut follower) => {
+            tokio::spawn(async move { while told.send(follower.next().await).await.is_ok() {} });
+        }
+        Err(error) => tracing::warn!(
+            "following changes of the ruleset: {error}; what others do to the table is mended by \
+             the hourly replacement only"
+        ),
+    }
+    notices
+}
+
 /// Takes in events and changed addresses and syncs when due, until the source
 /// of events ends.
 async fn sync_loop<K: Kernel>(
@@ -211,6 +234,7 @@ async fn sync_loop<K: Kernel>(
     mut schedule: Schedule,
     mut events: mpsc::Receiver<Event>,
     mut interfaces: interfaces::Watch,
+    mut drift: mpsc::Receiver<Vec<Notice>>,
     mut gate: Gate,
 ) -> anyhow::Result<()> {
     syncer.begin();
@@ -221,7 +245,7 @@ async fn sync_loop<K: Kernel>(
         }
         let now = Instant::now();
         let due = if gate.is_open() {
-            schedule.due(now)
+            earlier(schedule.due(now), syncer.next_look())
         } else {
             gate.next_look(syncer.state())
         };
@@ -235,7 +259,7 @@ async fn sync_loop<K: Kernel>(
             biased;
             () = until_due, if due.is_some() => {
                 if gate.is_open() {
-                    let succeeded = tokio::task::block_in_place(|| sync(&mut syncer));
+                    let succeeded = tokio::task::block_in_place(|| syncer.sync()).is_ok();
                     if succeeded && std::mem::take(&mut others_left) {
                         // Not before: connections need one of the two sets of rules.
                         tokio::task::block_in_place(cleanup::other_modes);
@@ -251,6 +275,7 @@ async fn sync_loop<K: Kernel>(
                     schedule.request();
                 }
             }
+            Some(notices) = drift.recv() => syncer.noticed(notices, Instant::now()),
             event = events.recv() => match event {
                 Some(event) => {
                     if syncer.apply(event) {
@@ -263,16 +288,9 @@ async fn sync_loop<K: Kernel>(
     }
 }
 
-fn sync<K: Kernel>(syncer: &mut Syncer<K>) -> bool {
-    match syncer.sync() {
-        Ok(()) => true,
-        Err(refusals) => {
-            for refusal in refusals {
-                tracing::error!("sync failed, the old rules stay in place: {refusal}");
-            }
-            false
-        }
-    }
+/// The earlier of two times, as far as there are any.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 fn announce(settings: &Settings, families: &[Family], events: &Events) {

@@ -67,6 +67,14 @@ impl Report {
         }
     }
 
+    /// Somebody else changes the rules again and again.
+    pub fn contested(note: String) -> Self {
+        Self {
+            action: "SyncProxyRules",
+            ..Self::node_warning("RulesContested", note)
+        }
+    }
+
     /// Something about a Service is not as it should be.
     pub fn service_warning(
         service: ObjectName,

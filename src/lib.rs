@@ -26,6 +26,7 @@ pub mod cleanup;
 pub mod config_file;
 mod flows;
 mod gate;
+mod jitter;
 mod schedule;
 mod sync;
 mod sysctl;

@@ -45,6 +45,8 @@ struct Inner {
     services_total: IntCounter,
     no_local_endpoints: IntGaugeVec,
     failures: IntCounterVec,
+    drift: IntCounterVec,
+    left_out: IntGaugeVec,
     cleanups: HistogramVec,
     deleted_flows: IntCounterVec,
     healthz: IntCounterVec,
@@ -123,6 +125,16 @@ impl Metrics {
             failures: make.int_counters(
                 "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
                 "Transactions that the kernel refused",
+                family,
+            )?,
+            drift: make.int_counters(
+                "kubeproxyrs_drift_total",
+                "Transactions of others that changed the table kube-proxy",
+                family,
+            )?,
+            left_out: make.int_gauges(
+                "kubeproxyrs_services_left_out",
+                "Services that are not served as the kernel refuses their rules",
                 family,
             )?,
             cleanups: make.histograms(
@@ -222,6 +234,19 @@ impl Metrics {
         } else {
             self.0.failures.with_label_values(label).inc();
         }
+    }
+
+    /// Somebody else changed the family's table.
+    pub fn drift(&self, family: Family) {
+        self.0.drift.with_label_values(&[family.label()]).inc();
+    }
+
+    /// This many Services are left out, as the kernel refuses them.
+    pub fn services_left_out(&self, family: Family, services: usize) {
+        self.0
+            .left_out
+            .with_label_values(&[family.label()])
+            .set(i64::try_from(services).unwrap_or(i64::MAX));
     }
 
     /// A change of endpoints is in the kernel, so long after it was made.

@@ -14,31 +14,48 @@ mod batch;
 mod clients;
 mod conntrack;
 mod elements;
+mod follow;
 pub mod interfaces;
 pub mod ipvs;
 pub mod leftovers;
+mod notifications;
 mod objects;
+mod refusal;
 mod socket;
 mod sources;
 mod statements;
 mod subsystem;
 mod userdata;
 
-use batch::{Batch, Subject};
+use batch::Batch;
 pub use conntrack::Conntrack;
-use elements::About;
+pub use follow::Follower;
+use follow::Membership;
 use rules::model::Family;
-use rules::ruleset::{Element, Key, Op, SetId, Transaction};
-use rules::{Kernel, Refusal, RememberedClient, print};
+use rules::ruleset::{Key, Op, Transaction};
+use rules::{Cause, Commit, Kernel, Refusal, RememberedClient};
 use socket::{Reply, Socket};
 use std::io;
-use std::ops::Range;
 
 /// The kernel's nf_tables, in the network namespace that it was opened in.
 pub struct Nftables {
     socket: Socket,
     sent_bytes: usize,
+    /// What tells others' changes, if anybody wants to know.
+    membership: Option<Membership>,
+    /// They cannot be told, which the log knows.
+    deaf: bool,
+    /// Where in the ruleset's history the last transaction stands.
+    commit: Commit,
 }
+
+/// A transaction of more bytes is too much to be told while others' changes are followed: some
+/// six hundred elements, a page of the kernel's memory each.
+const LARGE: usize = 64 << 10;
+
+/// How often a replacement is sent for the ruleset's present generation, if others change it
+/// each time before the kernel comes to it.
+const ATTEMPTS_AT_A_GENERATION: u32 = 3;
 
 /// Why nftables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,12 +79,8 @@ impl Nftables {
     /// See [`OpenError`].
     pub fn open() -> Result<Self, OpenError> {
         let mut socket = Socket::open().map_err(OpenError::Socket)?;
-        let probe = batch::probe();
-        socket.send(&probe).map_err(|error| match error.kind() {
-            // Already the buffer's size is a matter of that capability.
-            io::ErrorKind::PermissionDenied => OpenError::NotPermitted,
-            _ => OpenError::Socket(error),
-        })?;
+        let probe = batch::probe(socket.sequence());
+        socket.send(&probe).map_err(OpenError::Socket)?;
         for reply in socket.replies().map_err(OpenError::Socket)? {
             match reply.errno {
                 0 => {}
@@ -80,6 +93,9 @@ impl Nftables {
         Ok(Self {
             socket,
             sent_bytes: 0,
+            membership: None,
+            deaf: false,
+            commit: Commit::default(),
         })
     }
 
@@ -92,118 +108,130 @@ impl Nftables {
 /// The messages of a transaction as [`Nftables`] sends them, for measuring what
 /// the kernel alone takes.
 pub fn encode(transaction: &Transaction) -> Vec<u8> {
-    Batch::new(transaction).into_bytes()
+    Batch::new(transaction, 0, None).into_bytes()
 }
 
 impl Kernel for Nftables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
-        let family = transaction.family;
-        let refused = |attempted: &str, reason: String| Refusal {
-            family: family.nft(),
-            attempted: attempted.to_owned(),
-            reason,
+        let replaces = matches!(transaction.ops.first(), Some(Op::ReplaceTable));
+        let generation = match &self.membership {
+            Some(_) if replaces => self.socket.generation().ok(),
+            _ => None,
         };
-        let batch = Batch::new(transaction);
+        let mut batch = Batch::new(transaction, self.socket.sequence(), generation);
+        self.socket.number_on(batch.end_sequence() + 1);
         self.sent_bytes = batch.bytes().len();
-        let sending = format!("sending a transaction of {} bytes", self.sent_bytes);
-        self.socket
-            .send(batch.bytes())
-            .map_err(|error| refused(&sending, describe(&error)))?;
-        let replies = self
-            .socket
-            .replies()
-            .map_err(|error| refused("reading the answer", describe(&error)))?;
-        if let Some(error) = replies.iter().find(|reply| reply.errno != 0) {
-            let attempted = attempted(transaction, &batch, error);
-            return Err(refused(&attempted, reason(error)));
+        self.commit = Commit::default();
+        if self.membership.is_none() || (!replaces && self.sent_bytes < LARGE) {
+            return self.send(transaction, &batch);
         }
-        if replies
-            .iter()
-            .any(|reply| reply.sequence == batch.last_sequence())
-        {
-            Ok(())
-        } else {
-            Err(refused(
-                "waiting for the kernel",
-                "it did not acknowledge the transaction".into(),
-            ))
-        }
+        self.send_unfollowed(transaction, &mut batch, generation)
     }
 
     fn clients(&mut self, family: Family) -> io::Result<Vec<RememberedClient>> {
         clients::list(&mut self.socket, family)
     }
-}
 
-fn reason(reply: &Reply) -> String {
-    let error = describe(&io::Error::from_raw_os_error(reply.errno));
-    match &reply.message {
-        Some(message) => format!("{error}: {message}"),
-        None => error,
+    fn last_commit(&self) -> Commit {
+        self.commit
     }
 }
 
-/// An error with its symbolic name, which people search for.
-fn describe(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => {
-            let errno = nix::errno::Errno::from_raw(number);
-            format!("{} ({errno:?})", errno.desc())
-        }
-        None => error.to_string(),
+impl Nftables {
+    /// Lets somebody follow what others do to the ruleset, from the first replacement of a
+    /// table on. Inside a runtime.
+    ///
+    /// # Errors
+    /// There is no netlink socket to be had.
+    pub fn follow(&mut self) -> io::Result<Follower> {
+        let (membership, follower) = follow::open(self.socket.port()?)?;
+        self.membership = Some(membership);
+        Ok(follower)
     }
-}
 
-/// The step that a reply is about, down to the element where the kernel says so.
-fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String {
-    let Some(Subject { step, elements }) = batch.find(reply.sequence) else {
-        return "committing the transaction".to_owned();
-    };
-    let family = transaction.family;
-    match &transaction.ops[*step] {
-        Op::ReplaceTable => "replace table kube-proxy".to_owned(),
-        Op::AddSet { set, .. } => format!("add set {set}"),
-        Op::AddAffinitySet(set) => format!("add set {set}"),
-        Op::AddSourceSet(set) => format!("add set {set}"),
-        Op::DeleteAffinitySet(set) => format!("delete set {set}"),
-        Op::DeleteSourceSet(set) => format!("delete set {set}"),
-        Op::AddClients(set, clients) => format!("add {} clients to set {set}", clients.len()),
-        Op::AddChain(chain) => format!("add chain {}", chain.id),
-        Op::RefillChain(chain) => format!("refill chain {}", chain.id),
-        Op::DeleteChain(chain) => format!("delete chain {chain}"),
-        own @ (Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..)) => {
-            attempted_element(family, own, elements.clone(), reply.offset)
+    fn send(&mut self, transaction: &Transaction, batch: &Batch) -> Result<(), Refusal> {
+        let family = transaction.family;
+        self.socket.send(batch.bytes()).map_err(|error| {
+            let attempted = format!("sending a transaction of {} bytes", batch.bytes().len());
+            refusal::failed(family, attempted, &error)
+        })?;
+        let replies = self.socket.all_replies();
+        let replies = replies.map_err(|error| refusal::unanswered(family, &error))?;
+        let errors: Vec<&Reply> = replies.all.iter().filter(|own| own.errno != 0).collect();
+        let taken = |reply: &Reply| reply.sequence == batch.last_sequence();
+        if errors.is_empty() && replies.all.iter().any(taken) {
+            return Ok(());
+        }
+        Err(refusal::refusal(transaction, batch, &errors))
+    }
+
+    /// Sends while nobody follows what happens, which is too much to tell, and finds out by the
+    /// generation whether others did anything in the meantime.
+    fn send_unfollowed(
+        &mut self,
+        transaction: &Transaction,
+        batch: &mut Batch,
+        mut generation: Option<u32>,
+    ) -> Result<(), Refusal> {
+        // What others do up to this generation is told.
+        let before = match generation {
+            Some(before) => Some(before),
+            None => self.socket.generation().ok(),
+        };
+        self.leave();
+        let mut result = self.send(transaction, batch);
+        let mut alone = true;
+        for attempt in 1..=ATTEMPTS_AT_A_GENERATION {
+            let moved = generation.is_some()
+                && matches!(&result, Err(refusal) if refusal.cause == Cause::GenerationPassed);
+            if !moved {
+                break;
+            }
+            alone = false;
+            // In the end it is better late than never.
+            let last = attempt == ATTEMPTS_AT_A_GENERATION;
+            generation = self.socket.generation().ok().filter(|_| !last);
+            batch.set_generation(generation.unwrap_or(0));
+            result = self.send(transaction, batch);
+        }
+        self.join();
+        let after = self.socket.generation().ok();
+        let taken = u32::from(result.is_ok());
+        let expected = if batch.has_generation() {
+            generation
+        } else {
+            before
+        };
+        let expected = expected.map(|own| own.wrapping_add(taken));
+        alone &= expected.is_some() && expected == after;
+        self.commit = Commit {
+            generation: expected.filter(|_| result.is_ok()),
+            unseen: Some(!alone),
+        };
+        result
+    }
+
+    fn leave(&mut self) {
+        if let Some(membership) = &mut self.membership
+            && let Err(error) = membership.leave()
+        {
+            tracing::debug!("leaving the group of nf_tables' notifications: {error}");
         }
     }
-}
 
-/// Which of a message's elements the kernel refused, if it says where in the
-/// message it is.
-fn attempted_element(
-    family: Family,
-    op: &Op,
-    subject: Option<(SetId, Range<usize>)>,
-    offset: Option<usize>,
-) -> String {
-    let Some((set, range)) = subject else {
-        return String::new();
-    };
-    let add = !matches!(op, Op::DeleteElements(..));
-    let verb = if add { "add" } else { "delete" };
-    let all = op.elements().into_iter();
-    let of_set = all.filter_map(|(own, element)| (own == set).then_some(element));
-    let own: Vec<Element> = of_set.skip(range.start).take(range.len()).collect();
-    let at = match own.len() {
-        // Without a place, a single element is the one all the same.
-        1 => Some(0),
-        _ => {
-            let about = About { family, set, add };
-            offset.and_then(|offset| elements::element_at(about, &own, offset))
+    /// From here on others' changes are told.
+    fn join(&mut self) {
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        if let Err(error) = membership.join()
+            && !std::mem::replace(&mut self.deaf, true)
+        {
+            tracing::warn!(
+                "joining the group of nf_tables' notifications: {error}; what others do to the \
+                 table is mended by the hourly replacement only"
+            );
         }
-    };
-    match at.and_then(|at| own.get(at)) {
-        Some(element) => format!("{verb} element {} in {set}", print::element(element)),
-        None => format!("{verb} {} elements in {set}", own.len()),
     }
 }
 

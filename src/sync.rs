@@ -1,6 +1,11 @@
 //! One sync: plan what is dirty, send it to the kernel, and let health servers
 //! and metrics follow from what was applied.
 
+mod attempt;
+mod family;
+mod search;
+mod watch;
+
 use crate::events::{Events, Report};
 use crate::flows::FlowCleanup;
 use crate::health::{Health, Moment};
@@ -8,9 +13,10 @@ use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces::Interfaces;
 use crate::settings::{self, RuleSettings};
+use family::OfFamily;
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
-use rules::{Event, Kernel, NodeNotice, Planner, Refusal, RememberedClient, State, Trigger};
+use rules::{Event, Kernel, NodeNotice, Refusal, State, Trigger};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,7 +37,7 @@ pub struct Reports {
 pub struct Syncer<K> {
     settings: RuleSettings,
     state: State,
-    planners: Vec<Planner>,
+    families: Vec<OfFamily>,
     kernel: K,
     reports: Reports,
     service_health: ServiceHealth,
@@ -62,14 +68,15 @@ impl<K: Kernel> Syncer<K> {
         service_health: ServiceHealth,
         flows: FlowCleanup,
     ) -> Self {
-        let planners = families
-            .iter()
-            .map(|family| Planner::new(settings::config(&settings, node_name, None, *family)))
-            .collect();
+        let of_family = |family: &Family| {
+            let config = settings::config(&settings, node_name, None, *family);
+            OfFamily::new(config)
+        };
+        let families = families.iter().map(of_family).collect();
         Self {
             state: settings::state(&settings),
             settings,
-            planners,
+            families,
             kernel,
             reports,
             service_health,
@@ -84,11 +91,19 @@ impl<K: Kernel> Syncer<K> {
         }
     }
 
+    /// After failures in a row it is tried again this long after the last one at the most.
+    pub fn retry_within(mut self, longest_pause: Duration) -> Self {
+        for own in &mut self.families {
+            own.trouble.retry_within(longest_pause);
+        }
+        self
+    }
+
     /// Tells that the loop begins: from here on each family has a status, and
     /// syncs are wanted.
     pub fn begin(&self) {
-        for planner in &self.planners {
-            let family = planner.config().family;
+        for own in &self.families {
+            let family = own.family();
             self.reports.health.updated(family, Moment::now());
             self.reports.metrics.queued(family);
         }
@@ -166,8 +181,8 @@ impl<K: Kernel> Syncer<K> {
     }
 
     fn queued(&self) {
-        for planner in &self.planners {
-            let family = planner.config().family;
+        for own in &self.families {
+            let family = own.family();
             self.reports.health.queued(family, Moment::now());
             self.reports.metrics.queued(family);
         }
@@ -176,8 +191,8 @@ impl<K: Kernel> Syncer<K> {
     /// Brings the kernel in line with the state, each family on its own.
     ///
     /// # Errors
-    /// What the kernel refused; that family's old rules are whole, and its next
-    /// sync replaces the table.
+    /// What the kernel refused, now or at an attempt that is not repeated yet; that family's
+    /// old rules are whole. When it is tried again tells [`next_look`](Self::next_look).
     pub fn sync(&mut self) -> Result<(), Vec<Refusal>> {
         let dirty = self.state.take_dirty();
         let started = self.started;
@@ -189,15 +204,22 @@ impl<K: Kernel> Syncer<K> {
         self.flows.note(&self.state, &dirty);
         self.list_addresses();
         let local = self.local.clone();
-        for planner in &mut self.planners {
-            planner.mark(&dirty);
+        for own in &mut self.families {
+            own.planner.mark(&dirty);
         }
         // After the first lists it has the name of every Service.
         drop(dirty);
         let mut refusals = Vec::new();
-        for at in 0..self.planners.len() {
+        for at in 0..self.families.len() {
             self.follow_node(at, &local);
-            match self.sync_family(at, &local) {
+            if let Some(refusal) = self.families[at].trouble.waits(Instant::now()) {
+                refusals.push(refusal.clone());
+                continue;
+            }
+            self.families[at].look(Instant::now());
+            let result = self.sync_family(at, &local);
+            self.ended(at, result.as_ref().err());
+            match result {
                 Ok(()) => self.clean_flows(at, &local),
                 Err(refusal) => refusals.push(refusal),
             }
@@ -210,64 +232,38 @@ impl<K: Kernel> Syncer<K> {
         }
     }
 
-    fn sync_family(&mut self, at: usize, local: &[IpAddr]) -> Result<(), Refusal> {
-        match self.attempt(at, local) {
-            // The table is not what this process left there. To replace it is
-            // another thing than what was refused, so there is no need to wait.
-            Err((refusal, false)) => {
-                tracing::warn!("{refusal}: someone else changed the table; replacing it");
-                self.attempt(at, local).map_err(|(refusal, _)| refusal)
+    /// A family's sync ended, refused or not: tells that once, and until when it rests.
+    fn ended(&mut self, at: usize, refusal: Option<&Refusal>) {
+        let own = &mut self.families[at];
+        let family = own.family();
+        match refusal {
+            Some(refusal) => {
+                // Whoever asks for health has to see that something waits, also when no change
+                // was queued: the first sync, or a table to mend.
+                self.reports.health.queued(family, Moment::now());
+                if own.trouble.failed(refusal, Instant::now()) {
+                    let meaning = refusal.cause.meaning();
+                    tracing::error!(
+                        "sync failed, the old rules stay in place: {refusal}; {meaning}"
+                    );
+                }
             }
-            result => result.map_err(|(refusal, _)| refusal),
-        }
-    }
-
-    /// One transaction; a refusal comes with whether it was to replace the table.
-    fn attempt(&mut self, at: usize, local: &[IpAddr]) -> Result<(), (Refusal, bool)> {
-        let start = Instant::now();
-        let planner = &mut self.planners[at];
-        let family = planner.config().family;
-        let kernel = &mut self.kernel;
-        let pending = planner.prepare(&self.state, local, || remembered(kernel, family));
-        let planned = start.elapsed();
-        let full = pending.as_ref().is_some_and(|pending| pending.full);
-        let services = pending
-            .as_ref()
-            .map_or(0, |pending| pending.service_count());
-        if let Some((set, size)) = pending.as_ref().and_then(|pending| pending.outgrown) {
-            tracing::info!(
-                "{family}: set {set} is full at {size} elements; \
-                 replacing the table by one with larger sets"
-            );
-        }
-        let mut result = Ok(());
-        if let Some(pending) = pending {
-            if !pending.transaction.ops.is_empty() {
-                result = self.kernel.apply(&pending.transaction);
-            }
-            match result {
-                Ok(()) => planner.commit(pending),
-                Err(_) => planner.fail(),
+            None => {
+                let failures = own.trouble.succeeded();
+                if failures > 0 {
+                    tracing::info!("{family}: a sync succeeded after {failures} that failed");
+                }
             }
         }
-        let took = start.elapsed();
+        let left_out = own.planner.left_out();
+        own.told.retain(|service, _| left_out.contains(service));
         self.reports
             .metrics
-            .sync_finished(family, full, took, result.is_ok());
-        if result.is_ok() {
-            self.succeeded(at, family);
-            tracing::debug!(
-                "{family}: synced {services} Services in {:.1} ms ({:.1} ms of planning){}",
-                millis(took),
-                millis(planned),
-                if full { ", the whole table" } else { "" }
-            );
-        }
-        result.map_err(|refusal| (refusal, full))
+            .services_left_out(family, left_out.len());
     }
 
     fn succeeded(&mut self, at: usize, family: Family) {
-        let summary = self.planners[at].summary();
+        let summary = self.families[at].planner.summary();
         let metrics = &self.reports.metrics;
         metrics.no_local_endpoints(family, summary.no_local_internal, summary.no_local_external);
         let now = Timestamp::now().as_millisecond();
@@ -284,19 +280,19 @@ impl<K: Kernel> Syncer<K> {
     /// Node-port addresses, and where health checks are answered, follow the
     /// Node object and the interfaces.
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
-        let family = self.planners[at].config().family;
-        let node_name = &self.planners[at].config().node_name.clone();
+        let family = self.families[at].planner.config().family;
+        let node_name = &self.families[at].planner.config().node_name.clone();
         let node = self.state.last_node();
         let config = settings::config(&self.settings, node_name, node, family);
         self.service_health
             .listen_on(family, &config.nodeport_addresses, local);
-        self.planners[at].configure(config);
+        self.families[at].planner.configure(config);
     }
 
     fn sync_health_checks(&mut self) {
-        let checks = self.planners.iter().flat_map(|planner| {
-            let family = planner.config().family;
-            let health = planner.summary().health.iter();
+        let checks = self.families.iter().flat_map(|own| {
+            let family = own.family();
+            let health = own.planner.summary().health.iter();
             health.map(
                 move |(service, (port, local_endpoints))| ServiceHealthCheck {
                     service: service.clone(),
@@ -311,7 +307,7 @@ impl<K: Kernel> Syncer<K> {
     }
 
     fn clean_flows(&mut self, at: usize, local: &[IpAddr]) {
-        let config = self.planners[at].config();
+        let config = self.families[at].planner.config();
         self.flows.clean(
             config.family,
             &self.state,
@@ -344,28 +340,12 @@ impl<K: Kernel> Syncer<K> {
         match event {
             // Upstream counts a Service event once for each family's proxier.
             Event::Service(_) | Event::ServiceGone(_) => {
-                metrics.service_changes(self.planners.len());
+                metrics.service_changes(self.families.len());
             }
             Event::Slice(_) | Event::SliceGone(_) => metrics.endpoint_change(),
             _ => {}
         }
     }
-}
-
-/// The clients in the table that is going to be replaced; without them their
-/// next connections may go to other endpoints, but they do go somewhere.
-fn remembered(kernel: &mut impl Kernel, family: Family) -> Vec<RememberedClient> {
-    kernel.clients(family).unwrap_or_else(|error| {
-        tracing::warn!(
-            "{family}: listing the clients that session affinity remembers: {error}; \
-             their next connections may go to other endpoints"
-        );
-        Vec::new()
-    })
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

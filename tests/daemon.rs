@@ -9,14 +9,14 @@ mod affinity;
 mod config;
 #[path = "daemon/descriptors.rs"]
 mod descriptors;
+#[path = "daemon/drift.rs"]
+mod drift;
 #[path = "daemon/growth.rs"]
 mod growth;
 #[path = "daemon/input.rs"]
 mod input;
 #[path = "daemon/life.rs"]
 mod life;
-#[path = "daemon/recovery.rs"]
-mod recovery;
 #[path = "daemon/rig.rs"]
 mod rig;
 #[path = "daemon/takeover.rs"]

@@ -1,7 +1,11 @@
 //! A kernel for tests that refuses what the real one refuses.
 
+mod poisoned;
+
+pub use poisoned::Poisoned;
+
 use crate::clients::RememberedClient;
-use crate::kernel::{Kernel, Refusal};
+use crate::kernel::{Cause, Kernel, Object, Refusal};
 use crate::model::Family;
 use crate::print;
 use crate::ruleset::{
@@ -10,6 +14,11 @@ use crate::ruleset::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+const MISSING: &str = "No such file or directory (ENOENT)";
+const EXISTS: &str = "File exists (EEXIST)";
+const BUSY: &str = "Device or resource busy (EBUSY)";
+const FULL: &str = "File table overflow (ENFILE)";
 
 /// One family's table as plain maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,9 +48,21 @@ impl FakeKernel {
 
     fn step(&mut self, family: Family, op: &Op) -> Result<(), Refusal> {
         let refuse = |attempted: String, reason: &str| Refusal {
-            family: family.nft(),
+            family,
+            cause: match reason {
+                FULL => Cause::SetFull,
+                _ => Cause::TableDiffers,
+            },
+            objects: object(op).into_iter().collect(),
             attempted,
             reason: reason.to_owned(),
+        };
+        let refuse_element = |verb, set: SetId, element: &Element, reason: &str| Refusal {
+            objects: vec![Object::Element(set, element.key)],
+            ..refuse(
+                format!("{verb} element {} in {set}", print::element(element)),
+                reason,
+            )
         };
         match op {
             Op::ReplaceTable => {
@@ -55,7 +76,7 @@ impl FakeKernel {
             Op::AddSet { set, size } => {
                 if !self.table {
                     let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
                 if !self.sets.contains_key(set) {
                     self.sets.insert(*set, BTreeMap::new());
@@ -65,51 +86,51 @@ impl FakeKernel {
             Op::AddAffinitySet(set) => {
                 if !self.table {
                     let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
                 if self.affinity_sets.contains_key(set) {
                     let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                    return Err(refuse(attempted, EXISTS));
                 }
                 self.affinity_sets.insert(set.clone(), BTreeMap::new());
             }
             Op::AddClients(set, clients) => {
                 let attempted = format!("add {} clients to set {set}", clients.len());
                 let Some(own) = self.affinity_sets.get_mut(set) else {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 };
                 for client in clients {
                     if own.insert(client.address, client.remaining).is_some() {
-                        return Err(refuse(attempted, "File exists (EEXIST)"));
+                        return Err(refuse(attempted, EXISTS));
                     }
                 }
             }
             Op::DeleteAffinitySet(set) => {
                 let attempted = format!("delete set {set}");
                 if self.is_set_used(set) {
-                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                    return Err(refuse(attempted, BUSY));
                 }
                 if self.affinity_sets.remove(set).is_none() {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
             }
             Op::AddSourceSet(set) => {
                 let attempted = format!("add set {set}");
                 if !self.table {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
                 if !self.source_sets.insert(set.clone()) {
-                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                    return Err(refuse(attempted, EXISTS));
                 }
             }
             Op::DeleteSourceSet(set) => {
                 let attempted = format!("delete set {set}");
                 let is_it = |own: &Statement| matches!(own, Statement::NotFrom(own) if own == set);
                 if self.statements().any(is_it) {
-                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                    return Err(refuse(attempted, BUSY));
                 }
                 if !self.source_sets.remove(set) {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
             }
             Op::AddChain(chain) | Op::RefillChain(chain) => {
@@ -118,53 +139,50 @@ impl FakeKernel {
                 let attempted = format!("{verb} chain {}", chain.id);
                 let known = self.chains.contains_key(&chain.id);
                 if !self.table || (refill && !known) {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
                 if known && !refill {
-                    return Err(refuse(attempted, "File exists (EEXIST)"));
+                    return Err(refuse(attempted, EXISTS));
                 }
                 if !self.knows_all_of(chain) {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
                 self.chains.insert(chain.id.clone(), chain.clone());
             }
             Op::DeleteChain(chain) => {
                 let attempted = format!("delete chain {chain}");
                 if self.is_used(chain) {
-                    return Err(refuse(attempted, "Device or resource busy (EBUSY)"));
+                    return Err(refuse(attempted, BUSY));
                 }
                 if self.chains.remove(chain).is_none() {
-                    return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                    return Err(refuse(attempted, MISSING));
                 }
             }
             Op::DeleteElements(set, elements) => {
                 for element in elements {
                     let known = self.sets.get_mut(set);
                     if known.and_then(|own| own.remove(&element.key)).is_none() {
-                        let text = print::element(element);
-                        let attempted = format!("delete element {text} in {set}");
-                        return Err(refuse(attempted, "No such file or directory (ENOENT)"));
+                        return Err(refuse_element("delete", *set, element, MISSING));
                     }
                 }
             }
             Op::AddElements(..) | Op::AddElementsOf(..) => {
                 for (set, element) in op.elements() {
-                    let attempted = || format!("add element {} in {set}", print::element(&element));
+                    let refuse = |reason| Err(refuse_element("add", set, &element, reason));
                     if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
                         && !self.chains.contains_key(chain)
                     {
-                        return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
+                        return refuse(MISSING);
                     }
                     let Some(own) = self.sets.get_mut(&set) else {
-                        return Err(refuse(attempted(), "No such file or directory (ENOENT)"));
+                        return refuse(MISSING);
                     };
                     if own.contains_key(&element.key) {
-                        return Err(refuse(attempted(), "File exists (EEXIST)"));
+                        return refuse(EXISTS);
                     }
                     let is_full = |size: &u32| own.len() >= *size as usize;
                     if self.sizes.get(&set).is_some_and(is_full) {
-                        let reason = "File table overflow (ENFILE)";
-                        return Err(refuse(attempted(), reason));
+                        return refuse(FULL);
                     }
                     own.insert(element.key, element);
                 }
@@ -240,5 +258,20 @@ impl Kernel for FakeKernel {
             })
         });
         Ok(clients.collect())
+    }
+}
+
+/// What a step is about, unless it is about elements.
+fn object(op: &Op) -> Option<Object> {
+    match op {
+        Op::AddSourceSet(set) | Op::DeleteSourceSet(set) => {
+            Some(Object::Chain(ChainId::Sources(set.clone())))
+        }
+        Op::AddChain(chain) | Op::RefillChain(chain) => Some(Object::Chain(chain.id.clone())),
+        Op::DeleteChain(chain) => Some(Object::Chain(chain.clone())),
+        Op::AddAffinitySet(set) | Op::AddClients(set, _) | Op::DeleteAffinitySet(set) => {
+            Some(Object::Clients(set.clone()))
+        }
+        _ => None,
     }
 }

@@ -9,6 +9,7 @@
 //! packet, [`trace`] tells.
 
 pub mod conntrack;
+pub mod drift;
 pub mod fake;
 pub mod model;
 pub mod print;
@@ -16,6 +17,7 @@ pub mod ruleset;
 pub mod trace;
 
 mod affinity;
+mod backoff;
 mod base;
 mod clients;
 mod config;
@@ -27,9 +29,10 @@ mod select;
 mod sources;
 mod state;
 
+pub use backoff::Backoff;
 pub use clients::RememberedClient;
 pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
-pub use kernel::{Kernel, Refusal};
+pub use kernel::{Cause, Commit, Kernel, Object, Refusal, Remedy};
 pub use planner::{Pending, Planner, Summary};
 pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger};

@@ -9,6 +9,7 @@ mod chains;
 mod dirty;
 mod full;
 mod ledger;
+mod left_out;
 mod own;
 mod room;
 
@@ -41,6 +42,8 @@ pub struct Planner {
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
     dirty: HashSet<ObjectName>,
+    /// Services that are planned as if they were not there.
+    left_out: BTreeSet<ObjectName>,
     /// The next sync replaces the whole table.
     full: bool,
     room: Room,
@@ -99,6 +102,7 @@ impl Planner {
             service_cidrs: Vec::new(),
             nodeport_ips: Vec::new(),
             dirty: HashSet::new(),
+            left_out: BTreeSet::new(),
             full: true,
             room: Room::default(),
             large: room::LARGE,
@@ -129,10 +133,17 @@ impl Planner {
         &self.summary
     }
 
-    /// Adds Services to plan at the next sync, unless that plans all of them.
+    /// Adds Services to plan at the next sync, unless that plans all of them. One that is left
+    /// out and changes may be accepted now.
     pub fn mark<'a>(&mut self, services: impl IntoIterator<Item = &'a ObjectName>) {
-        if !self.full {
-            self.dirty.extend(services.into_iter().cloned());
+        if self.full && self.left_out.is_empty() {
+            return;
+        }
+        for name in services {
+            self.left_out.remove(name);
+            if !self.full {
+                self.dirty.insert(name.clone());
+            }
         }
     }
 
@@ -224,10 +235,15 @@ impl Planner {
         }
     }
 
-    /// The transaction was refused. The kernel still holds what it held; as it
-    /// evidently is not what we thought, the next sync replaces it whole.
-    pub fn fail(&mut self) {
+    /// The table is not, or may not be, what the last sync left there: the next one replaces it
+    /// whole.
+    pub fn distrust(&mut self) {
         self.full = true;
+    }
+
+    /// Whether the next sync replaces the table.
+    pub fn replaces(&self) -> bool {
+        self.full
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Message<'a> {
     pub(super) flags: u16,
     /// `nlmsg_seq`, of the request that it answers.
     pub(super) sequence: u32,
+    /// `nlmsg_pid`, the address of the socket that it answers, or that did what it tells.
+    pub(super) port: u32,
     /// What follows the header.
     pub(super) payload: &'a [u8],
 }
@@ -29,6 +31,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             kind: u16_at(bytes, 4)?,
             flags: u16_at(bytes, 6)?,
             sequence: u32_at(bytes, 8)?,
+            port: u32_at(bytes, 12)?,
             payload: bytes.get(MESSAGE_HEADER..length)?,
         };
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();

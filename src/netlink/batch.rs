@@ -12,9 +12,13 @@ use std::ops::Range;
 /// Messages between a begin and an end mark.
 pub(super) struct Batch {
     bytes: Vec<u8>,
+    /// The number of the first message after the begin mark.
+    first: u32,
     next_sequence: u32,
-    /// What each message is about, by sequence number from `FIRST`.
+    /// What each message is about, by sequence number from `first`.
     subjects: Vec<Subject>,
+    /// The begin mark names a generation.
+    has_generation: bool,
     /// Where the last message starts.
     last_start: usize,
 }
@@ -27,26 +31,43 @@ pub(super) struct Subject {
     pub(super) elements: Option<(SetId, Range<usize>)>,
 }
 
-/// The begin mark has the number before.
-const FIRST: u32 = 1;
-
 impl Batch {
-    /// Encodes a transaction; its last message asks for an acknowledgement, so
-    /// that silence is no success.
-    pub(super) fn new(transaction: &Transaction) -> Self {
+    /// Encodes a transaction as messages that are numbered from `begin` on; the last one asks
+    /// for an acknowledgement, so that silence is no success. The kernel takes it at the given
+    /// generation of the ruleset only, if there is one.
+    pub(super) fn new(transaction: &Transaction, begin: u32, generation: Option<u32>) -> Self {
         let mut batch = Self {
             bytes: Vec::with_capacity(room(transaction)),
-            next_sequence: FIRST,
+            first: begin + 1,
+            next_sequence: begin + 1,
             subjects: Vec::new(),
+            has_generation: generation.is_some(),
             last_start: 0,
         };
-        subsystem::begin(&mut batch.bytes, FIRST - 1);
+        match generation {
+            Some(generation) => subsystem::begin_at(&mut batch.bytes, begin, generation),
+            None => subsystem::begin(&mut batch.bytes, begin),
+        }
         for (at, op) in transaction.ops.iter().enumerate() {
             batch.add(transaction.family, at, op);
         }
         acknowledge(&mut batch.bytes, batch.last_start);
         subsystem::end(&mut batch.bytes, batch.next_sequence);
         batch
+    }
+
+    /// Whether the kernel takes it at one generation of the ruleset only.
+    pub(super) fn has_generation(&self) -> bool {
+        self.has_generation
+    }
+
+    /// Lets the kernel take it at another generation, if it was made for one; 0 for any.
+    pub(super) fn set_generation(&mut self, generation: u32) {
+        /// Behind `struct nlmsghdr`, `struct nfgenmsg` and the attribute's header.
+        const AT: usize = 24;
+        if let Some(value) = self.bytes.get_mut(AT..AT + 4) {
+            value.copy_from_slice(&generation.to_be_bytes());
+        }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -62,9 +83,14 @@ impl Batch {
         self.next_sequence - 1
     }
 
+    /// The number of the end mark.
+    pub(super) fn end_sequence(&self) -> u32 {
+        self.next_sequence
+    }
+
     /// What a message is about.
     pub(super) fn find(&self, sequence: u32) -> Option<&Subject> {
-        let at = sequence.checked_sub(FIRST)? as usize;
+        let at = sequence.checked_sub(self.first)? as usize;
         self.subjects.get(at)
     }
 
@@ -196,9 +222,9 @@ pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
 }
 
 /// A request that changes nothing and needs the same rights.
-pub(super) fn probe() -> Vec<u8> {
+pub(super) fn probe(sequence: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    subsystem::ask_generation(&mut bytes, FIRST);
+    subsystem::ask_generation(&mut bytes, sequence);
     acknowledge(&mut bytes, 0);
     bytes
 }

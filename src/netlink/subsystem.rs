@@ -7,21 +7,32 @@ use rules::model::Family;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 
+/// `NFNL_BATCH_GENID`.
+const GENERATION: u16 = 1;
+
 /// The begin mark of a batch.
 pub(super) fn begin(out: &mut Vec<u8>, sequence: u32) {
-    mark(out, BATCH_BEGIN, sequence);
+    mark(out, BATCH_BEGIN, sequence, |_| {});
+}
+
+/// The same of one that the kernel takes only while the ruleset is at that generation.
+pub(super) fn begin_at(out: &mut Vec<u8>, sequence: u32, generation: u32) {
+    mark(out, BATCH_BEGIN, sequence, |out| {
+        number(out, GENERATION, generation);
+    });
 }
 
 /// The end mark of a batch.
 pub(super) fn end(out: &mut Vec<u8>, sequence: u32) {
-    mark(out, BATCH_END, sequence);
+    mark(out, BATCH_END, sequence, |_| {});
 }
 
 /// A mark says in its `struct nfgenmsg` whom the batch is for.
-fn mark(out: &mut Vec<u8>, kind: u16, sequence: u32) {
+fn mark(out: &mut Vec<u8>, kind: u16, sequence: u32, write: impl FnOnce(&mut Vec<u8>)) {
     message(out, kind, narrow(libc::NLM_F_REQUEST), sequence, |out| {
         let [high, low] = narrow(libc::NFNL_SUBSYS_NFTABLES).to_be_bytes();
         out.extend_from_slice(&[0, 0, high, low]);
+        write(out);
     });
 }
 

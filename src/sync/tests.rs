@@ -1,4 +1,8 @@
-//! Stale flows wait for rules that are right, and are not forgotten.
+//! Stale flows wait for rules that are right, and are not forgotten; what is refused or changed
+//! by others.
+
+mod drift;
+mod refusals;
 
 use super::*;
 use crate::settings::Settings;
@@ -27,7 +31,9 @@ impl Kernel for Rules {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         if self.1.refuse_rules.load(Ordering::Relaxed) {
             return Err(Refusal {
-                family: "ip",
+                family: Family::V4,
+                cause: rules::Cause::Interrupted,
+                objects: Vec::new(),
                 attempted: "a test".to_owned(),
                 reason: "no".to_owned(),
             });
@@ -83,23 +89,25 @@ fn syncer(
     runtime: &tokio::runtime::Runtime,
 ) -> Syncer<Rules> {
     let flags = ["--proxy-mode=nftables"];
-    syncer_with(&flags, families, switches, reports, runtime)
+    let rules = Rules(FakeKernel::new(), switches.clone());
+    syncer_with(&flags, rules, families, switches, reports, runtime)
 }
 
-fn syncer_with(
+fn syncer_with<K: Kernel>(
     flags: &[&str],
+    kernel: K,
     families: &[Family],
     switches: &Arc<Switches>,
     reports: &Reports,
     runtime: &tokio::runtime::Runtime,
-) -> Syncer<Rules> {
+) -> Syncer<K> {
     let flows = Box::new(Flows(switches.clone()));
     let (health, events) = (reports.health.clone(), reports.events.clone());
     Syncer::new(
         Settings::from_flags(flags).expect("flags").rules,
         &"n1".into(),
         families,
-        Rules(FakeKernel::new(), switches.clone()),
+        kernel,
         reports.clone(),
         ServiceHealth::new(health, events, runtime.handle().clone()),
         FlowCleanup::new(flows, families, reports.metrics.clone()),
@@ -128,6 +136,7 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
     assert!(syncer.sync().is_err());
     assert_eq!(passes(), 0, "with the old rules the flows would come back");
     switches.refuse_rules.store(false, Ordering::Relaxed);
+    syncer.families[0].trouble.rested();
     switches.refuse_flows.store(true, Ordering::Relaxed);
     assert!(syncer.sync().is_ok(), "the rules are in place");
     assert_eq!(passes(), 1);
@@ -218,6 +227,7 @@ fn latency_has_a_sample_per_trigger_since_the_start() {
     assert!(syncer.sync().is_err());
     assert_eq!(value(&reports.metrics, name), None, "not in the kernel yet");
     switches.refuse_rules.store(false, Ordering::Relaxed);
+    syncer.families[0].trouble.rested();
     syncer.apply(slice(now + 2));
     assert!(syncer.sync().is_ok());
     assert_eq!(value(&reports.metrics, name), Some(2.0), "none is lost");
@@ -281,6 +291,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     let reports = reports(events);
     let mut syncer = syncer_with(
         &["--proxy-mode=nftables", "--detect-local-mode=NodeCIDR"],
+        Rules(FakeKernel::new(), Arc::default()),
         &Family::ALL,
         &Arc::default(),
         &reports,
@@ -301,9 +312,9 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     let ranges = ["10.0.1.0/24", "fd00:1::/64"];
     let configs = |syncer: &Syncer<Rules>| -> Vec<rules::Config> {
         syncer
-            .planners
+            .families
             .iter()
-            .map(|own| own.config().clone())
+            .map(|own| own.planner.config().clone())
             .collect()
     };
     syncer.apply(node(&addresses, &ranges));

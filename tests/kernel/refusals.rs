@@ -206,7 +206,7 @@ fn both_refuse_the_same_and_name_it() {
             let refusal = refusal.expect_err(what);
             assert_eq!(refusal.attempted, attempted, "{what}");
             assert!(refusal.reason.contains(errno), "{what}: {refusal}");
-            assert_eq!(refusal.family, "ip");
+            assert_eq!(refusal.family, Family::V4);
         }
         assert_eq!(both.listed(), before, "{what}: nothing may have changed");
         both.compare(what);

@@ -88,12 +88,12 @@ impl Run {
                 let addresses = &self.world.addresses;
                 let pending = self.planner.prepare(&self.state, addresses, Vec::new);
                 if pending.is_some() {
-                    self.planner.fail();
+                    self.planner.distrust();
                 }
             }
             Step::Meddle(what) => {
                 self.meddle(what);
-                self.planner.fail();
+                self.planner.distrust();
             }
             Step::Restart => {
                 self.state = fresh_state(&self.world);

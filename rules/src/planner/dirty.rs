@@ -23,6 +23,7 @@ impl Planner {
         for name in names {
             let old = self.applied.get(name);
             let entry = state.entry(name);
+            let entry = entry.filter(|_| !self.left_out.contains(name));
             let new = entry.and_then(|entry| plan(&self.config, state, entry, old));
             if old == new.as_ref() {
                 continue;

@@ -24,6 +24,9 @@ impl Planner {
         let entries = state.entries();
         planned.services.reserve(entries.len());
         for (name, entry) in entries {
+            if self.left_out.contains(name) {
+                continue;
+            }
             let Some(plan) = plan(&self.config, state, entry, None) else {
                 continue;
             };

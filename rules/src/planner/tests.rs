@@ -266,7 +266,7 @@ proptest! {
                     let dirty = state.take_dirty();
                     planner.mark(&dirty);
                     if planner.prepare(&state, &[], Vec::new).is_some() {
-                        planner.fail();
+                        planner.distrust();
                     }
                 }
             }

@@ -88,7 +88,7 @@ proptest! {
                 Step::Refused => {
                     planner.mark(&state.take_dirty());
                     if planner.prepare(&state, &world.addresses, Vec::new).is_some() {
-                        planner.fail();
+                        planner.distrust();
                     }
                 }
             }

@@ -1,0 +1,189 @@
+//! nf_tables' notifications (`linux/netfilter/nfnetlink.h`, group `NFNLGRP_NFTABLES`): each
+//! transaction of anybody tells its changes, and then the generation that it made and the
+//! process that asked for it.
+//!
+//! Our own are told from others' by the port of the socket in each message, which no two sockets
+//! of a network namespace share, whatever the process is called elsewhere.
+
+use super::attributes::{Message, attributes, messages, narrow, read_text, u32_at};
+use super::subsystem::protocol_family;
+use rules::drift::{Change, Edit, Notice, What};
+use rules::model::Family;
+use rules::ruleset::TABLE;
+
+mod kernel {
+    pub(super) const OBJECT_TABLE: u16 = 1;
+    /// Of rules, sets, elements, objects and flow tables: their own name or what they are in.
+    pub(super) const OBJECT_NAME: u16 = 2;
+    pub(super) const CHAIN_NAME: u16 = 3;
+    pub(super) const GENERATION: u16 = 1;
+    pub(super) const GENERATION_PID: u16 = 2;
+    pub(super) const GENERATION_PROCESS: u16 = 3;
+    /// Not in libc.
+    pub(super) const NEW_FLOWTABLE: i32 = 22;
+    pub(super) const DELETE_FLOWTABLE: i32 = 24;
+}
+
+/// `struct nfgenmsg`.
+const HEADER: usize = 4;
+
+/// More notices than that are one that some are lost.
+const NOTICES: usize = 64;
+
+/// Objects that upstream's kube-proxy has in its table and nobody else.
+const UPSTREAM: [&str; 3] = ["mark-for-masquerade", "service-ips", "no-endpoint-services"];
+
+/// From messages to notices. A transaction may come in several datagrams.
+#[derive(Debug, Default)]
+pub(super) struct Decoder {
+    /// The port of the socket that our own transactions come from.
+    own_port: u32,
+    /// What the present transaction did to our table so far.
+    edits: Vec<Edit>,
+    upstream: bool,
+    notices: Vec<Notice>,
+}
+
+impl Decoder {
+    pub(super) fn new(own_port: u32) -> Self {
+        Self {
+            own_port,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a datagram.
+    pub(super) fn read(&mut self, datagram: &[u8]) {
+        for message in messages(datagram) {
+            if message.port != self.own_port {
+                self.take(message);
+            }
+        }
+    }
+
+    /// Something was not told.
+    pub(super) fn lost(&mut self) {
+        self.edits.clear();
+        self.upstream = false;
+        self.notices.clear();
+        self.notices.push(Notice::Lost);
+    }
+
+    /// What was told since the last call.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    fn take(&mut self, message: Message<'_>) {
+        let [subsystem, kind] = message.kind.to_be_bytes();
+        if u16::from(subsystem) != narrow(libc::NFNL_SUBSYS_NFTABLES) {
+            return;
+        }
+        let payload = message.payload;
+        let body = payload.get(HEADER..).unwrap_or_default();
+        if i32::from(kind) == libc::NFT_MSG_NEWGEN {
+            self.end(body);
+            return;
+        }
+        let family = Family::ALL
+            .into_iter()
+            .find(|own| payload.first() == Some(&protocol_family(*own)));
+        if let Some(family) = family
+            && let Some(edit) = edit(family, kind, body)
+        {
+            self.note(edit);
+        }
+    }
+
+    /// Counts what is like another.
+    fn note(&mut self, edit: Edit) {
+        self.upstream |= UPSTREAM.contains(&&*edit.name);
+        // Elements of the sets of clients come and go as clients do. Whoever takes one out
+        // wants just that.
+        let like = |own: &&mut Edit| {
+            (own.family, own.added, own.what) == (edit.family, edit.added, edit.what)
+        };
+        match self.edits.iter_mut().find(like) {
+            Some(own) => own.count += 1,
+            None => self.edits.push(edit),
+        }
+    }
+
+    /// The end of a transaction.
+    fn end(&mut self, body: &[u8]) {
+        let edits = std::mem::take(&mut self.edits);
+        let upstream = std::mem::take(&mut self.upstream);
+        if edits.is_empty() {
+            return;
+        }
+        if self.notices.len() >= NOTICES {
+            self.lost();
+            return;
+        }
+        let number = |kind| {
+            value(body, kind)
+                .and_then(|own| u32_at(own, 0))
+                .map(u32::from_be)
+        };
+        let process = value(body, kernel::GENERATION_PROCESS).and_then(read_text);
+        let Some(generation) = number(kernel::GENERATION) else {
+            self.lost();
+            return;
+        };
+        self.notices.push(Notice::Changed(Change {
+            generation,
+            pid: number(kernel::GENERATION_PID).unwrap_or(0),
+            process: process.unwrap_or_else(|| "unknown".to_owned()),
+            edits,
+            upstream,
+        }));
+    }
+}
+
+/// What a message tells, if it is about our table.
+fn edit(family: Family, kind: u8, body: &[u8]) -> Option<Edit> {
+    let (what, added) = match i32::from(kind) {
+        libc::NFT_MSG_NEWTABLE => (What::Table, true),
+        libc::NFT_MSG_DELTABLE => (What::Table, false),
+        libc::NFT_MSG_NEWCHAIN => (What::Chain, true),
+        libc::NFT_MSG_DELCHAIN => (What::Chain, false),
+        libc::NFT_MSG_NEWRULE => (What::Rule, true),
+        libc::NFT_MSG_DELRULE => (What::Rule, false),
+        libc::NFT_MSG_NEWSET => (What::Set, true),
+        libc::NFT_MSG_DELSET => (What::Set, false),
+        libc::NFT_MSG_NEWSETELEM => (What::Element, true),
+        libc::NFT_MSG_DELSETELEM => (What::Element, false),
+        libc::NFT_MSG_NEWOBJ | kernel::NEW_FLOWTABLE => (What::Other, true),
+        libc::NFT_MSG_DELOBJ | kernel::DELETE_FLOWTABLE => (What::Other, false),
+        _ => return None,
+    };
+    let table = value(body, kernel::OBJECT_TABLE)?;
+    if table.strip_suffix(&[0]).unwrap_or(table) != TABLE.as_bytes() {
+        return None;
+    }
+    let name = match what {
+        What::Table => kernel::OBJECT_TABLE,
+        What::Chain => kernel::CHAIN_NAME,
+        _ => kernel::OBJECT_NAME,
+    };
+    let name = value(body, name).and_then(read_text).unwrap_or_default();
+    // Clients come and go: who is in these sets is no rule. Whoever takes one out means that.
+    if what == What::Element && name.starts_with("affinity-") {
+        return None;
+    }
+    Some(Edit {
+        family,
+        added,
+        what,
+        name,
+        count: 1,
+    })
+}
+
+fn value(body: &[u8], kind: u16) -> Option<&[u8]> {
+    let mut all = attributes(body);
+    all.find(|(own, _)| *own == kind).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! From the kernel's answers to what was refused, down to the element, and what that means.
+
+use super::batch::{Batch, Subject};
+use super::elements::{self, About};
+use super::socket::{Reply, TooLarge};
+use rules::model::Family;
+use rules::ruleset::{ChainId, Element, Op, SetId, Transaction};
+use rules::{Cause, Object, Refusal, print};
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+
+/// What was refused, by the answers that tell of errors, in the order of the messages.
+pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply]) -> Refusal {
+    let Some(first) = errors.first() else {
+        let attempted = "waiting for the kernel".to_owned();
+        let reason = "it did not acknowledge the transaction".to_owned();
+        return bare(transaction.family, Cause::NoAnswer, attempted, reason);
+    };
+    let mut seen = HashSet::new();
+    let mut objects = Vec::new();
+    // If it is not known what the first one is about, the others may be consequences.
+    for error in errors.iter().take(Refusal::OBJECTS) {
+        match object(transaction, batch, error) {
+            Some(object) if seen.insert(object.clone()) => objects.push(object),
+            None if objects.is_empty() => break,
+            _ => {}
+        }
+    }
+    Refusal {
+        family: transaction.family,
+        cause: cause(first.errno, deletes(transaction, batch, first)),
+        objects,
+        attempted: attempted(transaction, batch, first),
+        reason: reason(first),
+    }
+}
+
+/// What became of a message that could not be sent, or whose answer could not be read.
+pub(super) fn failed(family: Family, attempted: String, error: &io::Error) -> Refusal {
+    let too_large = error.get_ref().is_some_and(|inner| inner.is::<TooLarge>());
+    let cause = match error.raw_os_error() {
+        _ if too_large => Cause::TooLarge,
+        Some(libc::EMSGSIZE) => Cause::TooLarge,
+        Some(errno) => cause(errno, false),
+        None => Cause::Invalid,
+    };
+    bare(family, cause, attempted, describe(error))
+}
+
+/// The same when it is not known whether the kernel took it.
+pub(super) fn unanswered(family: Family, error: &io::Error) -> Refusal {
+    let attempted = "reading the answer".to_owned();
+    bare(family, Cause::NoAnswer, attempted, describe(error))
+}
+
+fn bare(family: Family, cause: Cause, attempted: String, reason: String) -> Refusal {
+    Refusal {
+        family,
+        cause,
+        objects: Vec::new(),
+        attempted,
+        reason,
+    }
+}
+
+/// What an error number means; `deletes` says that something was to be deleted.
+fn cause(errno: i32, deletes: bool) -> Cause {
+    /// Missing in libc: the ruleset's generation is not the one that the batch was made for.
+    const ERESTART: i32 = 85;
+    match errno {
+        libc::EEXIST | libc::ENOENT => Cause::TableDiffers,
+        libc::EBUSY if deletes => Cause::TableDiffers,
+        libc::EINTR | libc::EAGAIN | libc::EBUSY => Cause::Interrupted,
+        ERESTART => Cause::GenerationPassed,
+        libc::ENOMEM | libc::ENOBUFS => Cause::NoMemory,
+        libc::EMSGSIZE => Cause::TooLarge,
+        libc::EPERM | libc::EACCES => Cause::NotPermitted,
+        libc::ENFILE | libc::ENOSPC => Cause::SetFull,
+        libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT => Cause::Unsupported,
+        _ => Cause::Invalid,
+    }
+}
+
+fn deletes(transaction: &Transaction, batch: &Batch, reply: &Reply) -> bool {
+    let subject = batch.find(reply.sequence);
+    subject.is_some_and(|subject| {
+        matches!(
+            transaction.ops[subject.step],
+            Op::DeleteChain(_)
+                | Op::DeleteAffinitySet(_)
+                | Op::DeleteSourceSet(_)
+                | Op::DeleteElements(..)
+        )
+    })
+}
+
+fn reason(reply: &Reply) -> String {
+    let error = describe(&io::Error::from_raw_os_error(reply.errno));
+    match &reply.message {
+        Some(message) => format!("{error}: {message}"),
+        None => error,
+    }
+}
+
+/// An error with its symbolic name, which people search for.
+fn describe(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => {
+            let errno = nix::errno::Errno::from_raw(number);
+            format!("{} ({errno:?})", errno.desc())
+        }
+        None => error.to_string(),
+    }
+}
+
+/// The step that a reply is about, down to the element where the kernel says so.
+fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String {
+    let Some(Subject { step, elements }) = batch.find(reply.sequence) else {
+        return "committing the transaction".to_owned();
+    };
+    match &transaction.ops[*step] {
+        Op::ReplaceTable => "replace table kube-proxy".to_owned(),
+        Op::AddSet { set, .. } => format!("add set {set}"),
+        Op::AddAffinitySet(set) => format!("add set {set}"),
+        Op::AddSourceSet(set) => format!("add set {set}"),
+        Op::DeleteAffinitySet(set) => format!("delete set {set}"),
+        Op::DeleteSourceSet(set) => format!("delete set {set}"),
+        Op::AddClients(set, clients) => format!("add {} clients to set {set}", clients.len()),
+        Op::AddChain(chain) => format!("add chain {}", chain.id),
+        Op::RefillChain(chain) => format!("refill chain {}", chain.id),
+        Op::DeleteChain(chain) => format!("delete chain {chain}"),
+        own @ (Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..)) => {
+            let Some((set, range)) = elements else {
+                return String::new();
+            };
+            let verb = if adds(own) { "add" } else { "delete" };
+            match element(transaction.family, own, *set, range, reply.offset) {
+                Some(element) => format!("{verb} element {} in {set}", print::element(&element)),
+                None => format!("{verb} {} elements in {set}", range.len()),
+            }
+        }
+    }
+}
+
+/// The same for programs, if it is about something that belongs to Services.
+fn object(transaction: &Transaction, batch: &Batch, reply: &Reply) -> Option<Object> {
+    let Subject { step, elements } = batch.find(reply.sequence)?;
+    match &transaction.ops[*step] {
+        Op::ReplaceTable | Op::AddSet { .. } => None,
+        Op::AddAffinitySet(set) | Op::DeleteAffinitySet(set) | Op::AddClients(set, _) => {
+            Some(Object::Clients(set.clone()))
+        }
+        Op::AddSourceSet(set) | Op::DeleteSourceSet(set) => {
+            Some(Object::Chain(ChainId::Sources(set.clone())))
+        }
+        Op::AddChain(chain) | Op::RefillChain(chain) => Some(Object::Chain(chain.id.clone())),
+        Op::DeleteChain(chain) => Some(Object::Chain(chain.clone())),
+        own @ (Op::AddElements(..) | Op::AddElementsOf(..) | Op::DeleteElements(..)) => {
+            let (set, range) = elements.as_ref()?;
+            let element = element(transaction.family, own, *set, range, reply.offset)?;
+            Some(Object::Element(*set, element.key))
+        }
+    }
+}
+
+fn adds(op: &Op) -> bool {
+    !matches!(op, Op::DeleteElements(..))
+}
+
+/// Which of a message's elements the kernel refused, if it says where in the
+/// message it is.
+fn element(
+    family: Family,
+    op: &Op,
+    set: SetId,
+    range: &Range<usize>,
+    offset: Option<usize>,
+) -> Option<Element> {
+    let all = op.elements().into_iter();
+    let of_set = all.filter_map(|(own, element)| (own == set).then_some(element));
+    let mut own: Vec<Element> = of_set.skip(range.start).take(range.len()).collect();
+    let at = match own.len() {
+        // Without a place, a single element is the one all the same.
+        1 => 0,
+        _ => {
+            let about = About {
+                family,
+                set,
+                add: adds(op),
+            };
+            elements::element_at(about, &own, offset?)?
+        }
+    };
+    (at < own.len()).then(|| own.swap_remove(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_number_says_whether_the_table_is_to_blame() {
+        let rows = [
+            (libc::EEXIST, Cause::TableDiffers),
+            (libc::ENOENT, Cause::TableDiffers),
+            (libc::EBUSY, Cause::Interrupted),
+            (libc::EINTR, Cause::Interrupted),
+            (libc::EAGAIN, Cause::Interrupted),
+            (libc::ENOMEM, Cause::NoMemory),
+            (libc::ENOBUFS, Cause::NoMemory),
+            (libc::EPERM, Cause::NotPermitted),
+            (libc::EACCES, Cause::NotPermitted),
+            (libc::ENFILE, Cause::SetFull),
+            (libc::EMSGSIZE, Cause::TooLarge),
+            (libc::EOPNOTSUPP, Cause::Unsupported),
+            (libc::EINVAL, Cause::Invalid),
+            (libc::ENAMETOOLONG, Cause::Invalid),
+            (libc::ERANGE, Cause::Invalid),
+        ];
+        for (errno, expected) in rows {
+            assert_eq!(cause(errno, false), expected, "{errno}");
+        }
+        assert_eq!(cause(libc::EBUSY, true), Cause::TableDiffers);
+    }
+}
