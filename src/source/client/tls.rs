@@ -94,3 +94,6 @@ fn certificates(text: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         .collect::<Result<_, _>>()
         .map_err(|error| anyhow!("this is not PEM: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,13 @@ pub(super) fn read(path: &Path, master: Option<&str>) -> anyhow::Result<Access> 
 }
 
 fn access(file: &File, directory: &Path, master: Option<&str>) -> anyhow::Result<Access> {
+    for (field, value, known) in [
+        ("kind", &file.kind, "Config"),
+        ("apiVersion", &file.api_version, "v1"),
+    ] {
+        let fits = value.is_empty() || value == known;
+        ensure!(fits, "{field} {value:?}: a kubeconfig's is {known:?}");
+    }
     let current = file.current_context.as_str();
     let context = match (file.context(current), current) {
         (Some(context), _) => context,
@@ -31,13 +38,15 @@ fn access(file: &File, directory: &Path, master: Option<&str>) -> anyhow::Result
         (None, name) => bail!("current-context {name:?}: there is no such context"),
     };
     // clientcmd takes a cluster or user that is not there for an empty one.
-    let cluster = file.cluster(&context.cluster).unwrap_or_default();
+    let found = file.cluster(&context.cluster);
+    let nothing = found.is_none() && master.is_none();
+    let cluster = found.unwrap_or_default();
     let user = file.user(&context.user).unwrap_or_default();
     let server = match (master, cluster.server.as_str()) {
         (Some(url), _) => Server::parse(url)
             .map_err(anyhow::Error::msg)
             .with_context(|| format!("--master {url:?}"))?,
-        (None, "") if current.is_empty() => return without_context(),
+        (None, "") if nothing => return without_cluster(current, &context.cluster),
         (None, "") => bail!("no server found for cluster {:?}", context.cluster),
         (None, url) => Server::parse(url)
             .map_err(anyhow::Error::msg)
@@ -84,12 +93,13 @@ fn access(file: &File, directory: &Path, master: Option<&str>) -> anyhow::Result
 }
 
 /// As client-go: the pod's own account, if this is one.
-fn without_context() -> anyhow::Result<Access> {
-    ensure!(
-        pod::is_one(),
-        "it has no current-context, so no server, and this is not a pod of a cluster"
-    );
-    tracing::warn!("the kubeconfig has no current-context: the pod's service account is used");
+fn without_cluster(current: &str, cluster: &str) -> anyhow::Result<Access> {
+    let lacks = match current {
+        "" => "it has no current-context, so no server".to_owned(),
+        name => format!("context {name:?}: there is no cluster {cluster:?}"),
+    };
+    ensure!(pod::is_one(), "{lacks}, and this is not a pod of a cluster");
+    tracing::warn!("{lacks}: the pod's service account is used");
     pod::read()
 }
 
@@ -240,3 +250,6 @@ fn escaped(key: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

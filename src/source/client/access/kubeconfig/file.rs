@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct File {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) kind: String,
+    #[serde(rename = "apiVersion", deserialize_with = "or_default")]
+    pub(super) api_version: String,
     #[serde(rename = "current-context", deserialize_with = "or_default")]
     pub(super) current_context: String,
     #[serde(deserialize_with = "or_default")]
