@@ -5,6 +5,7 @@ mod api;
 mod churn;
 mod clock;
 mod conntrack;
+mod contest;
 mod edits;
 mod half_open;
 mod hostile;
@@ -178,6 +179,7 @@ pub(crate) fn all() -> Vec<Fault> {
         network::faults(),
         kill::faults(),
         edits::faults(),
+        contest::faults(),
         socket::faults(),
         clock::faults(),
         resources::faults(),

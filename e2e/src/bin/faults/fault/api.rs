@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use e2e::wait;
 
 use super::{Course, Fault, Scale};
-use crate::proxy::Launch;
 use crate::site::Site;
 
 pub(super) fn faults() -> Vec<Fault> {
@@ -13,12 +13,15 @@ pub(super) fn faults() -> Vec<Fault> {
         // Its longest pause between two attempts, and what its start takes.
         Fault::new("api-gone", Duration::from_secs(60), gone).waiting(),
         Fault::new("api-gone-and-compacted", Duration::from_secs(60), compacted).waiting(),
-        Fault::new("watches-end", Duration::from_secs(10), |site, scale| {
+        // Whose watches end again and again comes back with the same pauses.
+        Fault::new("watches-end", Duration::from_secs(35), |site, scale| {
             dropped(site, scale, |site| site.api.end_watches())
-        }),
-        Fault::new("watches-reset", Duration::from_secs(10), |site, scale| {
+        })
+        .waiting(),
+        Fault::new("watches-reset", Duration::from_secs(35), |site, scale| {
             dropped(site, scale, |site| site.api.reset_connections())
-        }),
+        })
+        .waiting(),
     ]
 }
 
@@ -58,28 +61,28 @@ fn away(site: &mut Site, seconds: u64, before_it_is_back: impl Fn(&Site)) -> Res
 
 /// Every watch is lost again and again, with a change right after.
 fn dropped(site: &mut Site, scale: Scale, how: impl Fn(&Site)) -> Result<Course> {
-    // As fast as it likes: the rate that upstream keeps to would take an hour.
-    let launch = Launch {
-        flags: ["--kube-api-qps=1000", "--kube-api-burst=1000"]
-            .map(str::to_owned)
-            .into(),
-        ..site.usual()
-    };
-    site.relaunch(launch)?;
-    site.follows(Duration::from_secs(20))?;
-    let times = scale.choose(15, 1000);
+    // Two of them are known to be back by the new Service, the others are awaited.
+    const WATCHES: u32 = 4;
+    let rounds = scale.choose(4, 250);
     let mut longest = Duration::ZERO;
-    for round in 0..times {
+    for round in 0..rounds {
+        let before = site.api.requests();
         how(site);
-        // Which is also how its watches are known to be back, before the next one.
-        longest = longest.max(site.follows(Duration::from_secs(40))?);
+        longest = longest.max(site.follows(Duration::from_secs(60))?);
+        wait::until("all watches", Duration::from_secs(60), || {
+            let now = site.api.requests();
+            let came = now.watches - before.watches;
+            ensure!(came >= u64::from(WATCHES), "only {came} came");
+            Ok(())
+        })?;
         site.busy(1 + round as usize % 2);
     }
     site.busy(1);
+    // The next fault meets one without pauses.
     site.relaunch(site.usual())?;
     site.follows(Duration::from_secs(20))?;
     Ok(Course {
-        times,
+        times: rounds * WATCHES,
         recovered: longest,
     })
 }
