@@ -55,14 +55,7 @@ pub(super) async fn answer(
     let path = request.uri().path().to_owned();
     let query = Query::new(request.uri().query().unwrap_or_default());
     if request.method() != Method::GET {
-        let body = request.into_body().collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-        if path.contains("/events") {
-            shared
-                .store()
-                .posted(serde_json::from_slice(&body).unwrap_or_default());
-        }
-        return Ok(whole(StatusCode::CREATED, body));
+        return Ok(posted(&shared, &path, request).await);
     }
     let found = Kind::ALL.into_iter().find_map(|kind| {
         let rest = path.strip_prefix(kind.about().1)?;
@@ -87,6 +80,23 @@ pub(super) async fn answer(
         true => watch(&shared, kind, &query, &behaviour),
         false => list(&shared, kind, &query, &behaviour),
     })
+}
+
+/// What was posted, as it came; Events in JSON are kept.
+async fn posted(shared: &Shared, path: &str, request: Request<Incoming>) -> Response<Body> {
+    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+    let body = request.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    if path.contains("/events") {
+        // Of other encodings it is enough that something came.
+        let event = serde_json::from_slice(&body).unwrap_or_default();
+        shared.store().posted(event);
+    }
+    let mut response = whole(StatusCode::CREATED, body);
+    if let Some(kind) = kind {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    response
 }
 
 fn watch(shared: &Arc<Shared>, kind: Kind, query: &Query, behaviour: &Behaviour) -> Response<Body> {

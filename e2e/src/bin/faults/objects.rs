@@ -58,6 +58,8 @@ impl Service {
                 "type": "NodePort",
                 "clusterIP": self.cluster_ips().v4,
                 "clusterIPs": self.cluster_ips().both(),
+                "ipFamilies": ["IPv4", "IPv6"],
+                "ipFamilyPolicy": "RequireDualStack",
                 "ports": [
                     port("new-tcp", "TCP", NEW),
                     port("new-udp", "UDP", NEW),
@@ -91,6 +93,8 @@ pub(crate) fn marker(number: u8, pod: &Pod) -> Vec<Value> {
         "spec": {
             "clusterIP": marker_ips(number).v4,
             "clusterIPs": marker_ips(number).both(),
+            "ipFamilies": ["IPv4", "IPv6"],
+            "ipFamilyPolicy": "RequireDualStack",
             "ports": [{"name": "new-tcp", "protocol": "TCP", "port": NEW}],
         },
     });
