@@ -8,11 +8,14 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sync::Reports;
 use crate::{http, source};
-use rules::Event;
+use rules::{Event, ObjectKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use crate::source::answers::Answer;
+pub use crate::source::kubeconfigs::{kubeconfig, proxy};
 
 /// What a manifest comes to on the node `n1`.
 #[derive(Debug, Default)]
@@ -28,6 +31,15 @@ pub fn manifest(extension: &str, text: &str) -> Manifest {
     let path = Path::new("fuzz").with_extension(extension);
     let (events, problems) = source::read_text(&path, text, "n1");
     Manifest { events, problems }
+}
+
+/// What an API server's answer comes to: a list, or the events of a watch.
+pub fn answer<'a>(
+    kind: ObjectKind,
+    is_list: bool,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Answer {
+    source::answers::answer(kind, is_list, pieces)
 }
 
 /// The health and the metrics server, without their sockets.

@@ -12,7 +12,7 @@ mod watch;
 
 pub use client::{ClientOptions, client};
 pub(crate) use describe::{describe, describe_status};
-#[cfg(feature = "fuzzing")]
-pub(crate) use manifests::read_text;
 pub use manifests::{Manifests, Problem};
 pub use watch::watch;
+#[cfg(feature = "fuzzing")]
+pub(crate) use {client::fuzzing as kubeconfigs, manifests::read_text, watch::fuzzing as answers};

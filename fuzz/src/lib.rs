@@ -27,11 +27,26 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "manifests",
         max_len: 8 << 10,
         run: targets::manifests::run,
+    },
+    Target {
+        name: "api",
+        max_len: 8 << 10,
+        run: targets::api::run,
+    },
+    Target {
+        name: "kubeconfig",
+        max_len: 4 << 10,
+        run: targets::kubeconfig::run,
+    },
+    Target {
+        name: "proxies",
+        max_len: 512,
+        run: targets::proxies::run,
     },
     Target {
         name: "config",

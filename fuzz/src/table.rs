@@ -6,7 +6,9 @@ use rules::model::{Backend, Family, Frontend};
 use rules::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
 };
-use rules::{Kernel, Pending, Planner, State, print};
+use rules::{
+    Config, Event, Kernel, LocalDetector, NodeportAddresses, Pending, Planner, State, print,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -48,6 +50,57 @@ fn take(planner: &mut Planner, kernel: &mut FakeKernel, pending: Pending) {
         panic!("the kernel would refuse it: {refusal}");
     }
     planner.commit(pending);
+}
+
+/// Both families' tables with these objects on the node `n1`, each programmed at once; every form
+/// of it is looked at if asked for.
+///
+/// # Panics
+/// The kernel refuses one, or a form is not what it has to be.
+pub(crate) fn program(events: &[Event], with_forms: bool) -> Vec<Meaning> {
+    let mut state = State::new();
+    for event in events {
+        for problem in state.apply(event.clone()).problems {
+            assert!(!problem.text.contains('\n'), "{problem}");
+        }
+    }
+    let families = Family::ALL.into_iter();
+    families
+        .map(|family| {
+            let mut planner = Planner::new(config(family));
+            let mut kernel = FakeKernel::new();
+            if with_forms {
+                sync(&mut planner, &state, &addresses(), &mut kernel);
+            } else {
+                kernel = first_sync(&mut planner, &state, &addresses());
+            }
+            meaning(&kernel, family)
+        })
+        .collect()
+}
+
+fn config(family: Family) -> Config {
+    let pods = match family {
+        Family::V4 => "10.244.0.0/16",
+        Family::V6 => "fd00:10:244::/64",
+    };
+    let pods = pods
+        .parse()
+        .map_or(LocalDetector::None, LocalDetector::Source);
+    Config {
+        local_detector: pods,
+        nodeport_addresses: NodeportAddresses::All,
+        node_ip: addresses()
+            .into_iter()
+            .find(|own| Family::of(*own) == family),
+        ..Config::new(family, "n1")
+    }
+}
+
+/// What the node has on its interfaces.
+fn addresses() -> Vec<IpAddr> {
+    let own = ["192.0.2.1", "2001:db8:2::1"].into_iter();
+    own.filter_map(|text| text.parse().ok()).collect()
 }
 
 /// Outside of quotes rules hold what nft's grammar needs and nothing else; quotes are balanced on

@@ -3,6 +3,8 @@
 mod access;
 mod credentials;
 pub(in crate::source) mod deadline;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limiter;
 mod proxy;
 mod server;

@@ -9,6 +9,8 @@ mod backoff;
 mod event;
 mod failure;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod list;
 mod log;
 mod progress;

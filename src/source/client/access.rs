@@ -118,6 +118,12 @@ impl Access {
         Ok(access)
     }
 
+    /// From a kubeconfig's text; the files that it names are beside it.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn of_kubeconfig(text: &str, master: Option<&str>) -> anyhow::Result<Self> {
+        kubeconfig::of_text(text, master)
+    }
+
     /// Nothing is known but the URL.
     fn of_url(url: &str) -> anyhow::Result<Self> {
         let mut access = Self {

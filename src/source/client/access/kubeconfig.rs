@@ -23,6 +23,13 @@ pub(super) fn read(path: &Path, master: Option<&str>) -> anyhow::Result<Access> 
     access(&file, directory, master).with_context(name)
 }
 
+/// The same of a file that was read.
+#[cfg(feature = "fuzzing")]
+pub(super) fn of_text(text: &str, master: Option<&str>) -> anyhow::Result<Access> {
+    let file = File::parse(text).map_err(anyhow::Error::msg)?;
+    access(&file, Path::new("fuzz"), master)
+}
+
 fn access(file: &File, directory: &Path, master: Option<&str>) -> anyhow::Result<Access> {
     for (field, value, known) in [
         ("kind", &file.kind, "Config"),

@@ -24,7 +24,7 @@ impl Environment {
     }
 
     /// Upper case comes before lower case, and an empty variable is as good as none.
-    pub(super) fn new(get: impl Fn(&str) -> Option<String>) -> Self {
+    pub(in super::super) fn new(get: impl Fn(&str) -> Option<String>) -> Self {
         let any = |names: [&str; 2]| {
             let values = names.into_iter().filter_map(&get);
             values
