@@ -12,7 +12,7 @@ use crate::schedule::Schedule;
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
 use crate::sync::{Reports, Syncer};
-use crate::{addresses, cleanup, descriptors, health, sysctl};
+use crate::{addresses, cleanup, descriptors, health, kernel_version, sysctl};
 use anyhow::Context;
 use kube::Client;
 use rules::drift::Notice;
@@ -42,6 +42,7 @@ pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Resul
     descriptors::raise();
     let settings = Arc::new(settings);
     let kernel = Nftables::open()?;
+    kernel_version::check()?;
     set_up(&settings)?;
     if settings.init_only {
         tracing::info!("--init-only: all is set up; no rules were written");
@@ -74,7 +75,10 @@ fn set_up(settings: &Settings) -> anyhow::Result<()> {
     // Its settings are not there before it is loaded, and nothing on a new node may have asked
     // for it yet. A kernel that can't is told by the first setting that is missing.
     if let Err(error) = Conntrack::open().and_then(|mut conntrack| conntrack.load()) {
-        tracing::debug!("asking for conntrack: {error}");
+        tracing::warn!(
+            "this kernel's connection tracking (modules nf_conntrack and nf_conntrack_netlink) is \
+             not there or not permitted: {error}; UDP flows that are stale stay until they end"
+        );
     }
     sysctl::Kernel::default()
         .set_conntrack(&settings.conntrack)

@@ -27,6 +27,7 @@ pub mod config_file;
 mod flows;
 mod gate;
 mod jitter;
+mod kernel_version;
 mod schedule;
 mod sync;
 mod sysctl;

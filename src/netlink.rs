@@ -18,6 +18,7 @@ mod follow;
 pub mod interfaces;
 pub mod ipvs;
 pub mod leftovers;
+mod missing;
 mod notifications;
 mod objects;
 mod refusal;

@@ -34,12 +34,14 @@ pub enum Error {
         hint: &'static str,
     },
     /// It cannot be read.
-    #[error("reading {file}: {error}")]
+    #[error("reading {file}: {error}{hint}")]
     Read {
         /// The file.
         file: String,
         /// Why not.
         error: io::Error,
+        /// What may help.
+        hint: &'static str,
     },
 }
 
@@ -116,6 +118,7 @@ impl Kernel {
             let hash_size = "sys/module/nf_conntrack/parameters/hashsize";
             let found = self.read(hash_size).map_err(|error| Error::Read {
                 file: format!("/{hash_size}"),
+                hint: hint(hash_size, &error),
                 error,
             })?;
             if found < max / 4 {

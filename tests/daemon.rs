@@ -19,6 +19,8 @@ mod input;
 mod life;
 #[path = "daemon/rig.rs"]
 mod rig;
+#[path = "daemon/rights.rs"]
+mod rights;
 #[path = "daemon/takeover.rs"]
 mod takeover;
 #[path = "kernel/text.rs"]

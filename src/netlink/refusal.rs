@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Subject};
 use super::elements::{self, About};
+use super::missing::missing;
 use super::socket::{Reply, TooLarge};
 use rules::model::Family;
 use rules::ruleset::{ChainId, Element, Op, SetId, Transaction};
@@ -17,6 +18,7 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
         let reason = "it did not acknowledge the transaction".to_owned();
         return bare(transaction.family, Cause::NoAnswer, attempted, reason);
     };
+    let replaces = matches!(transaction.ops.first(), Some(Op::ReplaceTable));
     let mut seen = HashSet::new();
     let mut objects = Vec::new();
     // If it is not known what the first one is about, the others may be consequences.
@@ -32,7 +34,11 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
         cause: cause(first.errno, deletes(transaction, batch, first)),
         objects,
         attempted: attempted(transaction, batch, first),
-        reason: reason(first),
+        reason: match missing(batch.bytes(), first) {
+            // Of a change it is rather that somebody took away what it needs.
+            Some(missing) if replaces => format!("{}; {missing}", reason(first)),
+            _ => reason(first),
+        },
     }
 }
 
