@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     for _ in 0..rounds.parse().context("ROUNDS is not a number")? {
         let start = Instant::now();
         let mut planner = Planner::new(config(node));
-        let pending = planner.prepare(&state, &[], Vec::new);
+        let pending = planner.prepare(&state, &[], Default::default);
         let pending = pending.context("nothing to plan")?;
         let planned = start.elapsed();
         let message = netlink::encode(&pending.transaction);

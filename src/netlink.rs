@@ -34,7 +34,7 @@ pub use follow::Follower;
 use follow::Membership;
 use rules::model::Family;
 use rules::ruleset::{Key, Op, Transaction};
-use rules::{Cause, Commit, Kernel, Refusal, RememberedClient};
+use rules::{Cause, Commit, Kernel, Refusal, RememberedClients};
 use socket::{Reply, Socket};
 use std::io;
 
@@ -129,7 +129,7 @@ impl Kernel for Nftables {
         self.send_unfollowed(transaction, &mut batch, generation)
     }
 
-    fn clients(&mut self, family: Family) -> io::Result<Vec<RememberedClient>> {
+    fn clients(&mut self, family: Family) -> io::Result<RememberedClients> {
         clients::list(&mut self.socket, family)
     }
 

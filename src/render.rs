@@ -47,7 +47,7 @@ pub fn render(
         );
         let mut planner = Planner::new(config);
         planner.mark(&state.take_dirty());
-        if let Some(pending) = planner.prepare(&state, &local, Vec::new) {
+        if let Some(pending) = planner.prepare(&state, &local, Default::default) {
             out.write_all(print::transaction(&pending.transaction).as_bytes())?;
         }
     }

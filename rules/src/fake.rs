@@ -4,7 +4,7 @@ mod poisoned;
 
 pub use poisoned::Poisoned;
 
-use crate::clients::RememberedClient;
+use crate::clients::RememberedClients;
 use crate::kernel::{Cause, Kernel, Object, Refusal};
 use crate::model::Family;
 use crate::print;
@@ -248,16 +248,15 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn clients(&mut self, _: Family) -> std::io::Result<Vec<RememberedClient>> {
-        let sets = self.affinity_sets.iter();
-        let clients = sets.flat_map(|(set, own)| {
-            own.iter().map(|(address, remaining)| RememberedClient {
-                set: set.to_string(),
-                address: *address,
-                remaining: *remaining,
-            })
-        });
-        Ok(clients.collect())
+    fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {
+        let mut clients = RememberedClients::default();
+        for (set, own) in &self.affinity_sets {
+            let own = own
+                .iter()
+                .map(|(address, remaining)| (*address, *remaining));
+            clients.add_set(&set.to_string(), own);
+        }
+        Ok(clients)
     }
 }
 

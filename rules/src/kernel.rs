@@ -1,6 +1,6 @@
 //! The boundary to whatever holds the rules.
 
-use crate::clients::RememberedClient;
+use crate::clients::RememberedClients;
 use crate::model::Family;
 use crate::ruleset::{AffinitySet, ChainId, Key, SetId, Transaction};
 
@@ -17,7 +17,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// They cannot be listed.
-    fn clients(&mut self, family: Family) -> std::io::Result<Vec<RememberedClient>>;
+    fn clients(&mut self, family: Family) -> std::io::Result<RememberedClients>;
 
     /// Where in the history of the ruleset the transaction stands that was applied last.
     fn last_commit(&self) -> Commit {

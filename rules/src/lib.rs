@@ -30,7 +30,7 @@ mod sources;
 mod state;
 
 pub use backoff::Backoff;
-pub use clients::RememberedClient;
+pub use clients::RememberedClients;
 pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use event::{Event, ObjectKind};
 pub use kernel::{Cause, Commit, Kernel, Object, Refusal, Remedy};

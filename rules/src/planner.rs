@@ -14,7 +14,7 @@ mod own;
 mod room;
 
 use crate::State;
-use crate::clients::{Clients, RememberedClient};
+use crate::clients::{Clients, RememberedClients};
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::plan::{PlannedServices, ServicePlan};
@@ -155,7 +155,7 @@ impl Planner {
         &mut self,
         state: &State,
         local_addresses: &[IpAddr],
-        clients: impl FnOnce() -> Vec<RememberedClient>,
+        clients: impl FnOnce() -> RememberedClients,
     ) -> Option<Pending> {
         let mut pending = self.nothing_yet(state, local_addresses);
         if !self.full {

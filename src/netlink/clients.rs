@@ -4,7 +4,7 @@
 use super::attributes::{attribute, attributes, messages, nested, read_text, text, u32_at};
 use super::socket::Socket;
 use super::subsystem::table_message;
-use rules::RememberedClient;
+use rules::RememberedClients;
 use rules::model::Family;
 use rules::ruleset::{AffinitySet, Client, TABLE};
 use std::io;
@@ -30,9 +30,10 @@ mod kernel {
     pub(super) const DATA_VALUE: u16 = 1;
 }
 
-/// Every client in a set whose name begins with `affinity-`; none without a
-/// table.
-pub(super) fn list(socket: &mut Socket, family: Family) -> io::Result<Vec<RememberedClient>> {
+/// The clients in sets whose names begin with `affinity-`, those that are
+/// remembered the longest; none without a table. One set's clients are held at a
+/// time, of which there are 65,535 at the most ([`AffinitySet::SIZE`]).
+pub(super) fn list(socket: &mut Socket, family: Family) -> io::Result<RememberedClients> {
     let names = dump(
         socket,
         family,
@@ -44,7 +45,7 @@ pub(super) fn list(socket: &mut Socket, family: Family) -> io::Result<Vec<Rememb
             names.extend(name.filter(|name| name.starts_with("affinity-")));
         },
     )?;
-    let mut clients = Vec::new();
+    let mut clients = RememberedClients::default();
     for set in names {
         let get = libc::NFT_MSG_GETSETELEM;
         let own = dump(socket, family, get, Some(&set), |payload, found| {
@@ -52,14 +53,7 @@ pub(super) fn list(socket: &mut Socket, family: Family) -> io::Result<Vec<Rememb
             let elements = list.flat_map(|(_, list)| attributes(list));
             found.extend(elements.filter_map(|(_, element)| client(element)));
         })?;
-        clients.extend(
-            own.into_iter()
-                .map(|(address, remaining)| RememberedClient {
-                    set: set.clone(),
-                    address,
-                    remaining,
-                }),
-        );
+        clients.add_set(&set, own);
     }
     Ok(clients)
 }

@@ -2,7 +2,7 @@
 
 use super::Syncer;
 use rules::model::{Family, ObjectName};
-use rules::{Kernel, Refusal, Remedy, RememberedClient};
+use rules::{Kernel, Refusal, Remedy, RememberedClients};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -145,14 +145,23 @@ impl<K: Kernel> Syncer<K> {
 
 /// The clients in the table that is going to be replaced; without them their
 /// next connections may go to other endpoints, but they do go somewhere.
-fn remembered(kernel: &mut impl Kernel, family: Family) -> Vec<RememberedClient> {
-    kernel.clients(family).unwrap_or_else(|error| {
+fn remembered(kernel: &mut impl Kernel, family: Family) -> RememberedClients {
+    let clients = kernel.clients(family).unwrap_or_else(|error| {
         tracing::warn!(
             "{family}: listing the clients that session affinity remembers: {error}; \
              their next connections may go to other endpoints"
         );
-        Vec::new()
-    })
+        RememberedClients::default()
+    });
+    if let (seen, kept) = clients.counts()
+        && seen > kept as u64
+    {
+        tracing::info!(
+            "{family}: session affinity remembers {seen} clients; the {kept} of them with the \
+             longest time left are carried over"
+        );
+    }
+    clients
 }
 
 fn millis(duration: Duration) -> f64 {

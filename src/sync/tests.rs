@@ -6,7 +6,7 @@ mod refusals;
 
 use super::*;
 use crate::settings::Settings;
-use rules::RememberedClient;
+use rules::RememberedClients;
 use rules::conntrack::{Deleted, FlowTable, Suspects};
 use rules::fake::FakeKernel;
 use rules::model::{EndpointSlice, ObjectName, Protocol, Service, ServicePort};
@@ -24,8 +24,8 @@ struct Switches {
 struct Rules(FakeKernel, Arc<Switches>);
 
 impl Kernel for Rules {
-    fn clients(&mut self, _: Family) -> std::io::Result<Vec<RememberedClient>> {
-        Ok(Vec::new())
+    fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {
+        Ok(RememberedClients::default())
     }
 
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {

@@ -107,3 +107,53 @@ fn upstreams_clients_are_taken_over() {
     until_listed(&mut rig, "ip", SECOND, "203.0.113.8");
     assert!(!rig.listed("ip", "set", FIRST).contains("203.0.113"));
 }
+
+/// Elements of addresses from a 16-bit number on.
+fn clients(second: u8, count: u32, expires: &str) -> String {
+    let each = (0..count).map(|n| {
+        let [_, _, high, low] = n.to_be_bytes();
+        format!("10.{second}.{high}.{low} expires {expires}")
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Whoever can forge addresses decides how many clients there are.
+#[test]
+fn of_too_many_clients_the_longest_remembered_are_carried_over() {
+    const EACH: u32 = 60_000;
+    const KEPT: usize = 100_000;
+    // Some 40 MB in a debug build.
+    const PEAK_KB: u64 = 80_000;
+    let mut rig = rig("affinity-many");
+    let set = |name: &str, elements: &str| {
+        format!(
+            "set {name} {{ type ipv4_addr; flags dynamic,timeout; timeout 3h
+             elements = {{ {elements} }}; }}"
+        )
+    };
+    let table = format!(
+        "table ip kube-proxy {{ {}\n {}\n }}",
+        set(FIRST, &clients(1, EACH, "1h")),
+        set(SECOND, &clients(2, EACH, "2h"))
+    );
+    rig.namespace.nft(&table).expect("a table full of clients");
+    rig.start();
+    let said = "IPv4: session affinity remembers 120000 clients; the 100000";
+    rig.wait("the start", |rig| {
+        anyhow::ensure!(rig.lines(&[said]).len() == 1, "nothing is said");
+        Ok(())
+    });
+    rig.wait("the clients", |rig| {
+        let kept = |set| rig.listed("ip", "set", set).matches("expires").count();
+        let found = [kept(FIRST), kept(SECOND)];
+        anyhow::ensure!(found == [KEPT - EACH as usize, EACH as usize], "{found:?}");
+        Ok(())
+    });
+    let status = format!("/proc/{}/status", rig.process().pid());
+    let status = std::fs::read_to_string(status).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let peak = peak.expect("a peak");
+    println!("{peak} kB at the most");
+    assert!(peak < PEAK_KB, "{peak} kB at the most");
+}

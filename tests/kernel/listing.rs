@@ -67,7 +67,7 @@ impl Node {
             .map(|text| text.parse().expect("an address"))
             .collect();
         self.planner.mark(&self.state.take_dirty());
-        self.planner.prepare(&self.state, &local, Vec::new)
+        self.planner.prepare(&self.state, &local, Default::default)
     }
 
     pub fn sync(&mut self) {

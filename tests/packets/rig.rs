@@ -167,7 +167,7 @@ impl Rig {
         self.state.apply(Event::Slice(slice));
         self.planner.mark(&self.state.take_dirty());
         let local = [self.node_ip()];
-        if let Some(pending) = self.planner.prepare(&self.state, &local, Vec::new) {
+        if let Some(pending) = self.planner.prepare(&self.state, &local, Default::default) {
             self.kernel
                 .apply(&pending.transaction)
                 .expect("the kernel takes the rules");

@@ -86,7 +86,9 @@ impl Run {
             Step::Refused => {
                 self.planner.mark(&self.state.take_dirty());
                 let addresses = &self.world.addresses;
-                let pending = self.planner.prepare(&self.state, addresses, Vec::new);
+                let pending = self
+                    .planner
+                    .prepare(&self.state, addresses, Default::default);
                 if pending.is_some() {
                     self.planner.distrust();
                 }

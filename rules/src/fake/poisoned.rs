@@ -1,7 +1,7 @@
 //! A kernel for tests that does not take everything.
 
 use super::FakeKernel;
-use crate::clients::RememberedClient;
+use crate::clients::RememberedClients;
 use crate::kernel::{Cause, Commit, Kernel, Object, Refusal};
 use crate::model::Family;
 use crate::ruleset::{Key, Op, Transaction};
@@ -98,7 +98,7 @@ impl Kernel for Poisoned {
         Err(self.refusal(family, self.cause, objects))
     }
 
-    fn clients(&mut self, family: Family) -> std::io::Result<Vec<RememberedClient>> {
+    fn clients(&mut self, family: Family) -> std::io::Result<RememberedClients> {
         self.tables.entry(family).or_default().clients(family)
     }
 

@@ -265,7 +265,7 @@ proptest! {
                 Step::Refused => {
                     let dirty = state.take_dirty();
                     planner.mark(&dirty);
-                    if planner.prepare(&state, &[], Vec::new).is_some() {
+                    if planner.prepare(&state, &[], Default::default).is_some() {
                         planner.distrust();
                     }
                 }

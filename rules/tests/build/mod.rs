@@ -76,7 +76,7 @@ impl Cluster {
         self.planner.mark(&self.state.take_dirty());
         let Some(pending) =
             self.planner
-                .prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)], Vec::new)
+                .prepare(&self.state, &[ip(NODE_V4), ip(NODE_V6)], Default::default)
         else {
             return String::new();
         };

@@ -21,7 +21,7 @@ use world::World;
 
 fn sync(planner: &mut Planner, state: &mut State, kernel: &mut FakeKernel, world: &World) {
     planner.mark(&state.take_dirty());
-    if let Some(pending) = planner.prepare(state, &world.addresses, Vec::new) {
+    if let Some(pending) = planner.prepare(state, &world.addresses, Default::default) {
         let applied = kernel.apply(&pending.transaction);
         applied.expect("the fake kernel takes it");
         planner.commit(pending);
@@ -87,7 +87,7 @@ proptest! {
                 }
                 Step::Refused => {
                     planner.mark(&state.take_dirty());
-                    if planner.prepare(&state, &world.addresses, Vec::new).is_some() {
+                    if planner.prepare(&state, &world.addresses, Default::default).is_some() {
                         planner.distrust();
                     }
                 }

@@ -218,7 +218,7 @@ impl Cluster {
         state.apply(Event::Slice(self.slice()));
         let mut kernel = FakeKernel::new();
         let mut planner = Planner::new(self.config.clone());
-        let pending = planner.prepare(&state, &self.node_addresses(), Vec::new);
+        let pending = planner.prepare(&state, &self.node_addresses(), Default::default);
         let pending = pending.expect("a first sync");
         let applied = kernel.apply(&pending.transaction);
         applied.expect("the fake kernel takes it");

@@ -73,7 +73,9 @@ fn one_replaced_endpoint_touches_data_elements_only() {
 
     state.apply(Event::Slice(web(2..5)));
     planner.mark(&state.take_dirty());
-    let pending = planner.prepare(&state, &[], Vec::new).expect("a change");
+    let pending = planner
+        .prepare(&state, &[], Default::default)
+        .expect("a change");
     // One position in the lists of the cluster IP and of the external IP.
     let sizes: Vec<(SetId, usize)> = pending
         .transaction
