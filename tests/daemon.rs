@@ -17,6 +17,8 @@ mod growth;
 mod input;
 #[path = "daemon/life.rs"]
 mod life;
+#[path = "daemon/objects.rs"]
+mod objects;
 #[path = "daemon/rig.rs"]
 mod rig;
 #[path = "daemon/rights.rs"]

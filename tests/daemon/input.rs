@@ -69,9 +69,9 @@ fn each_bad_manifest_gets_one_message_and_all_else_is_programmed() {
         ],
         &[
             "Service default/b-second (",
-            "later.yaml): 10.96.0.20 tcp port 80 is served by Service \
+            "later.yaml): not served: cluster IP 10.96.0.20 tcp port 80, which Service \
            default/a-first (",
-            "sooner.yaml) already",
+            "sooner.yaml) has: it is older or comes first by name",
         ],
     ];
     for parts in messages {
