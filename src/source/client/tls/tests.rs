@@ -138,6 +138,14 @@ async fn what_go_accepts_is_accepted() {
             "RSA",
             signed(leaf(), authority_params(), &rcgen::PKCS_RSA_SHA512),
         ),
+        (
+            "CA:TRUE, signed by another",
+            signed(
+                ca_true.clone(),
+                authority_params(),
+                &rcgen::PKCS_ECDSA_P256_SHA256,
+            ),
+        ),
         ("its own authority, CA:TRUE", own_authority(ca_true)),
         ("its own authority, CA:FALSE", own_authority(leaf())),
         ("its own authority, for any use", own_authority(for_any)),
@@ -164,6 +172,11 @@ async fn what_is_wrong_with_a_certificate_is_said_in_one_line() {
     clients_only.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let mut is_authority = leaf();
     is_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut limiting = authority_params();
+    limiting.name_constraints = Some(rcgen::NameConstraints {
+        permitted_subtrees: vec![rcgen::GeneralSubtree::DnsName("example".into())],
+        excluded_subtrees: Vec::new(),
+    });
     let mut own_expired = leaf();
     (own_expired.not_before, own_expired.not_after) = (moment(-2 * DAY), moment(-DAY));
     let other = signed(leaf(), authority_params(), p256);
@@ -216,7 +229,7 @@ async fn what_is_wrong_with_a_certificate_is_said_in_one_line() {
             "is not for servers",
         ),
         (
-            signed(is_authority, authority_params(), p256),
+            signed(is_authority, limiting, p256),
             "is that of an authority (CA:TRUE)",
         ),
         (

@@ -104,11 +104,50 @@ impl Verifier {
         if store.is_empty() {
             return Err(CertificateError::UnknownIssuer.into());
         }
-        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider))
-            .build()
-            .map_err(|error| Error::General(error.to_string()))?
-            .verify_server_cert(own, intermediates, name, &[], now)
-            .map(|_| ())
+        let verified = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(store),
+            Arc::clone(&self.provider),
+        )
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?
+        .verify_server_cert(own, intermediates, name, &[], now);
+        match verified {
+            Ok(_) => Ok(()),
+            Err(error) if is_authority(own) && self.signed_by_one(roots, own, now) => {
+                tracing::debug!("the server's certificate is an authority's: {error}");
+                // Go has no objection to that.
+                pinned(own, name, now)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an authority itself has signed a certificate, and does not limit whom it signs.
+    fn signed_by_one(&self, roots: &Roots, own: &CertificateDer<'_>, now: UnixTime) -> bool {
+        let Ok((_, own)) = X509Certificate::from_der(own) else {
+            return false;
+        };
+        let known = self.provider.signature_verification_algorithms.all;
+        roots
+            .all
+            .iter()
+            .filter(|root| is_valid(root, now))
+            .any(|root| {
+                let Ok((_, root)) = X509Certificate::from_der(root) else {
+                    return false;
+                };
+                let key = root.public_key().subject_public_key.data.as_ref();
+                let (message, signature) = (
+                    own.tbs_certificate.as_ref(),
+                    own.signature_value.data.as_ref(),
+                );
+                root.subject().as_raw() == own.issuer().as_raw()
+                    && root.is_ca()
+                    && matches!(root.name_constraints(), Ok(None))
+                    && known
+                        .iter()
+                        .any(|own| own.verify_signature(key, message, signature).is_ok())
+            })
     }
 }
 
@@ -153,6 +192,10 @@ fn pinned(own: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Res
         }
         _ => Ok(()),
     }
+}
+
+fn is_authority(own: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(own).is_ok_and(|(_, parsed)| parsed.is_ca())
 }
 
 /// webpki does not look at an authority's dates.

@@ -51,8 +51,8 @@ pub(super) fn why(
             let text = format!("{other:?}");
             // webpki's own reasons have no other way out.
             if text.contains("CaUsedAsEndEntity") {
-                return "the server's certificate is that of an authority (CA:TRUE) and not itself \
-                        the certificate-authority; it has to be one with CA:FALSE"
+                return "the server's certificate is that of an authority (CA:TRUE), which is \
+                        believed only if it is itself the certificate-authority or is signed by it"
                     .to_owned();
             }
             if text.contains("UnsupportedCertVersion") {
