@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 const SERVER: &str = "127.0.0.1:10256";
-/// What a peer may take, 10 s, and much room for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// What a peer may take, 10 s at a time, and much room for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connect(site: &Site) -> TcpStream {
     let server: SocketAddr = SERVER.parse().expect("an address");
