@@ -229,4 +229,21 @@ mod tests {
         }
         assert_eq!(cause(libc::EBUSY, true), Cause::TableDiffers);
     }
+
+    #[test]
+    fn what_the_socket_does_not_take_names_the_setting() {
+        let too_large = TooLarge {
+            length: 1_000_000,
+            limit: 425_952,
+        };
+        let attempted = "sending".to_owned();
+        let refusal = failed(Family::V4, attempted, &io::Error::other(too_large));
+        assert_eq!(refusal.cause, Cause::TooLarge);
+        let text = refusal.to_string();
+        assert!(text.contains("1000000 bytes"), "{text}");
+        assert!(
+            text.ends_with("net.core.wmem_max has to be at least 500016"),
+            "{text}"
+        );
+    }
 }

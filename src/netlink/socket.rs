@@ -29,8 +29,8 @@ const RECEIVE_PATIENCE: TimeVal = TimeVal::new(5, 0);
     wanted(*length)
 )]
 pub(super) struct TooLarge {
-    length: usize,
-    limit: usize,
+    pub(super) length: usize,
+    pub(super) limit: usize,
 }
 
 /// The value of `net.core.wmem_max` for messages of a length: the kernel doubles it.

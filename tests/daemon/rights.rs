@@ -14,7 +14,7 @@ fn in_a_user_namespace_it_serves() {
     let binary = rig.scratch("kube-proxy");
     std::fs::copy(BINARY, &binary).expect("a copy");
     rig.write("web.yaml", &service("web", "10.96.0.10", 80, "10.244.1.10"));
-    // More than a message of the usual size holds: it has to go in parts.
+    // More than the buffer that a socket begins with holds.
     for n in 0..100 {
         let endpoints: Vec<String> = (0..100).map(|m| format!("10.245.{n}.{m}")).collect();
         let address = format!("10.97.0.{n}");
@@ -63,11 +63,6 @@ fn in_a_user_namespace_it_serves() {
         Ok(())
     });
     assert_eq!(rig.lines(&["left out"]).len(), 0, "{}", rig.log());
-    assert!(
-        !rig.lines(&["net.core.wmem_max"]).is_empty(),
-        "{}",
-        rig.log()
-    );
 }
 
 #[test]
