@@ -241,6 +241,7 @@ fn is_of(family: Family, key: &Key) -> bool {
     let address = match key {
         Key::Address(address) => Some(*address),
         Key::Frontend(frontend) | Key::Indexed(frontend, _) => frontend.address,
+        Key::Listed(_) => None,
         Key::Hairpin(backend, _) => Some(backend.address),
     };
     address.is_none_or(|address| Family::of(address) == family)

@@ -147,7 +147,15 @@ impl FakeKernel {
                 if !self.knows_all_of(chain) {
                     return Err(refuse(attempted, MISSING));
                 }
-                self.chains.insert(chain.id.clone(), chain.clone());
+                // All but its rules stays what it was.
+                let chain = match self.chains.get(&chain.id) {
+                    Some(known) => Chain {
+                        rules: chain.rules.clone(),
+                        ..known.clone()
+                    },
+                    None => chain.clone(),
+                };
+                self.chains.insert(chain.id.clone(), chain);
             }
             Op::DeleteChain(chain) => {
                 let attempted = format!("delete chain {chain}");
@@ -206,6 +214,7 @@ impl FakeKernel {
                 Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
                     self.affinity_sets.contains_key(set)
                 }
+                Statement::DnatListed { .. } => self.sets.contains_key(&SetId::PortEndpoints),
                 Statement::NotFrom(set) => self.source_sets.contains(set),
                 _ => true,
             })

@@ -16,7 +16,6 @@ pub mod print;
 pub mod ruleset;
 pub mod trace;
 
-mod affinity;
 mod backoff;
 mod base;
 mod clients;
@@ -25,6 +24,7 @@ mod event;
 mod kernel;
 mod plan;
 mod planner;
+mod port_chains;
 mod select;
 mod sources;
 mod state;

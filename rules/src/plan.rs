@@ -2,20 +2,22 @@
 
 mod build;
 mod counts;
+mod lists;
 mod planned;
 mod port;
 
 use crate::State;
 use crate::clients::Clients;
 use crate::config::Config;
-use crate::model::{Family, ObjectName};
+use crate::model::{Family, ObjectName, Protocol, ServicePort};
 use crate::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
 use crate::select::{Place, local_ready_addresses};
 use crate::sources::Sources;
 use crate::state::Entry;
 use build::PortBuild;
 pub(crate) use counts::Counts;
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
+pub(crate) use lists::Rows;
 pub use planned::PlannedServices;
 use port::PortPlan;
 use std::net::IpAddr;
@@ -101,22 +103,23 @@ impl ServicePlan {
     }
 
     /// Whether it may have chains and sets of its own.
-    pub(crate) fn has_affinity(&self) -> bool {
-        self.ports.iter().any(|port| port.affinity.is_some())
+    pub(crate) fn has_own_chains(&self) -> bool {
+        self.ports.iter().any(|port| port.own_balance().is_some())
     }
 
     /// The sets of clients of ports with session affinity.
     pub(crate) fn affinity_sets(&self, name: &ObjectName) -> Vec<AffinitySet> {
-        let of_port = |port: &PortPlan| port.with_affinity(name, |affinity, _| affinity.sets());
+        let of_port = |port: &PortPlan| port.with_own_chains(name, |own, _| own.sets());
         self.ports.iter().filter_map(of_port).flatten().collect()
     }
 
     /// The clients that the endpoints' sets begin with.
     pub(crate) fn clients(&self, name: &ObjectName, known: &Clients) -> Vec<Op> {
         let of_port = |port: &PortPlan| {
-            port.with_affinity(name, |affinity, _| {
-                let sets = affinity.sets().into_iter().map(|set| {
-                    let clients = known.of(&set, &port.name, affinity.seconds);
+            let seconds = port.affinity?;
+            port.with_own_chains(name, |own, _| {
+                let sets = own.sets().into_iter().map(|set| {
+                    let clients = known.of(&set, &port.name, seconds);
                     (set, clients)
                 });
                 sets.filter(|(_, clients)| !clients.is_empty())
@@ -127,12 +130,11 @@ impl ServicePlan {
         self.ports.iter().filter_map(of_port).flatten().collect()
     }
 
-    /// The chains of its own: those of ports with session affinity. Each comes
-    /// after those that it goes on to.
+    /// The chains of its own: those of ports with session affinity or with many
+    /// frontends. Each comes after those that it goes on to.
     pub(crate) fn chains(&self, config: &Config, name: &ObjectName) -> Vec<Chain> {
-        let of_port = |port: &PortPlan| {
-            port.with_affinity(name, |affinity, roles| affinity.chains(config, roles))
-        };
+        let of_port =
+            |port: &PortPlan| port.with_own_chains(name, |own, roles| own.chains(config, roles));
         self.ports.iter().filter_map(of_port).flatten().collect()
     }
 }
@@ -154,6 +156,7 @@ pub(crate) fn plan(
     state: &State,
     entry: &Entry,
     previous: Option<&ServicePlan>,
+    rows: &Rows,
 ) -> Option<ServicePlan> {
     let service = entry.service.as_deref()?;
     let of_family = |address: &IpAddr| Family::of(*address) == config.family;
@@ -178,6 +181,7 @@ pub(crate) fn plan(
     let mut taken = HashSet::default();
     let mut numbers = HashSet::default();
     let mut ports = Vec::with_capacity(service.ports.len());
+    let mut before = Before::new(previous);
     for port in &service.ports {
         // A repeated one has been complained of when the Service came.
         if !numbers.insert((port.protocol, port.port)) {
@@ -190,8 +194,9 @@ pub(crate) fn plan(
             service,
             port,
             place,
+            rows,
         };
-        ports.push(build.plan(&mut taken, &mut plan, previous));
+        ports.push(build.plan(&mut taken, &mut plan, before.of(port)));
     }
     plan.ports = ports.into();
     plan.sources = Sources::of(config, state.claims(), service).map(Box::new);
@@ -202,6 +207,39 @@ pub(crate) fn plan(
         )
     });
     Some(plan)
+}
+
+/// A Service's ports as they were planned last, to be found again.
+struct Before<'a> {
+    /// In the order in which they were; most often they still are.
+    next: std::slice::Iter<'a, PortPlan>,
+    by_name: Option<HashMap<(&'a str, Protocol), &'a PortPlan>>,
+    all: &'a [PortPlan],
+}
+
+impl<'a> Before<'a> {
+    fn new(plan: Option<&'a ServicePlan>) -> Self {
+        let all = plan.map_or(&[][..], |plan| &plan.ports);
+        Self {
+            next: all.iter(),
+            by_name: None,
+            all,
+        }
+    }
+
+    fn of(&mut self, port: &ServicePort) -> Option<&'a PortPlan> {
+        let next = self.next.next();
+        if let Some(own) = next.filter(|own| own.is_of(port)) {
+            return Some(own);
+        }
+        let all = self.all;
+        let by_name = self.by_name.get_or_insert_with(|| {
+            let named = all.iter().map(|own| ((&*own.name, own.protocol), own));
+            // Of two with one name the first one counts.
+            named.rev().collect()
+        });
+        by_name.get(&(&*port.name, port.protocol)).copied()
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::State;
 use crate::clients::{Clients, RememberedClients};
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
-use crate::plan::{PlannedServices, ServicePlan};
+use crate::plan::{PlannedServices, Rows, ServicePlan};
 use crate::ruleset::{ChainId, Element, Key, SetId, Transaction};
 use foldhash::HashMap;
 use ipnet::IpNet;
@@ -47,6 +47,7 @@ pub struct Planner {
     /// The next sync replaces the whole table.
     full: bool,
     room: Room,
+    rows: Rows,
     /// From how many elements on a set gets a size.
     large: usize,
     summary: Summary,
@@ -81,6 +82,7 @@ pub struct Pending {
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
     room: Room,
+    rows: Rows,
 }
 
 impl Pending {
@@ -105,6 +107,7 @@ impl Planner {
             left_out: BTreeSet::new(),
             full: true,
             room: Room::default(),
+            rows: Rows::new(),
             large: room::LARGE,
             summary: Summary::default(),
         }
@@ -157,6 +160,7 @@ impl Planner {
         local_addresses: &[IpAddr],
         clients: impl FnOnce() -> RememberedClients,
     ) -> Option<Pending> {
+        self.full |= self.rows.is_used_up();
         let mut pending = self.nothing_yet(state, local_addresses);
         if !self.full {
             self.prepare_dirty(state, &mut pending);
@@ -195,6 +199,11 @@ impl Planner {
             service_cidrs: state.service_cidrs(family),
             nodeport_ips: nodeport.choose(family, local_addresses).unwrap_or_default(),
             room: self.room.clone(),
+            rows: if self.full {
+                Rows::new()
+            } else {
+                self.rows.clone()
+            },
         }
     }
 
@@ -217,6 +226,7 @@ impl Planner {
         self.service_cidrs = pending.service_cidrs;
         self.nodeport_ips = pending.nodeport_ips;
         self.room = pending.room;
+        self.rows = pending.rows;
         for (name, plan) in planned.services {
             let old = match plan {
                 Some(plan) => {

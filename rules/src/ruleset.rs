@@ -10,12 +10,12 @@ mod sources;
 mod statement;
 mod transaction;
 
-pub use affinity::{AffinitySet, Client, PortChain, PortName, PortRole};
+pub use affinity::{AffinitySet, Client, PortChain, PortKind, PortName, PortRole};
 pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
 pub use sources::SourceSet;
-pub use statement::{Header, Side, Statement};
+pub use statement::{Header, Pick, Side, Statement};
 pub use transaction::{Op, Transaction};
 
 /// Name of the table in both families. Upstream's own, so that a rollback to

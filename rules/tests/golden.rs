@@ -65,6 +65,18 @@ fn external_and_load_balancer_ips() {
 }
 
 #[test]
+fn a_port_with_many_addresses() {
+    let mut cluster = Cluster::new(Family::V4);
+    let mut web = build::service("web");
+    web.external_ips = (1..=4).map(|n| [198, 51, 100, n].into()).collect();
+    let added = cluster.add(web.clone(), build::endpoints("web", &["n1", "n2"]));
+    let one_more = cluster.add(web.clone(), build::endpoints("web", &["n1", "n2", "n2"]));
+    web.external_ips.truncate(1);
+    let fewer = cluster.add(web, Vec::new());
+    insta::assert_snapshot!(format!("{added}\n--- then\n{one_more}\n--- then\n{fewer}"));
+}
+
+#[test]
 fn external_policy_local() {
     let mut cluster = Cluster::new(Family::V4);
     let mut web = service("web");

@@ -152,9 +152,10 @@ fn key(out: &mut Vec<u8>, key: &Key) {
     match key {
         Key::Address(ip) => address(out, *ip),
         Key::Frontend(own) => frontend(out, own),
+        // Numbers that rules compute are in host byte order.
+        Key::Listed(index) => out.extend_from_slice(&index.to_ne_bytes()),
         Key::Indexed(own, index) => {
             frontend(out, own);
-            // Numbers that rules compute are in host byte order.
             out.extend_from_slice(&index.to_ne_bytes());
         }
         Key::Hairpin(backend, own) => {

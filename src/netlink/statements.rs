@@ -5,7 +5,7 @@ use super::attributes::{attribute, nested, text};
 use super::subsystem::{number, protocol_family};
 use ipnet::IpNet;
 use rules::model::{Backend, Family, Protocol};
-use rules::ruleset::{Header, SetId, Side, Statement, Verdict};
+use rules::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
 
 /// The first register of 32 bits; the others follow. Keys begin here.
 const FIRST_REGISTER: u32 = 8;
@@ -56,6 +56,14 @@ mod kernel {
     pub(super) const NUMGEN_DREG: u16 = 1;
     pub(super) const NUMGEN_MODULUS: u16 = 2;
     pub(super) const NUMGEN_TYPE: u16 = 3;
+    pub(super) const NUMGEN_OFFSET: u16 = 4;
+    pub(super) const HASH_SREG: u16 = 1;
+    pub(super) const HASH_DREG: u16 = 2;
+    pub(super) const HASH_LENGTH: u16 = 3;
+    pub(super) const HASH_MODULUS: u16 = 4;
+    pub(super) const HASH_SEED: u16 = 5;
+    pub(super) const HASH_OFFSET: u16 = 6;
+    pub(super) const HASH_TYPE: u16 = 7;
     pub(super) const NAT_TYPE: u16 = 1;
     pub(super) const NAT_FAMILY: u16 = 2;
     pub(super) const NAT_REG_ADDRESS: u16 = 3;
@@ -99,8 +107,19 @@ pub(super) fn add(out: &mut Vec<u8>, family: Family, statement: &Statement) {
         }
         Statement::UpdateAffinity { set, seconds } => rule.update(&set.to_string(), *seconds),
         Statement::OneIn(count) => {
-            rule.random(*count, FIRST_REGISTER);
+            rule.random(*count, FIRST_REGISTER, 0);
             rule.compare(libc::NFT_CMP_EQ, &0u32.to_ne_bytes());
+        }
+        Statement::DnatListed {
+            protocol,
+            pick,
+            count,
+            first,
+        } => {
+            rule.is_protocol(*protocol);
+            rule.pick(*pick, *count, *first);
+            rule.lookup(SetId::PortEndpoints, FIRST_REGISTER);
+            rule.nat();
         }
         Statement::DnatTo { protocol, backend } => rule.dnat_to(*protocol, *backend),
         Statement::MarkHas(bit) => {
@@ -360,19 +379,48 @@ impl Sink<'_> {
 
     fn dnat(&mut self, key: &[Header], modulus: u32, map: SetId) {
         let register = self.key(key);
-        self.random(modulus, register);
+        self.random(modulus, register, 0);
         self.lookup(map, FIRST_REGISTER);
         self.nat();
     }
 
     fn dnat_to(&mut self, protocol: Protocol, backend: Backend) {
-        self.meta(libc::NFT_META_L4PROTO, FIRST_REGISTER);
-        self.compare(libc::NFT_CMP_EQ, &[protocol.number()]);
+        self.is_protocol(protocol);
         let address = octets(backend.address);
         let port = FIRST_REGISTER + address_length(self.family) / 4;
         self.immediate(FIRST_REGISTER, &address);
         self.immediate(port, &backend.port.to_be_bytes());
         self.nat();
+    }
+
+    fn is_protocol(&mut self, protocol: Protocol) {
+        self.meta(libc::NFT_META_L4PROTO, FIRST_REGISTER);
+        self.compare(libc::NFT_CMP_EQ, &[protocol.number()]);
+    }
+
+    /// A number from `first` on, `count` of them, into the first register.
+    fn pick(&mut self, pick: Pick, count: u32, first: u32) {
+        match pick {
+            Pick::Random => self.random(count, FIRST_REGISTER, first),
+            Pick::Source => self.hash_source(count, first),
+        }
+    }
+
+    fn hash_source(&mut self, count: u32, first: u32) {
+        /// `NFT_HASH_JENKINS`.
+        const JENKINS: u32 = 0;
+        const SOURCE: u32 = FIRST_REGISTER + 1;
+        self.load_address(Side::Source, SOURCE);
+        let length = address_length(self.family);
+        self.push("hash", |own| {
+            own.number(kernel::HASH_SREG, SOURCE)
+                .number(kernel::HASH_DREG, FIRST_REGISTER)
+                .number(kernel::HASH_LENGTH, length)
+                .number(kernel::HASH_MODULUS, count)
+                .number(kernel::HASH_SEED, Pick::SEED)
+                .number(kernel::HASH_OFFSET, first)
+                .number(kernel::HASH_TYPE, JENKINS)
+        });
     }
 
     fn immediate(&mut self, register: u32, data: &[u8]) {
@@ -382,13 +430,18 @@ impl Sink<'_> {
         });
     }
 
-    fn random(&mut self, modulus: u32, register: u32) {
+    fn random(&mut self, modulus: u32, register: u32, first: u32) {
         /// `NFT_NG_RANDOM`.
         const RANDOM: u32 = 1;
         self.push("numgen", |own| {
-            own.number(kernel::NUMGEN_DREG, register)
+            let own = own
+                .number(kernel::NUMGEN_DREG, register)
                 .number(kernel::NUMGEN_MODULUS, modulus)
-                .number(kernel::NUMGEN_TYPE, RANDOM)
+                .number(kernel::NUMGEN_TYPE, RANDOM);
+            match first {
+                0 => own,
+                first => own.number(kernel::NUMGEN_OFFSET, first),
+            }
         });
     }
 

@@ -33,6 +33,7 @@ const INDEX_MODULUS: u32 = 65_536;
 
 /// nft's numbers for byte orders.
 const MIXED: u32 = 0;
+const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
 /// Appends an element's comment.
@@ -50,10 +51,10 @@ pub(super) fn object_comment(text: &str) -> Vec<u8> {
 /// All that nft wants to know of a set.
 pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
     let mut out = Vec::new();
-    let order = if set.key().len() == 1 {
-        BIG_ENDIAN
-    } else {
-        MIXED
+    let order = match set.key() {
+        [KeyField::Index] => HOST_ENDIAN,
+        [_] => BIG_ENDIAN,
+        _ => MIXED,
     };
     put_number(&mut out, SET_KEY_BYTE_ORDER, order);
     if set.data().is_some() {
@@ -65,7 +66,7 @@ pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
             .iter()
             .map(|field| expression(family, *field))
             .collect();
-        put(&mut out, SET_KEY_TYPEOF, &concatenation(fields));
+        put(&mut out, SET_KEY_TYPEOF, &key_type(fields));
         if set.data() == Some(DataType::Backend) {
             let fields = [KeyField::Address, KeyField::Port];
             let fields = fields
@@ -92,6 +93,13 @@ fn described(kind: u32, details: &[u8]) -> Vec<u8> {
     put_number(&mut out, 0, kind);
     put(&mut out, 1, details);
     out
+}
+
+fn key_type(mut fields: Vec<Vec<u8>>) -> Vec<u8> {
+    match fields.len() {
+        1 => fields.remove(0),
+        _ => concatenation(fields),
+    }
 }
 
 fn concatenation(fields: Vec<Vec<u8>>) -> Vec<u8> {

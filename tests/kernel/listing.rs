@@ -129,6 +129,31 @@ const FEATURES: &[Feature] = &[
         });
         node.add(web, build::endpoints("web", &["n2", "n3"]));
     }),
+    ("a port with many addresses", Family::V4, |node| {
+        for count in [4, 5, 3, 40, 2] {
+            let mut web = with_frontends(|_| {});
+            web.external_ips = (1..=count).map(|n| [203, 0, 113, n].into()).collect();
+            node.add(
+                web,
+                build::endpoints("web", &["n1", "n2"][..usize::from(count) % 3]),
+            );
+        }
+    }),
+    (
+        "a port with many addresses and both policies Local",
+        Family::V6,
+        |node| {
+            let mut web = with_frontends(|own| {
+                own.external_policy = TrafficPolicy::Local;
+                own.internal_policy = TrafficPolicy::Local;
+            });
+            let address = |n| [0x2001, 0xdb8, 7, 0, 0, 0, 0, n].into();
+            web.external_ips = (1..=9).map(address).collect();
+            for nodes in [&["n2"][..], &["n1", "n2", "n1"], &["n1"; 20], &[]] {
+                node.add(web.clone(), build::endpoints("web", nodes));
+            }
+        },
+    ),
     ("external policy Local", Family::V4, |node| {
         let web = with_frontends(|own| own.external_policy = TrafficPolicy::Local);
         node.add(web, build::endpoints("web", &["n1", "n2", "n2"]));

@@ -1,10 +1,12 @@
 //! How a Service port is planned: which frontends it has, and who serves them.
 
 use super::ServicePlan;
-use super::port::{PortPlan, Serving};
+use super::lists::{Lists, MANY_FRONTENDS, Rows};
+use super::port::{PortPlan, Serving, has_chain};
 use crate::State;
 use crate::config::Config;
 use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
+use crate::ruleset::Pick;
 use crate::select::{Needs, Place, Selection, select};
 use crate::state::{Entry, claims};
 use foldhash::HashSet;
@@ -18,6 +20,7 @@ pub(super) struct PortBuild<'a> {
     pub(super) service: &'a Service,
     pub(super) port: &'a ServicePort,
     pub(super) place: Place<'a>,
+    pub(super) rows: &'a Rows,
 }
 
 impl PortBuild<'_> {
@@ -26,7 +29,7 @@ impl PortBuild<'_> {
         &mut self,
         taken: &mut HashSet<Frontend>,
         totals: &mut ServicePlan,
-        previous: Option<&ServicePlan>,
+        before: Option<&PortPlan>,
     ) -> PortPlan {
         let mut frontends: Vec<Frontend> = self
             .owned(claims::internal(self.service, self.port), taken)
@@ -47,20 +50,29 @@ impl PortBuild<'_> {
         let inside = self.internal_serving(&selection);
         let outside = self.external_serving(&selection);
         let serving = (0..).map(|at| if at < internal { inside } else { outside });
-        let frontends = frontends.into_iter().zip(serving).collect();
-        let before = previous.and_then(|plan| {
-            let same =
-                |own: &&PortPlan| own.name == self.port.name && own.protocol == self.port.protocol;
-            plan.ports.iter().find(same)
+        let frontends: Box<[_]> = frontends.into_iter().zip(serving).collect();
+        let cluster = keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster);
+        let local = keep_order(before.map_or(&[], |own| &own.local), selection.local);
+        let affinity = self.service.session_affinity;
+        let is_served = |(_, serving): &(Frontend, Serving)| has_chain(*serving);
+        let many = frontends.len() >= MANY_FRONTENDS && frontends.iter().any(is_served);
+        let lists = (many && affinity.is_none()).then(|| {
+            let before = before.and_then(|own| own.lists.as_deref());
+            Box::new(Lists {
+                pick: Pick::Random,
+                cluster: self.rows.row(before.map(|own| own.cluster), &cluster),
+                local: self.rows.row(before.map(|own| own.local), &local),
+            })
         });
         PortPlan {
             name: self.port.name.clone(),
             protocol: self.port.protocol,
             number: self.port.port,
-            affinity: self.service.session_affinity,
+            affinity,
+            lists,
             frontends,
-            cluster: keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster),
-            local: keep_order(before.map_or(&[], |own| &own.local), selection.local),
+            cluster,
+            local,
             hairpin: selection.on_this_node.into(),
         }
     }

@@ -1,10 +1,13 @@
 //! What one Service port has in the table.
 
+use super::lists::Lists;
 use super::{Counts, comment};
-use crate::affinity::Affinity;
 use crate::base;
-use crate::model::{Backend, Frontend, ObjectName, Protocol};
-use crate::ruleset::{ChainId, Element, Key, PortChain, PortName, PortRole, SetId, Value, Verdict};
+use crate::model::{Backend, Frontend, ObjectName, Protocol, ServicePort};
+use crate::port_chains::{Balance, PortChains};
+use crate::ruleset::{
+    ChainId, Element, Key, PortChain, PortKind, PortName, PortRole, SetId, Value, Verdict,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +34,9 @@ pub(super) struct PortPlan {
     pub(super) number: u16,
     /// How long a client keeps its endpoint, in seconds.
     pub(super) affinity: Option<u32>,
+    /// Set if the endpoints are listed once for all frontends, which affinity
+    /// has no use for.
+    pub(super) lists: Option<Box<Lists>>,
     pub(super) frontends: Box<[(Frontend, Serving)]>,
     /// In the order of their index: see `keep_order`.
     pub(super) cluster: Box<[Backend]>,
@@ -39,26 +45,45 @@ pub(super) struct PortPlan {
 }
 
 impl PortPlan {
-    /// Calls `make` if the port has affinity and a frontend that uses it.
-    pub(super) fn with_affinity<T>(
+    /// Whether it was made for this port, which may have another number now.
+    pub(super) fn is_of(&self, port: &ServicePort) -> bool {
+        self.name == port.name && self.protocol == port.protocol
+    }
+
+    /// Calls `make` if the port has chains of its own and a frontend that uses
+    /// them.
+    pub(super) fn with_own_chains<T>(
         &self,
         service: &ObjectName,
-        make: impl FnOnce(&Affinity<'_>, BTreeSet<PortRole>) -> T,
+        make: impl FnOnce(&PortChains<'_>, BTreeSet<PortRole>) -> T,
     ) -> Option<T> {
-        let seconds = self.affinity?;
+        let balance = self.own_balance()?;
         let servings = self.frontends.iter().map(|(_, serving)| *serving);
-        let roles: BTreeSet<PortRole> = servings.filter_map(affinity_role).collect();
+        let roles: BTreeSet<PortRole> = servings.filter_map(role).collect();
         if roles.is_empty() {
             return None;
         }
-        let affinity = Affinity {
+        let own = PortChains {
             port: &PortName::new(service, self.protocol, self.number),
             protocol: self.protocol,
-            seconds,
+            balance,
             cluster: &self.cluster,
             local: &self.local,
         };
-        Some(make(&affinity, roles))
+        Some(make(&own, roles))
+    }
+
+    /// How chains of its own choose; `None` if it has none.
+    pub(super) fn own_balance(&self) -> Option<Balance> {
+        let affinity = self.affinity.map(Balance::Affinity);
+        affinity.or_else(|| {
+            let lists = self.lists.as_ref()?;
+            Some(Balance::List {
+                pick: lists.pick,
+                cluster: lists.cluster.first,
+                local: lists.local.first,
+            })
+        })
     }
 
     /// Adds how many elements there are in each set, without making them.
@@ -72,6 +97,9 @@ impl PortPlan {
                 counts.add(set, backends.len());
             }
         }
+        for (_, list) in self.listed() {
+            counts.add(SetId::PortEndpoints, list.len());
+        }
         counts.add(SetId::Hairpin, self.hairpin.len());
     }
 
@@ -80,9 +108,10 @@ impl PortPlan {
         service: &ObjectName,
         each: &mut impl FnMut(SetId, Element),
     ) {
-        let port = self
-            .affinity
-            .map(|_| PortName::new(service, self.protocol, self.number));
+        let own = self.own_balance().map(|balance| {
+            let port = PortName::new(service, self.protocol, self.number);
+            (port, balance.kind())
+        });
         let mut text = None;
         for (frontend, serving) in &self.frontends {
             let sets = sets(frontend);
@@ -95,7 +124,7 @@ impl PortPlan {
                 };
                 each(set, element);
             };
-            if let Some(chain) = self.chain(port.as_ref(), *serving, frontend.address.is_none()) {
+            if let Some(chain) = self.chain(own.as_ref(), *serving, frontend.address.is_none()) {
                 verdict(sets.services, Verdict::Goto(chain));
             }
             if let Some(what) = self.without_endpoints(*serving) {
@@ -112,11 +141,22 @@ impl PortPlan {
                 }
             }
         }
+        for (first, list) in self.listed() {
+            for (index, backend) in (first..).zip(list) {
+                let element = Element {
+                    key: Key::Listed(index),
+                    value: Some(Value::Backend(*backend)),
+                    comment: None,
+                };
+                each(SetId::PortEndpoints, element);
+            }
+        }
     }
 
     /// The shared chains that the frontends go to, once for each frontend.
     pub(super) fn shared_chains(&self) -> impl Iterator<Item = ChainId> {
-        let frontends = self.frontends.iter().filter(|_| self.affinity.is_none());
+        let is_shared = self.own_balance().is_none();
+        let frontends = self.frontends.iter().filter(move |_| is_shared);
         frontends.filter_map(|(own, serving)| self.chain(None, *serving, own.address.is_none()))
     }
 
@@ -130,12 +170,16 @@ impl PortPlan {
         }
     }
 
-    /// The chain that a frontend goes to; `port` names one with affinity.
-    fn chain(&self, port: Option<&PortName>, serving: Serving, nodeport: bool) -> Option<ChainId> {
-        if let Some(port) = port {
-            let role = affinity_role(serving)?;
-            let port = port.clone();
-            return Some(ChainId::Port(PortChain { port, role }));
+    /// The chain that a frontend goes to; `own` names a port with its own chains.
+    fn chain(
+        &self,
+        own: Option<&(PortName, PortKind)>,
+        serving: Serving,
+        nodeport: bool,
+    ) -> Option<ChainId> {
+        if let Some((port, kind)) = own {
+            let (port, kind, role) = (port.clone(), *kind, role(serving)?);
+            return Some(ChainId::Port(PortChain { port, kind, role }));
         }
         let all = count(&self.cluster);
         let local = count(&self.local);
@@ -158,12 +202,30 @@ impl PortPlan {
         }
     }
 
-    /// The lists that a frontend's chain picks from, and where they are. With
-    /// affinity the chains themselves name the endpoints.
+    /// The lists of a port with chains of its own, each with where it begins; no
+    /// frontend may use one of them.
+    fn listed(&self) -> impl Iterator<Item = (u32, &[Backend])> {
+        let lists = self.lists.as_ref().map(|lists| {
+            let rows = [lists.cluster.first, lists.local.first];
+            let uses = |list: fn(Serving) -> bool| {
+                self.frontends.iter().any(|(_, serving)| list(*serving))
+            };
+            let cluster =
+                uses(|own| matches!(own, Serving::Cluster { .. } | Serving::ExternalLocal));
+            let local = uses(|own| matches!(own, Serving::Local | Serving::ExternalLocal));
+            let pairs = [(cluster, &*self.cluster), (local, &*self.local)];
+            rows.into_iter().zip(pairs)
+        });
+        let used = lists.into_iter().flatten().filter(|(_, (used, _))| *used);
+        used.map(|(first, (_, list))| (first, list))
+    }
+
+    /// The lists that a frontend's chain picks from, and where they are. Chains
+    /// of its own have no use for one for each frontend.
     fn numbered(&self, sets: &FrontendSets, serving: Serving) -> [(SetId, &[Backend]); 2] {
         let none: &[Backend] = &[];
         let (all, local): (&[Backend], &[Backend]) = match serving {
-            _ if self.affinity.is_some() => (none, none),
+            _ if self.own_balance().is_some() => (none, none),
             Serving::Cluster { .. } => (&self.cluster, none),
             Serving::Local => (none, &self.local),
             Serving::ExternalLocal => (&self.cluster, &self.local),
@@ -199,11 +261,12 @@ fn sets(frontend: &Frontend) -> FrontendSets {
 }
 
 /// Whether some endpoint serves the frontend.
-fn has_chain(serving: Serving) -> bool {
+pub(super) fn has_chain(serving: Serving) -> bool {
     !matches!(serving, Serving::Reject | Serving::Drop)
 }
 
-fn affinity_role(serving: Serving) -> Option<PortRole> {
+/// What the own chain of a frontend so served is for.
+fn role(serving: Serving) -> Option<PortRole> {
     match serving {
         Serving::Cluster { masquerade: false } => Some(PortRole::Cluster),
         Serving::Cluster { masquerade: true } => Some(PortRole::Masquerade),

@@ -24,7 +24,7 @@ impl Planner {
             let old = self.applied.get(name);
             let entry = state.entry(name);
             let entry = entry.filter(|_| !self.left_out.contains(name));
-            let new = entry.and_then(|entry| plan(&self.config, state, entry, old));
+            let new = entry.and_then(|entry| plan(&self.config, state, entry, old, &pending.rows));
             if old == new.as_ref() {
                 continue;
             }

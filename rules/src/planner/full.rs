@@ -27,7 +27,7 @@ impl Planner {
             if self.left_out.contains(name) {
                 continue;
             }
-            let Some(plan) = plan(&self.config, state, entry, None) else {
+            let Some(plan) = plan(&self.config, state, entry, None, &pending.rows) else {
                 continue;
             };
             plan.count(&mut counts);

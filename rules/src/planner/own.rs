@@ -39,7 +39,7 @@ impl OwnObjects {
         old: Option<&ServicePlan>,
         new: Option<&ServicePlan>,
     ) {
-        let has_own = |plan: Option<&ServicePlan>| plan.is_some_and(ServicePlan::has_affinity);
+        let has_own = |plan: Option<&ServicePlan>| plan.is_some_and(ServicePlan::has_own_chains);
         if !has_own(old) && !has_own(new) {
             return;
         }

@@ -9,7 +9,9 @@ use crate::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Frontend, Hints, Protocol, Service,
     ServicePort, TrafficPolicy,
 };
-use crate::ruleset::{AffinitySet, Op, PortRole, SetId, SourceSet, Statement, Value, Verdict};
+use crate::ruleset::{
+    AffinitySet, Chain, Op, PortRole, SetId, SourceSet, Statement, Value, Verdict,
+};
 use crate::{Event, Kernel, LocalDetector, ObjectKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,6 +27,8 @@ struct Meaning {
     clients: BTreeSet<AffinitySet>,
     /// Where a port's own chains go, in whatever order.
     own: BTreeMap<ChainId, BTreeSet<ChainId>>,
+    /// What those pick from that have a list of their own.
+    lists: BTreeMap<ChainId, BTreeSet<Backend>>,
 }
 
 /// Reads a table, and checks on the way that list positions have no holes.
@@ -43,6 +47,8 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
                         .or_default()
                         .insert(backend);
                 }
+                // Where it is says nothing.
+                (Key::Listed(_), _) => {}
                 (key, Some(value)) => {
                     if let Value::Verdict(Verdict::Goto(chain)) = &value {
                         used.insert(chain.clone());
@@ -81,12 +87,35 @@ fn meaning(kernel: &FakeKernel) -> Meaning {
             _ => None,
         });
         let next: BTreeSet<ChainId> = next.collect();
+        if let Some(list) = list(kernel, chain) {
+            found.lists.insert(id.clone(), list);
+        }
         // One that the last sync emptied goes with the next.
         if matches!(port.role, PortRole::Endpoint(_)) || !next.is_empty() {
             found.own.insert(id.clone(), next);
         }
     }
+    let listed: usize = found.lists.values().map(BTreeSet::len).sum();
+    let elements = kernel.sets.get(&SetId::PortEndpoints);
+    assert_eq!(listed, elements.map_or(0, BTreeMap::len));
     found
+}
+
+/// The endpoints that a chain picks from, each once.
+fn list(kernel: &FakeKernel, chain: &Chain) -> Option<BTreeSet<Backend>> {
+    let mut statements = chain.rules.iter().flat_map(|rule| &rule.statements);
+    let (first, count) = statements.find_map(|own| match own {
+        Statement::DnatListed { first, count, .. } => Some((*first, *count)),
+        _ => None,
+    })?;
+    let elements = &kernel.sets[&SetId::PortEndpoints];
+    let backend = |index| match elements[&Key::Listed(index)].value {
+        Some(Value::Backend(backend)) => backend,
+        _ => panic!("{index} is no endpoint"),
+    };
+    let list: BTreeSet<Backend> = (first..first + count).map(backend).collect();
+    assert_eq!(list.len(), count as usize);
+    Some(list)
 }
 
 fn config(family: Family) -> Config {
@@ -121,7 +150,7 @@ prop_compose! {
         n in 0u8..4,
         created in 0i64..3,
         ports in vec(port(), 1..3),
-        external in vec(1u8..4, 0..2),
+        external in vec(1u8..6, 0..6),
         balancer in vec(1u8..4, 0..2),
         policies in (any::<bool>(), any::<bool>()),
         dual: bool,
@@ -252,6 +281,7 @@ proptest! {
         steps in vec(step(), 1..60),
         v6: bool,
         large in prop_oneof![Just(1), Just(3), Just(room::LARGE)],
+        used_up: bool,
     ) {
         let family = if v6 { Family::V6 } else { Family::V4 };
         let mut state = State::new();
@@ -261,7 +291,12 @@ proptest! {
         for step in steps {
             match step {
                 Step::Event(event) => { state.apply(event); }
-                Step::Sync => sync(&mut planner, &mut state, &mut kernel),
+                Step::Sync => {
+                    sync(&mut planner, &mut state, &mut kernel);
+                    if used_up {
+                        planner.rows.use_up();
+                    }
+                }
                 Step::Refused => {
                     let dirty = state.take_dirty();
                     planner.mark(&dirty);

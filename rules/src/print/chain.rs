@@ -2,7 +2,9 @@
 
 use super::element::{self, verdict};
 use crate::model::Family;
-use crate::ruleset::{Chain, Header, Hook, HookKind, HookPoint, Rule, Side, Statement};
+use crate::ruleset::{
+    Chain, Header, Hook, HookKind, HookPoint, Pick, Rule, SetId, Side, Statement,
+};
 
 /// The lines between a chain's braces.
 pub(super) fn lines(chain: &Chain, family: Family) -> Vec<String> {
@@ -95,6 +97,19 @@ pub fn statement(statement: &Statement, family: Family) -> String {
         Statement::DnatTo { protocol, backend } => {
             let to = std::net::SocketAddr::new(backend.address, backend.port);
             format!("meta l4proto {protocol} dnat to {to}")
+        }
+        Statement::DnatListed {
+            protocol,
+            pick,
+            count,
+            first,
+        } => {
+            let pick = match pick {
+                Pick::Random => format!("numgen random mod {count}"),
+                Pick::Source => format!("jhash {ip} saddr mod {count} seed {:#x}", Pick::SEED),
+            };
+            let map = SetId::PortEndpoints;
+            format!("meta l4proto {protocol} dnat {ip} to {pick} offset {first} map @{map}")
         }
         Statement::Verdict(own) => verdict(own),
     }

@@ -25,6 +25,7 @@ pub fn key(key: &Key) -> String {
     match key {
         Key::Address(address) => address.to_string(),
         Key::Frontend(own) => frontend(own),
+        Key::Listed(index) => index.to_string(),
         Key::Indexed(own, index) => format!("{} . {index}", frontend(own)),
         Key::Hairpin(Backend { address, port }, protocol) => {
             format!("{address} . {address} . {protocol} . {port}")

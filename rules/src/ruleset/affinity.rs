@@ -1,5 +1,5 @@
-//! What a Service port with session affinity has of its own: chains, and a set
-//! of clients for each endpoint. The only named objects that multiply with
+//! What some Service ports have of their own: chains, and with session affinity
+//! a set of clients for each endpoint. The only named objects that multiply with
 //! Services.
 
 use super::digest::digest;
@@ -83,23 +83,34 @@ pub struct Client {
     pub remaining: u64,
 }
 
-/// A chain of a Service port with session affinity.
+/// A chain of a single Service port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortChain {
     /// The Service port.
     pub port: PortName,
+    /// Why it has chains of its own.
+    pub kind: PortKind,
     /// What it is for.
     pub role: PortRole,
+}
+
+/// Why a port has chains of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PortKind {
+    /// Its endpoints remember their clients.
+    Affinity,
+    /// Its endpoints are listed once for many frontends.
+    List,
 }
 
 /// What a port's chain is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PortRole {
-    /// Remembers the client and translates to one endpoint.
+    /// Remembers the client and translates to one endpoint; with affinity only.
     Endpoint(Backend),
-    /// The client's endpoint among all, or a random one.
+    /// Chooses among all endpoints: the client's, or a random one.
     Cluster,
-    /// The client's endpoint among those on this node, or a random one of them.
+    /// The same among those on this node.
     Local,
     /// Marks for masquerade, then `Cluster`.
     Masquerade,
@@ -116,7 +127,11 @@ impl fmt::Display for PortChain {
             PortRole::Masquerade => "masquerade-",
             PortRole::ExternalLocal => "external-",
         };
-        write!(f, "{prefix}affinity-{}", self.port)
+        let kind = match self.kind {
+            PortKind::Affinity => "affinity",
+            PortKind::List => "endpoints",
+        };
+        write!(f, "{prefix}{kind}-{}", self.port)
     }
 }
 
@@ -139,8 +154,8 @@ mod tests {
     fn names_are_short_and_readable_to_nft() {
         let usual = PortName::new(&ObjectName::new("default", "web"), Protocol::Tcp, 80);
         let chain = |port: &PortName, role| {
-            let port = port.clone();
-            PortChain { port, role }.to_string()
+            let (port, kind) = (port.clone(), PortKind::Affinity);
+            PortChain { port, kind, role }.to_string()
         };
         assert_eq!(
             chain(&usual, PortRole::Masquerade),

@@ -14,6 +14,8 @@ pub enum Key {
     Frontend(Frontend),
     /// A frontend's key followed by `Index`.
     Indexed(Frontend, u32),
+    /// `Index`.
+    Listed(u32),
     /// `Address . Address . Protocol . Port`: the same address twice.
     Hairpin(Backend, Protocol),
 }

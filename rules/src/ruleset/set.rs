@@ -40,6 +40,8 @@ pub enum SetId {
     LocalEndpoints,
     /// Those of `NodeportEndpoints` that run on this node, for policy Local.
     NodeportLocalEndpoints,
+    /// The backends of Service ports with many frontends, each port's in a row.
+    PortEndpoints,
     /// Frontends with an IP that nothing serves → reject or drop.
     NoEndpoints,
     /// Node ports that nothing serves → reject or drop.
@@ -57,13 +59,14 @@ pub enum SetId {
 
 impl SetId {
     /// Every set, in the order of a listing.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Services,
         Self::Nodeports,
         Self::Endpoints,
         Self::NodeportEndpoints,
         Self::LocalEndpoints,
         Self::NodeportLocalEndpoints,
+        Self::PortEndpoints,
         Self::NoEndpoints,
         Self::NodeportNoEndpoints,
         Self::SourceChecked,
@@ -81,6 +84,7 @@ impl SetId {
             Self::NodeportEndpoints => "nodeport-endpoints",
             Self::LocalEndpoints => "local-endpoints",
             Self::NodeportLocalEndpoints => "nodeport-local-endpoints",
+            Self::PortEndpoints => "port-endpoints",
             Self::NoEndpoints => "no-endpoints",
             Self::NodeportNoEndpoints => "nodeport-no-endpoints",
             Self::SourceChecked => "source-checked",
@@ -98,6 +102,7 @@ impl SetId {
             Self::Nodeports | Self::NodeportNoEndpoints => &[Protocol, Port],
             Self::Endpoints | Self::LocalEndpoints => &[Address, Protocol, Port, Index],
             Self::NodeportEndpoints | Self::NodeportLocalEndpoints => &[Protocol, Port, Index],
+            Self::PortEndpoints => &[Index],
             Self::ClusterIps | Self::NodeportIps => &[Address],
             Self::Hairpin => &[Address, Address, Protocol, Port],
         }
@@ -114,7 +119,8 @@ impl SetId {
             Self::Endpoints
             | Self::NodeportEndpoints
             | Self::LocalEndpoints
-            | Self::NodeportLocalEndpoints => Some(DataType::Backend),
+            | Self::NodeportLocalEndpoints
+            | Self::PortEndpoints => Some(DataType::Backend),
             Self::ClusterIps | Self::NodeportIps | Self::Hairpin => None,
         }
     }
@@ -134,6 +140,7 @@ impl SetId {
             Self::NodeportEndpoints => "node port . n : its n-th endpoint",
             Self::LocalEndpoints => "frontend . n : its n-th endpoint on this node",
             Self::NodeportLocalEndpoints => "node port . n : its n-th endpoint on this node",
+            Self::PortEndpoints => "endpoints of ports with many frontends, each port's in a row",
             Self::NoEndpoints => {
                 "frontends without endpoints: reject; policy Local without local ones: drop"
             }

@@ -25,6 +25,22 @@ pub enum Header {
     Port,
 }
 
+/// How one of some endpoints is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// `numgen random mod N`.
+    Random,
+    /// `jhash ip saddr mod N seed 0x1`: for a source always the same one, as long
+    /// as the list is the same, and on every node.
+    Source,
+}
+
+impl Pick {
+    /// The hash's seed: any number, the same one everywhere. Without one the
+    /// kernel makes one up for each rule.
+    pub const SEED: u32 = 1;
+}
+
 /// A match or an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
@@ -107,6 +123,18 @@ pub enum Statement {
         protocol: Protocol,
         /// The endpoint.
         backend: Backend,
+    },
+    /// `meta l4proto tcp dnat ip to PICK offset FIRST map @port-endpoints`: one
+    /// of the `count` endpoints of a port that are listed from `first` on.
+    DnatListed {
+        /// The port's protocol.
+        protocol: Protocol,
+        /// Which one.
+        pick: Pick,
+        /// How many there are, at least 1.
+        count: u32,
+        /// Where the first one is, at least 1.
+        first: u32,
     },
     /// A verdict: `drop`, `goto CHAIN` or `jump CHAIN`.
     Verdict(Verdict),

@@ -80,6 +80,24 @@ impl<'a> Walk<'a, '_> {
                     Value::Verdict(_) => None,
                 }
             }
+            Statement::DnatListed {
+                protocol,
+                count,
+                first,
+                ..
+            } => {
+                if *protocol != self.protocol {
+                    return None;
+                }
+                // Which one a hash yields is not modelled: it may be any.
+                let key = Key::Listed(first + self.choices.choose(*count));
+                let value = self.look_up(SetId::PortEndpoints, key)?;
+                *found = Some(value);
+                match value {
+                    Value::Backend(backend) => Some(self.translate(*backend)),
+                    Value::Verdict(_) => None,
+                }
+            }
             Statement::DnatTo { protocol, backend } => {
                 (*protocol == self.protocol).then(|| self.translate(*backend))
             }

@@ -20,7 +20,7 @@ prop_compose! {
         ]),
         ports in subsequence((0u8..4).collect::<Vec<_>>(), 1..=3),
         node_ports in any::<u8>(),
-        external in subsequence(vec![1u8, 2, 3], 0..=2),
+        external in subsequence(vec![1u8, 2, 3], 0..=3),
         balancer in subsequence(vec![1u8, 2, 3, 4], 0..=2),
         local in (any::<bool>(), any::<bool>()),
         session_affinity in option::weighted(0.25, 60u32..62),

@@ -1,34 +1,59 @@
-//! Session affinity ClientIP: chains and sets of one Service port (reference:
-//! section 5.5).
+//! Chains and sets that single Service ports have of their own: those with
+//! session affinity ClientIP (reference: section 5.5), and those with many
+//! frontends, whose endpoints are listed once for all of them.
 //!
-//! A client is in the set of the endpoint that it was sent to, for as long as
-//! the timeout after its last connection. All frontends of a port share the
-//! sets. An endpoint that goes takes its set along, so no entry can hold a
-//! client to it.
+//! With affinity, a client is in the set of the endpoint that it was sent to,
+//! for as long as the timeout after its last connection. All frontends of a port
+//! share the sets. An endpoint that goes takes its set along, so no entry can
+//! hold a client to it.
 
 use crate::base::{self, rule};
 use crate::config::Config;
 use crate::model::{Backend, Protocol};
 use crate::ruleset::{
-    AffinitySet, Chain, ChainId, PortChain, PortName, PortRole, Rule, Statement, Verdict,
+    AffinitySet, Chain, ChainId, Pick, PortChain, PortKind, PortName, PortRole, Rule, Statement,
+    Verdict,
 };
 
-const PICK: &str = "session affinity: to the client's last endpoint, or else to a random one";
+const REMEMBER: &str = "session affinity: to the client's last endpoint, or else to a random one";
 
-/// A port with affinity, and the lists that its frontends use.
-pub(crate) struct Affinity<'a> {
+/// How a port's own chains choose an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Balance {
+    /// The one that remembers the client, or a random one, which does from then
+    /// on for so many seconds.
+    Affinity(u32),
+    /// One of a list in `port-endpoints`: where those of `cluster` begin, and
+    /// those of `local`.
+    List {
+        pick: Pick,
+        cluster: u32,
+        local: u32,
+    },
+}
+
+impl Balance {
+    pub(crate) fn kind(self) -> PortKind {
+        match self {
+            Self::Affinity(_) => PortKind::Affinity,
+            Self::List { .. } => PortKind::List,
+        }
+    }
+}
+
+/// A port with chains of its own, and the endpoints that its frontends use.
+pub(crate) struct PortChains<'a> {
     pub(crate) port: &'a PortName,
     pub(crate) protocol: Protocol,
-    /// How long a client is remembered, in seconds.
-    pub(crate) seconds: u32,
+    pub(crate) balance: Balance,
     pub(crate) cluster: &'a [Backend],
     pub(crate) local: &'a [Backend],
 }
 
-impl Affinity<'_> {
-    /// One set for each endpoint, in the order of their addresses.
+impl PortChains<'_> {
+    /// One set of clients for each endpoint, in the order of their addresses.
     pub(crate) fn sets(&self) -> Vec<AffinitySet> {
-        let backends = self.backends().into_iter();
+        let backends = self.remembering().into_iter();
         backends.map(|backend| self.set(backend)).collect()
     }
 
@@ -38,7 +63,7 @@ impl Affinity<'_> {
         config: &Config,
         roles: impl IntoIterator<Item = PortRole>,
     ) -> Vec<Chain> {
-        let backends = self.backends().into_iter();
+        let backends = self.remembering().into_iter();
         let mut wanted: Vec<PortRole> = backends.map(PortRole::Endpoint).collect();
         for role in roles {
             wanted.extend(required(role, !self.local.is_empty()));
@@ -54,8 +79,8 @@ impl Affinity<'_> {
     fn chain(&self, config: &Config, role: PortRole) -> Chain {
         let (comment, rules) = match role {
             PortRole::Endpoint(backend) => ("", self.endpoint(backend)),
-            PortRole::Cluster => (PICK, self.pick(self.cluster)),
-            PortRole::Local => (PICK, self.pick(self.local)),
+            PortRole::Cluster => self.pick(self.cluster, false),
+            PortRole::Local => self.pick(self.local, true),
             PortRole::Masquerade => {
                 let mark = Statement::MarkOr(config.masquerade_mark);
                 ("", vec![rule([mark, self.goto(PortRole::Cluster)])])
@@ -76,21 +101,43 @@ impl Affinity<'_> {
     }
 
     fn endpoint(&self, backend: Backend) -> Vec<Rule> {
-        let remember = Statement::UpdateAffinity {
-            set: self.set(backend),
-            seconds: self.seconds,
+        let remember = match self.balance {
+            Balance::Affinity(seconds) => Some(Statement::UpdateAffinity {
+                set: self.set(backend),
+                seconds,
+            }),
+            Balance::List { .. } => None,
         };
         let translate = Statement::DnatTo {
             protocol: self.protocol,
             backend,
         };
         // Apart, so that a full set does not keep anybody from the endpoint.
-        vec![rule([remember]), rule([translate])]
+        let remember = remember.map(|own| rule([own]));
+        remember.into_iter().chain([rule([translate])]).collect()
+    }
+
+    fn pick(&self, backends: &[Backend], is_local: bool) -> (&'static str, Vec<Rule>) {
+        let Balance::List {
+            pick,
+            cluster,
+            local,
+        } = self.balance
+        else {
+            return (REMEMBER, self.remember_or_pick(backends));
+        };
+        let one = Statement::DnatListed {
+            protocol: self.protocol,
+            pick,
+            count: u32::try_from(backends.len()).unwrap_or(u32::MAX),
+            first: if is_local { local } else { cluster },
+        };
+        ("", vec![rule([one])])
     }
 
     /// Back to where the client was, or to one at random: the first with a
     /// chance of one in n, the next with one in n-1, the last in any case.
-    fn pick(&self, backends: &[Backend]) -> Vec<Rule> {
+    fn remember_or_pick(&self, backends: &[Backend]) -> Vec<Rule> {
         let known = backends.iter().map(|backend| {
             rule([
                 Statement::InAffinity(self.set(*backend)),
@@ -110,7 +157,11 @@ impl Affinity<'_> {
         known.chain(random).collect()
     }
 
-    fn backends(&self) -> Vec<Backend> {
+    /// The endpoints that remember clients.
+    fn remembering(&self) -> Vec<Backend> {
+        if matches!(self.balance, Balance::List { .. }) {
+            return Vec::new();
+        }
         let mut all: Vec<Backend> = self.cluster.iter().chain(self.local).copied().collect();
         all.sort_unstable();
         all.dedup();
@@ -123,8 +174,11 @@ impl Affinity<'_> {
     }
 
     fn id(&self, role: PortRole) -> ChainId {
-        let port = self.port.clone();
-        ChainId::Port(PortChain { port, role })
+        ChainId::Port(PortChain {
+            port: self.port.clone(),
+            kind: self.balance.kind(),
+            role,
+        })
     }
 
     fn goto(&self, role: PortRole) -> Statement {
