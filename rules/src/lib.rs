@@ -22,6 +22,7 @@ mod clients;
 mod config;
 mod event;
 mod kernel;
+mod limits;
 mod plan;
 mod planner;
 mod port_chains;

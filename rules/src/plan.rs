@@ -11,7 +11,7 @@ use crate::clients::Clients;
 use crate::config::Config;
 use crate::model::{Family, ObjectName, Protocol, ServicePort};
 use crate::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
-use crate::select::{Place, local_ready_addresses};
+use crate::select::{Place, Selector, local_ready_addresses};
 use crate::sources::Sources;
 use crate::state::Entry;
 use build::PortBuild;
@@ -182,6 +182,7 @@ pub(crate) fn plan(
     let mut numbers = HashSet::default();
     let mut ports = Vec::with_capacity(service.ports.len());
     let mut before = Before::new(previous);
+    let mut selector = Selector::new(service.ports.len(), config.family, &entry.slices, place);
     for port in &service.ports {
         // A repeated one has been complained of when the Service came.
         if !numbers.insert((port.protocol, port.port)) {
@@ -190,13 +191,11 @@ pub(crate) fn plan(
         let mut build = PortBuild {
             config,
             state,
-            entry,
             service,
             port,
-            place,
             rows,
         };
-        ports.push(build.plan(&mut taken, &mut plan, before.of(port)));
+        ports.push(build.plan(&mut taken, &mut plan, before.of(port), &mut selector));
     }
     plan.ports = ports.into();
     plan.sources = Sources::of(config, state.claims(), service).map(Box::new);

@@ -1,7 +1,11 @@
 //! Endpoint selection: which endpoints serve a Service port, for policy
 //! Cluster and for policy Local (reference: section 6).
 
-use crate::model::{Backend, Endpoint, EndpointSlice, Family, ServicePort};
+use crate::limits;
+use crate::model::{Backend, Endpoint, EndpointSlice, Family, Protocol, ServicePort};
+use foldhash::HashMap;
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Where this node is, for hints and for locality.
@@ -38,7 +42,7 @@ impl Candidate<'_> {
 }
 
 /// Which of the two lists a Service port needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
     pub(crate) cluster: bool,
     pub(crate) local: bool,
@@ -57,15 +61,144 @@ pub(crate) struct Selection {
     pub(crate) on_this_node: Vec<Backend>,
 }
 
-/// Selects the endpoints of `port` of one family.
-pub(crate) fn select(
-    port: &ServicePort,
+/// Which slices name a port, by their positions, and the number that it has there.
+type Where = Vec<(usize, u16)>;
+
+/// Selects the endpoints of the ports of one Service, of one family. Many ports
+/// cost little more than one, as their endpoints are mostly the same.
+pub(crate) struct Selector<'a> {
+    slices: &'a [EndpointSlice],
     family: Family,
-    slices: &[EndpointSlice],
-    place: Place<'_>,
-    needs: Needs,
-) -> Selection {
-    let candidates = candidates(port, family, slices, place);
+    place: Place<'a>,
+    /// No list is longer.
+    limit: usize,
+    /// With many ports, where each is.
+    index: Option<HashMap<(&'a str, Protocol), Where>>,
+    /// What was selected last, and for which places and needs.
+    last: Option<(Where, Needs, Selection)>,
+}
+
+impl<'a> Selector<'a> {
+    /// For a Service with so many `ports`.
+    pub(crate) fn new(
+        ports: usize,
+        family: Family,
+        slices: &'a [EndpointSlice],
+        place: Place<'a>,
+    ) -> Self {
+        /// To search so many is as fast as to hash them.
+        const FEW_PORTS: usize = 8;
+        Self {
+            slices,
+            family,
+            place,
+            limit: limits::endpoints_of_each(ports),
+            index: (ports > FEW_PORTS).then(|| index(family, slices)),
+            last: None,
+        }
+    }
+
+    /// Selects the endpoints of `port`.
+    pub(crate) fn select(&mut self, port: &ServicePort, needs: Needs) -> Selection {
+        let places = match &self.index {
+            Some(index) => {
+                let found = index.get(&(&*port.name, port.protocol));
+                found.cloned().unwrap_or_default()
+            }
+            None => places(port, self.family, self.slices),
+        };
+        if let Some(same) = self.same_as_last(&places, needs) {
+            return same;
+        }
+        let mut selection = select(&places, self.slices, self.place, needs);
+        selection.cut(self.limit, self.place.node);
+        if self.index.is_some() {
+            self.last = Some((places, needs, selection.clone()));
+        }
+        selection
+    }
+
+    /// The last selection with another port number, if that is all there is.
+    fn same_as_last(&self, places: &Where, needs: Needs) -> Option<Selection> {
+        let (last, last_needs, selection) = self.last.as_ref()?;
+        let (_, number) = *places.first()?;
+        let (_, last_number) = *last.first()?;
+        let only = |places: &Where, number| places.iter().all(|(_, own)| *own == number);
+        let same = *last_needs == needs
+            && places
+                .iter()
+                .map(|own| own.0)
+                .eq(last.iter().map(|own| own.0))
+            && only(places, number)
+            && only(last, last_number);
+        same.then(|| selection.with_port(number))
+    }
+}
+
+impl Selection {
+    fn with_port(&self, port: u16) -> Self {
+        let list = |list: &[Backend]| -> Vec<Backend> {
+            let own = list.iter().map(|own| own.address);
+            own.map(|address| Backend { address, port }).collect()
+        };
+        Self {
+            cluster: list(&self.cluster),
+            local: list(&self.local),
+            any: self.any,
+            on_this_node: list(&self.on_this_node),
+        }
+    }
+
+    /// Leaves `limit` endpoints at the most in each list. Each node has others,
+    /// so that all of them are used, and one that comes or goes moves no other.
+    fn cut(&mut self, limit: usize, node: &str) {
+        if self.cluster.len() <= limit && self.local.len() <= limit {
+            return;
+        }
+        let hash = |own: &Backend| FixedState::default().hash_one((node, own.address));
+        for list in [&mut self.cluster, &mut self.local] {
+            if list.len() > limit {
+                list.sort_by_cached_key(|own| (hash(own), *own));
+                list.truncate(limit);
+                list.shrink_to_fit();
+                list.sort_unstable();
+            }
+        }
+        let (cluster, local) = (&self.cluster, &self.local);
+        let is_used =
+            |own: &Backend| cluster.binary_search(own).is_ok() || local.binary_search(own).is_ok();
+        self.on_this_node.retain(is_used);
+    }
+}
+
+fn index(family: Family, slices: &[EndpointSlice]) -> HashMap<(&str, Protocol), Where> {
+    let mut index: HashMap<(&str, Protocol), Where> = HashMap::default();
+    let of_family = slices
+        .iter()
+        .enumerate()
+        .filter(|(_, own)| own.family == family);
+    for (at, slice) in of_family {
+        for port in &slice.ports {
+            let places = index.entry((&*port.name, port.protocol)).or_default();
+            places.push((at, port.port));
+        }
+    }
+    index
+}
+
+/// The same for one port.
+fn places(port: &ServicePort, family: Family, slices: &[EndpointSlice]) -> Where {
+    let of_family = slices
+        .iter()
+        .enumerate()
+        .filter(|(_, own)| own.family == family);
+    let places =
+        of_family.flat_map(|(at, slice)| slice.ports_of(port).map(move |number| (at, number)));
+    places.collect()
+}
+
+fn select(places: &Where, slices: &[EndpointSlice], place: Place<'_>, needs: Needs) -> Selection {
+    let candidates = candidates(places, slices, place);
     let cluster = if needs.cluster {
         cluster_list(&candidates, place)
     } else {
@@ -106,23 +239,20 @@ fn backends(list: &[Candidate<'_>]) -> Vec<Backend> {
 /// is not terminating, whose address a pod that is about to go had before. Of
 /// equals one that serves, one on this node, the first by the slice's name.
 fn candidates<'a>(
-    port: &ServicePort,
-    family: Family,
+    places: &Where,
     slices: &'a [EndpointSlice],
     place: Place<'_>,
 ) -> Vec<Candidate<'a>> {
     let mut found: Vec<Candidate<'a>> = Vec::new();
-    for slice in slices.iter().filter(|slice| slice.family == family) {
-        for number in slice.ports_of(port) {
-            found.extend(slice.endpoints.iter().map(|endpoint| Candidate {
-                backend: Backend {
-                    address: endpoint.address,
-                    port: number,
-                },
-                local: endpoint.node.as_deref() == Some(place.node),
-                endpoint,
-            }));
-        }
+    for (at, number) in places {
+        found.extend(slices[*at].endpoints.iter().map(|endpoint| Candidate {
+            backend: Backend {
+                address: endpoint.address,
+                port: *number,
+            },
+            local: endpoint.node.as_deref() == Some(place.node),
+            endpoint,
+        }));
     }
     found.sort_by_key(|candidate| (candidate.backend, candidate.rank()));
     found.dedup_by_key(|candidate| candidate.backend);
@@ -141,7 +271,7 @@ pub(crate) fn serving(
         node: "",
         zone: None,
     };
-    let mut found = candidates(port, family, slices, anywhere);
+    let mut found = candidates(&places(port, family, slices), slices, anywhere);
     found.retain(|candidate| candidate.endpoint.serving);
     backends(&found)
 }

@@ -4,6 +4,7 @@
 pub(crate) mod claims;
 mod conflicts;
 mod contests;
+mod crowds;
 mod node;
 mod problems;
 
@@ -63,6 +64,8 @@ pub struct State {
     claims: Claims,
     /// What was said about Services' external addresses, to say it once.
     conflicts: HashMap<ObjectName, Problem>,
+    /// Services with more endpoints than are programmed, and what was said of it.
+    crowds: HashMap<ObjectName, Problem>,
     /// `spec.externalIPs` count for nothing.
     no_external_ips: bool,
     dirty: HashSet<ObjectName>,
@@ -134,7 +137,11 @@ impl State {
         match event {
             Event::Service(service) => self.set_service(service, &mut applied),
             Event::ServiceGone(name) => self.remove_service(&name, &mut applied),
-            Event::Slice(slice) => applied.changed = self.set_slice(slice),
+            Event::Slice(slice) => {
+                let service = slice.service.clone();
+                applied.changed = self.set_slice(slice);
+                applied.problems.extend(self.note_crowd(&service));
+            }
             Event::SliceGone(name) => applied.changed = self.remove_slice(&name),
             Event::Node(node) => self.set_node(node, &mut applied),
             Event::NodeGone => self.remove_node(&mut applied),
@@ -178,6 +185,7 @@ impl State {
         if self.no_external_ips {
             service.external_ips.clear();
         }
+        let too_many = crowds::cut_frontends(&mut service);
         let name = service.name.clone();
         self.lists.unseen_services.remove(&name);
         let entry = self.services.entry(name.clone()).or_default();
@@ -196,6 +204,8 @@ impl State {
         applied
             .problems
             .extend(new.and_then(problems::repeated_ports));
+        applied.problems.extend(too_many);
+        applied.problems.extend(self.note_crowd(&name));
         self.dirty.extend(outcome.touched);
         applied.problems.extend(self.note_conflict(&name));
         self.dirty.insert(name);
@@ -211,6 +221,7 @@ impl State {
             return;
         };
         self.conflicts.remove(name);
+        self.crowds.remove(name);
         let outcome = self.claims.change(Some(&old), None);
         self.dirty.insert(name.clone());
         self.dirty.extend(outcome.touched);
@@ -238,6 +249,19 @@ impl State {
         };
         let before = self.conflicts.insert(name.clone(), problem.clone());
         (before.as_ref() != Some(&problem)).then_some(problem)
+    }
+
+    /// Looks at a Service's endpoints; yields what was not said yet.
+    fn note_crowd(&mut self, name: &ObjectName) -> Option<Problem> {
+        let entry = self.services.get(name)?;
+        let service = entry.service.as_deref()?;
+        let Some(problem) = crowds::of_endpoints(service, &entry.slices) else {
+            self.crowds.remove(name);
+            return None;
+        };
+        // The numbers change with each endpoint, and one word of it is enough.
+        let is_new = self.crowds.insert(name.clone(), problem.clone()).is_none();
+        is_new.then_some(problem)
     }
 
     /// The same for all, as there is another range or another address of this node.

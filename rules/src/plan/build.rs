@@ -5,10 +5,11 @@ use super::lists::{Lists, MANY_FRONTENDS, Rows};
 use super::port::{PortPlan, Serving, has_chain};
 use crate::State;
 use crate::config::Config;
+use crate::limits;
 use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
 use crate::ruleset::Pick;
-use crate::select::{Needs, Place, Selection, select};
-use crate::state::{Entry, claims};
+use crate::select::{Needs, Selection, Selector};
+use crate::state::claims;
 use foldhash::HashSet;
 use std::collections::BTreeSet;
 
@@ -16,10 +17,8 @@ use std::collections::BTreeSet;
 pub(super) struct PortBuild<'a> {
     pub(super) config: &'a Config,
     pub(super) state: &'a State,
-    pub(super) entry: &'a Entry,
     pub(super) service: &'a Service,
     pub(super) port: &'a ServicePort,
-    pub(super) place: Place<'a>,
     pub(super) rows: &'a Rows,
 }
 
@@ -30,6 +29,7 @@ impl PortBuild<'_> {
         taken: &mut HashSet<Frontend>,
         totals: &mut ServicePlan,
         before: Option<&PortPlan>,
+        selector: &mut Selector<'_>,
     ) -> PortPlan {
         let mut frontends: Vec<Frontend> = self
             .owned(claims::internal(self.service, self.port), taken)
@@ -38,13 +38,7 @@ impl PortBuild<'_> {
         let outside = claims::external(self.service, self.port).chain(claims::node_port(self.port));
         frontends.extend(self.owned(outside, taken));
         let needs = self.needs(frontends.len() > internal);
-        let selection = select(
-            self.port,
-            self.config.family,
-            &self.entry.slices,
-            self.place,
-            needs,
-        );
+        let selection = selector.select(self.port, needs);
         self.count_missing(&selection, totals);
 
         let inside = self.internal_serving(&selection);
@@ -53,13 +47,13 @@ impl PortBuild<'_> {
         let frontends: Box<[_]> = frontends.into_iter().zip(serving).collect();
         let cluster = keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster);
         let local = keep_order(before.map_or(&[], |own| &own.local), selection.local);
-        let affinity = self.service.session_affinity;
         let is_served = |(_, serving): &(Frontend, Serving)| has_chain(*serving);
-        let many = frontends.len() >= MANY_FRONTENDS && frontends.iter().any(is_served);
-        let lists = (many && affinity.is_none()).then(|| {
+        let is_served = frontends.iter().any(is_served);
+        let (affinity, pick) = self.balance(&cluster, &local, frontends.len());
+        let lists = pick.filter(|_| is_served).map(|pick| {
             let before = before.and_then(|own| own.lists.as_deref());
             Box::new(Lists {
-                pick: Pick::Random,
+                pick,
                 cluster: self.rows.row(before.map(|own| own.cluster), &cluster),
                 local: self.rows.row(before.map(|own| own.local), &local),
             })
@@ -74,6 +68,23 @@ impl PortBuild<'_> {
             cluster,
             local,
             hairpin: selection.on_this_node.into(),
+        }
+    }
+
+    /// How long endpoints remember their clients, in seconds, if they do; else how
+    /// one of a list for all frontends is chosen, if there is to be such a list.
+    fn balance(
+        &self,
+        cluster: &[Backend],
+        local: &[Backend],
+        frontends: usize,
+    ) -> (Option<u32>, Option<Pick>) {
+        let remembering = limits::remembering_of_each(self.service.ports.len());
+        let many = || (frontends >= MANY_FRONTENDS).then_some(Pick::Random);
+        match self.service.session_affinity {
+            None => (None, many()),
+            Some(seconds) if cluster.len().max(local.len()) <= remembering => (Some(seconds), None),
+            Some(_) => (None, Some(Pick::Source)),
         }
     }
 

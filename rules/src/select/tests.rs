@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{EndpointPort, Hints, ObjectName, Protocol};
+use std::net::IpAddr;
 
 /// `last: [l]ocal, [r]eady, [s]erving, [t]erminating, z<zone>, n<node>` in short form.
 fn endpoint(spec: &str) -> Endpoint {
@@ -65,7 +66,7 @@ fn selected_of(specs: &[&str], zone: Option<&str>, apart: bool) -> (Vec<u8>, Vec
         local: true,
     };
     let slices = slices(specs, apart);
-    let selection = select(&port(), Family::V4, &slices, place, needs);
+    let selection = Selector::new(1, Family::V4, &slices, place).select(&port(), needs);
     let lasts = |list: &[Backend]| {
         let last = |backend: &Backend| match backend.address {
             std::net::IpAddr::V4(address) => address.octets()[3],
@@ -258,4 +259,93 @@ fn flows_go_on_to_what_counts() {
         "another pod has the address now"
     );
     assert_eq!(serving(&["1 t", "1 r"]), 1);
+}
+
+/// A Service with so many ports, which the slice has under other numbers.
+fn ports(count: u16) -> Vec<ServicePort> {
+    let one = |n: u16| ServicePort {
+        name: format!("p{n}").into(),
+        port: 80 + n,
+        ..port()
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn many_ports_have_what_each_has_alone() {
+    let specs = ["1 l r zone=z1", "2 r zone=z2", "3 s t", "1 r", "4 l s t"];
+    let mut slices = slices(&specs, true);
+    for (at, slice) in slices.iter_mut().enumerate() {
+        let one = |n: u16| EndpointPort {
+            name: format!("p{n}").into(),
+            protocol: Protocol::Tcp,
+            // Some are the same in all slices, some are in some only.
+            port: 8000 + n + u16::try_from(at).expect("few") * u16::from(n.is_multiple_of(3)),
+        };
+        let there = (0..40).filter(|n| n % 7 != 1 || at % 2 == 0);
+        slice.ports = there.map(one).collect();
+    }
+    let place = Place {
+        node: "here",
+        zone: Some("z1"),
+    };
+    let needs = |n: usize| Needs {
+        cluster: !n.is_multiple_of(5),
+        local: !n.is_multiple_of(4),
+    };
+    let mut all = Selector::new(41, Family::V4, &slices, place);
+    for (n, port) in ports(41).iter().enumerate() {
+        let alone = Selector::new(1, Family::V4, &slices, place).select(port, needs(n));
+        assert_eq!(all.select(port, needs(n)), alone, "port {n}");
+    }
+}
+
+#[test]
+fn too_many_endpoints_are_cut_differently_on_each_node_and_for_all_ports_alike() {
+    let address = |n: u16| -> IpAddr { [10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into() };
+    let slice = |last: u16| EndpointSlice {
+        ports: ports(600)
+            .iter()
+            .map(|own| EndpointPort {
+                name: own.name.clone(),
+                protocol: own.protocol,
+                port: 1000 + own.port,
+            })
+            .collect(),
+        endpoints: (0..last)
+            .map(|n| Endpoint {
+                address: address(n),
+                node: Some(format!("n{}", n % 2).into()),
+                ..endpoint("1 r")
+            })
+            .collect(),
+        ..slices(&[], false).remove(0)
+    };
+    let limit = limits::endpoints_of_each(600);
+    let needs = Needs {
+        cluster: true,
+        local: true,
+    };
+    let of = |node, last: u16, port: &ServicePort| {
+        let slices = [slice(last)];
+        let place = Place { node, zone: None };
+        Selector::new(600, Family::V4, &slices, place).select(port, needs)
+    };
+    let [first, other, ..] = &ports(600)[..] else {
+        unreachable!("many")
+    };
+    let few = of("n0", 100, first);
+    assert_eq!((few.cluster.len(), few.local.len()), (100, 50));
+    let here = of("n0", 1000, first);
+    assert_eq!((here.cluster.len(), here.local.len()), (limit, limit));
+    assert!(here.cluster.is_sorted());
+    assert!(here.local.iter().all(|own| here.on_this_node.contains(own)));
+    let addresses =
+        |own: &Selection| -> Vec<IpAddr> { own.cluster.iter().map(|own| own.address).collect() };
+    assert_eq!(addresses(&here), addresses(&of("n0", 1000, other)));
+    assert_ne!(here.cluster, of("n1", 1000, first).cluster);
+    // One more takes the place of one at the most.
+    let more = of("n0", 1001, first);
+    let kept = more.cluster.iter().filter(|own| here.cluster.contains(own));
+    assert!(kept.count() >= limit - 1);
 }
