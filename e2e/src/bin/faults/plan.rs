@@ -166,8 +166,8 @@ fn without_place(element: &str) -> String {
     format!("{key} : {value}")
 }
 
-/// Without the chains that no hook, rule or element leads to: one may stay for a while after its
-/// last user.
+/// Without the chains that no hook, rule or element leads to, and a Service's own sets that no
+/// rule looks into: one may stay for a while after its last user.
 fn without_unused(mut parts: Parts) -> Parts {
     loop {
         let mut used = BTreeSet::new();
@@ -177,20 +177,32 @@ fn without_unused(mut parts: Parts) -> Parts {
                 .windows(2)
                 .filter(|pair| matches!(pair[0], "goto" | "jump"));
             used.extend(to.map(|pair| pair[1].to_owned()));
+            let sets = words.iter().filter_map(|word| word.strip_prefix('@'));
+            used.extend(sets.map(str::to_owned));
         }
         let unused: Vec<String> = parts
             .iter()
-            .filter_map(|(head, lines)| Some((head, head.strip_prefix("chain ")?, lines)))
-            .filter(|(_, name, lines)| {
-                !lines.iter().any(|line| line.starts_with("type ")) && !used.contains(*name)
-            })
-            .map(|(head, ..)| head.clone())
+            .filter(|(head, lines)| !is_used(head, lines, &used))
+            .map(|(head, _)| head.clone())
             .collect();
         if unused.is_empty() {
             return parts;
         }
         parts.retain(|head, _| !unused.contains(head));
     }
+}
+
+fn is_used(head: &str, lines: &[String], used: &BTreeSet<String>) -> bool {
+    const OF_SERVICES: [&str; 2] = ["sources-", "affinity-"];
+    if let Some(name) = head.strip_prefix("chain ") {
+        let has_hook = lines.iter().any(|line| line.starts_with("type "));
+        return has_hook || used.contains(name);
+    }
+    let Some(name) = head.strip_prefix("set ") else {
+        return true;
+    };
+    let of_service = OF_SERVICES.iter().any(|prefix| name.starts_with(prefix));
+    !of_service || used.contains(name)
 }
 
 #[cfg(test)]
