@@ -5,6 +5,8 @@
 
 #[path = "daemon/affinity.rs"]
 mod affinity;
+#[path = "daemon/api_server.rs"]
+mod api_server;
 #[path = "daemon/config.rs"]
 mod config;
 #[path = "daemon/descriptors.rs"]

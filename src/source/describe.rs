@@ -153,7 +153,7 @@ fn of_io(error: &io::Error) -> Text {
         return Text::Nothing;
     }
     let words = match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused",
+        ErrorKind::ConnectionRefused => "Connection refused",
         ErrorKind::ConnectionReset => "connection reset by the peer",
         ErrorKind::ConnectionAborted => "connection aborted",
         ErrorKind::BrokenPipe => "the peer closed the connection",

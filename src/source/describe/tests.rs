@@ -119,7 +119,7 @@ fn what_is_forbidden_and_when_to_come_again() {
 #[test]
 fn the_kernel_s_words_and_nobody_s_wrappers() {
     for (kind, says) in [
-        (ErrorKind::ConnectionRefused, "connection refused"),
+        (ErrorKind::ConnectionRefused, "Connection refused"),
         (ErrorKind::ConnectionReset, "connection reset by the peer"),
         (ErrorKind::TimedOut, "connection timed out"),
         (ErrorKind::HostUnreachable, "no route to the host"),
