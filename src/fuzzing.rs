@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use crate::netlink::fuzzing::datagram;
 pub use crate::source::answers::Answer;
 pub use crate::source::kubeconfigs::{kubeconfig, proxy};
 

@@ -8,11 +8,14 @@ pub use throttle::Throttle;
 
 use crate::config::{Logging, OutputRouting, VModule};
 use flood::Bounded;
+use std::fmt;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::prelude::*;
 
@@ -54,11 +57,29 @@ pub fn start(logging: &Logging) {
         registry.with(layer.with_filter(filter)).try_init()
     } else {
         let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(debug_fn(write_field))
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal() && !routing.split_stream)
             .with_writer(Bounded::new(writer, note));
         registry.with(layer.with_filter(filter)).try_init()
     };
+}
+
+/// Writes a field of a line of text. Names in manifests, an API server's words, a kernel's: what
+/// they hold is no line of its own, and no command to a terminal.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = match field.name() {
+        "message" => format!("{value:?}"),
+        name => format!("{name}={value:?}"),
+    };
+    for c in text.chars() {
+        if c.is_control() {
+            write!(writer, "{}", c.escape_debug())?;
+        } else {
+            writer.write_char(c)?;
+        }
+    }
+    Ok(())
 }
 
 /// A line of a text log that no place of the program logs.
@@ -124,26 +145,40 @@ fn stem(path: &str) -> Option<&str> {
     std::path::Path::new(path).file_stem()?.to_str()
 }
 
-/// Whether a name matches a pattern with `*` and `?`.
+/// Whether a name matches a pattern with `*` and `?`, in no more steps than the product of their
+/// lengths: it is asked for every line.
 fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.chars().next() {
-        None => name.is_empty(),
-        Some('*') => {
-            matches(&pattern[1..], name)
-                || name
-                    .chars()
-                    .next()
-                    .is_some_and(|first| matches(pattern, &name[first.len_utf8()..]))
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut next) = (0, 0);
+    // The last star, and where what comes after it was tried.
+    let mut star = None;
+    while next < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, next));
+                at += 1;
+            }
+            Some(c) if *c == '?' || *c == name[next] => {
+                at += 1;
+                next += 1;
+            }
+            _ => match star {
+                Some((of, tried)) => {
+                    star = Some((of, tried + 1));
+                    (at, next) = (of + 1, tried + 1);
+                }
+                None => return false,
+            },
         }
-        Some(c) => name.chars().next().is_some_and(|first| {
-            (c == '?' || c == first) && matches(&pattern[c.len_utf8()..], &name[first.len_utf8()..])
-        }),
     }
+    pattern[at..].iter().all(|c| *c == '*')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn patterns_of_files() {
@@ -155,10 +190,47 @@ mod tests {
             ("*", "", true),
             ("*c", "sync", true),
             ("", "sync", false),
+            ("*y*c", "sync", true),
+            ("s**c", "sync", true),
+            ("*n", "sync", false),
+            (&"*a".repeat(40), &"a".repeat(39), false),
+            (&"*a".repeat(40), &"a".repeat(50), true),
         ] {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
         }
         assert_eq!(stem("src/source/watch.rs"), Some("watch"));
+    }
+
+    #[test]
+    fn what_a_line_quotes_is_no_other_line() {
+        #[derive(Clone, Default)]
+        struct Output(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Output {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().expect("no panic").extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let output = Output::default();
+        let writer = output.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(debug_fn(write_field))
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!("Service a\n{}\u{1b}[2J\r\u{85}b", "\" ü");
+        });
+        let written = output.0.lock().expect("no panic").clone();
+        let line = String::from_utf8(written).expect("text");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(
+            line.ends_with("Service a\\n\" ü\\u{1b}[2J\\r\\u{85}b\n"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod clients;
 mod conntrack;
 mod elements;
 mod follow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod interfaces;
 pub mod ipvs;
 pub mod leftovers;

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "manifests",
         max_len: 8 << 10,
@@ -57,6 +57,11 @@ pub const TARGETS: [Target; 8] = [
         name: "flags",
         max_len: 1 << 10,
         run: targets::flags::run,
+    },
+    Target {
+        name: "netlink",
+        max_len: 2 << 10,
+        run: targets::netlink::run,
     },
     Target {
         name: "http",

@@ -7,5 +7,6 @@ pub(crate) mod flags;
 pub(crate) mod http;
 pub(crate) mod kubeconfig;
 pub(crate) mod manifests;
+pub(crate) mod netlink;
 pub(crate) mod proxies;
 mod settings;

@@ -119,7 +119,7 @@ pub(super) fn read_list(
 }
 
 /// An element's address, and for how long it will be there, in milliseconds.
-fn client(element: &[u8]) -> Option<(IpAddr, u64)> {
+pub(super) fn client(element: &[u8]) -> Option<(IpAddr, u64)> {
     let (mut address, mut remaining) = (None, None);
     for (kind, value) in attributes(element) {
         match kind {

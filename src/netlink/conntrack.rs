@@ -214,6 +214,15 @@ impl Deletions {
     }
 }
 
+/// The message that deletes the flow of a message of the list.
+#[cfg(feature = "fuzzing")]
+pub(super) fn deletion(listed: Message<'_>, family: Family) -> Option<Vec<u8>> {
+    let mut deletions = Deletions::default();
+    deletions.add(family, &entry(listed, family)?);
+    deletions.acknowledge_last();
+    Some(deletions.bytes)
+}
+
 /// A flow as it was listed.
 struct Entry<'a> {
     flow: Flow,

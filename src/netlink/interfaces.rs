@@ -125,7 +125,7 @@ fn list(socket: &OwnedFd, sequence: u32, addresses: &mut Vec<IpAddr>) -> io::Res
 
 /// The interface's own address in `struct ifaddrmsg` and its attributes; none
 /// if it is not usable.
-fn address(payload: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(payload: &[u8]) -> Option<IpAddr> {
     let mut flags = u32::from(*payload.get(2)?);
     let (mut own, mut given) = (None, None);
     for (kind, value) in attributes(payload.get(kernel::IFADDRMSG..)?) {

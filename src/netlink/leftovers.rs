@@ -81,13 +81,7 @@ impl Leftovers {
     /// # Errors
     /// The kernel does not list them.
     pub fn chains(&mut self, family: Family) -> io::Result<Vec<FoundChain>> {
-        self.dump(family, libc::NFT_MSG_GETCHAIN, None, |payload| {
-            Some(FoundChain {
-                table: named(payload, kernel::CHAIN_TABLE)?,
-                name: named(payload, kernel::CHAIN_NAME)?,
-                is_base: value(payload, kernel::CHAIN_HOOK).is_some(),
-            })
-        })
+        self.dump(family, libc::NFT_MSG_GETCHAIN, None, chain)
     }
 
     /// Every rule of a table.
@@ -95,15 +89,7 @@ impl Leftovers {
     /// # Errors
     /// The kernel does not list them.
     pub fn rules(&mut self, family: Family, table: &str) -> io::Result<Vec<FoundRule>> {
-        self.dump(family, libc::NFT_MSG_GETRULE, Some(table), |payload| {
-            let handle = value(payload, kernel::RULE_HANDLE)?;
-            Some(FoundRule {
-                table: named(payload, kernel::RULE_TABLE)?,
-                chain: named(payload, kernel::RULE_CHAIN)?,
-                handle: u64::from_be_bytes(handle.try_into().ok()?),
-                jumps_to: jump(payload),
-            })
-        })
+        self.dump(family, libc::NFT_MSG_GETRULE, Some(table), rule)
     }
 
     /// Removes in one transaction.
@@ -208,6 +194,26 @@ fn message(
 ) {
     *sequence += 1;
     table_message(bytes, family, kind, libc::NLM_F_REQUEST, *sequence, write);
+}
+
+/// A chain that was listed.
+pub(super) fn chain(payload: &[u8]) -> Option<FoundChain> {
+    Some(FoundChain {
+        table: named(payload, kernel::CHAIN_TABLE)?,
+        name: named(payload, kernel::CHAIN_NAME)?,
+        is_base: value(payload, kernel::CHAIN_HOOK).is_some(),
+    })
+}
+
+/// A rule that was listed.
+pub(super) fn rule(payload: &[u8]) -> Option<FoundRule> {
+    let handle = value(payload, kernel::RULE_HANDLE)?;
+    Some(FoundRule {
+        table: named(payload, kernel::RULE_TABLE)?,
+        chain: named(payload, kernel::RULE_CHAIN)?,
+        handle: u64::from_be_bytes(handle.try_into().ok()?),
+        jumps_to: jump(payload),
+    })
 }
 
 fn value(payload: &[u8], kind: u16) -> Option<&[u8]> {

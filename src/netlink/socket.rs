@@ -256,7 +256,7 @@ pub(super) fn set_option(
 
 /// Reads acknowledgements: `struct nlmsgerr`, which is an error number and the
 /// header of the message that is answered, with attributes behind.
-fn parse(bytes: &[u8], replies: &mut Vec<Reply>) {
+pub(super) fn parse(bytes: &[u8], replies: &mut Vec<Reply>) {
     const ANSWERED_SEQUENCE: usize = 12;
     const DETAILS: usize = 20;
     const ACK_TLVS: u16 = 0x200;

@@ -34,10 +34,11 @@ pub(crate) fn run(data: &[u8]) {
     program(&whole.events, true);
 }
 
-/// The objects are those that a parser of JSON finds.
+/// The objects are those that a parser of JSON finds. It finds none where one of them cannot be
+/// read, which costs us that one only.
 fn check_list(body: &[u8], found: &Answer) {
     let Ok(Value::Object(list)) = serde_json::from_slice(body) else {
-        return assert_eq!(found.version, None, "it is no list");
+        return;
     };
     // Of a key that occurs twice, or that is written with escapes, the parser has its own idea.
     let text = String::from_utf8_lossy(body);
