@@ -175,8 +175,8 @@ fn check_attributes(mut rest: &[u8]) {
     assert!(rest.is_empty(), "{} bytes are left", rest.len());
 }
 
-/// What packets meet in a table, whatever way it came about: of the endpoints in a list the order
-/// does not count, and chains that nothing leads to may wait for the next sync.
+/// What packets meet in a table, whatever way it came about: of the endpoints in a list neither
+/// order nor place counts, and chains that nothing leads to may wait for the next sync.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Meaning {
     elements: BTreeMap<(SetId, Key), Element>,
@@ -202,6 +202,8 @@ pub(crate) fn meaning(kernel: &FakeKernel, family: Family) -> Meaning {
                     let list = lists.entry((*set, *frontend)).or_default();
                     list.insert(*index, (*to, element.comment.clone()));
                 }
+                // The rules that pick from them show them.
+                (Key::Listed(_), _) => {}
                 _ => drop(elements.insert((*set, *key), element.clone())),
             }
         }
@@ -215,11 +217,12 @@ pub(crate) fn meaning(kernel: &FakeKernel, family: Family) -> Meaning {
         (list, own)
     });
     let met = met(kernel);
+    check_listed(kernel);
     let chains = kernel.chains.values().filter(|own| met.contains(&own.id));
     Meaning {
         lists: lists.collect(),
         chains: chains
-            .map(|own| (own.id.clone(), lines(own, family)))
+            .map(|own| (own.id.clone(), lines(own, kernel, family)))
             .collect(),
         affinity_sets: kernel.affinity_sets.keys().cloned().collect(),
         elements,
@@ -255,14 +258,56 @@ fn met(kernel: &FakeKernel) -> BTreeSet<ChainId> {
     met
 }
 
+/// Each place among the endpoints of ports with many frontends is one port's.
+fn check_listed(kernel: &FakeKernel) {
+    let statements = kernel
+        .chains
+        .values()
+        .flat_map(|own| &own.rules)
+        .flat_map(|rule| &rule.statements);
+    let places: BTreeSet<(u32, u32)> = statements
+        .filter_map(|own| match own {
+            Statement::DnatListed { count, first, .. } => Some((*first, *count)),
+            _ => None,
+        })
+        .collect();
+    let mut free = 0;
+    for (first, count) in places {
+        assert!(first >= free, "two lists have the place {first}");
+        free = first + count;
+    }
+}
+
+/// The endpoints that are listed from a place on.
+fn listed(kernel: &FakeKernel, first: u32, count: u32) -> Vec<Backend> {
+    let all = &kernel.sets[&SetId::PortEndpoints];
+    let backend = |at| match all.get(&Key::Listed(at)).and_then(|own| own.value.clone()) {
+        Some(Value::Backend(backend)) => backend,
+        other => panic!("place {at} has {other:?}"),
+    };
+    let mut found: Vec<Backend> = (first..first + count).map(backend).collect();
+    found.sort_unstable();
+    found
+}
+
 /// A chain's rules. Those of a single port have one for each endpoint, the chance of which
 /// depends on the order.
-fn lines(chain: &Chain, family: Family) -> Vec<String> {
+fn lines(chain: &Chain, kernel: &FakeKernel, family: Family) -> Vec<String> {
     let of_port = matches!(chain.id, ChainId::Port(_));
     let line = |rule: &Rule| {
         let statements = rule.statements.iter();
         let counted = statements.filter(|own| !of_port || !matches!(own, Statement::OneIn(_)));
-        let text: Vec<String> = counted.map(|own| print::statement(own, family)).collect();
+        let text: Vec<String> = counted
+            .map(|own| match own {
+                Statement::DnatListed {
+                    protocol,
+                    pick,
+                    count,
+                    first,
+                } => format!("{protocol} {pick:?} {:?}", listed(kernel, *first, *count)),
+                own => print::statement(own, family),
+            })
+            .collect();
         text.join(" ")
     };
     let mut lines: Vec<String> = chain.rules.iter().map(line).collect();
