@@ -2,6 +2,8 @@
 //! an object of 1.5 MB, one transaction with it is short and small; what is more
 //! than that is left out with a Warning, and everything else is served.
 
+use crate::model::Service;
+
 /// Addresses × ports of a Service, of both families together. More external
 /// IPs are left out, then load-balancer IPs, then ports.
 pub(crate) const FRONTENDS: usize = 32_768;
@@ -15,12 +17,34 @@ pub(crate) const ENDPOINTS: usize = 65_536;
 /// by walking all. With more, a hash of the client's address chooses.
 pub(crate) const REMEMBERING: usize = 1024;
 
-/// How many endpoints each of so many ports may have; at least one.
-pub(crate) fn endpoints_of_each(ports: usize) -> usize {
-    (ENDPOINTS / ports.max(1)).max(1)
+/// Ports of a Service that may have chains of their own, which session affinity
+/// and many frontends call for: the kernel takes long over many chains. With
+/// more ports clients are not remembered, and endpoints are listed for each
+/// frontend.
+pub(crate) const PORTS_WITH_CHAINS: usize = 512;
+
+/// Endpoints × frontends of a Service whose ports have no chains of their own, of
+/// each family.
+const LISTED_FOR_EACH: usize = 262_144;
+
+/// How many endpoints each of so many ports at so many addresses may have; at
+/// least one.
+pub(crate) fn endpoints_of_each(ports: usize, addresses: usize) -> usize {
+    let ports = ports.max(1);
+    let each = match ports <= PORTS_WITH_CHAINS {
+        true => ENDPOINTS / ports,
+        false => (ENDPOINTS / ports).min(LISTED_FOR_EACH / (ports * addresses.max(1))),
+    };
+    each.max(1)
 }
 
 /// How many endpoints of each of so many ports may remember clients.
 pub(crate) fn remembering_of_each(ports: usize) -> usize {
     REMEMBERING / ports.max(1)
+}
+
+/// All addresses of a Service, and one for its node ports.
+pub(crate) fn addresses(service: &Service) -> usize {
+    let own = service.cluster_ips.len() + service.external_ips.len();
+    own + service.load_balancer_ips.len() + 1
 }

@@ -9,6 +9,7 @@ mod port;
 use crate::State;
 use crate::clients::Clients;
 use crate::config::Config;
+use crate::limits;
 use crate::model::{Family, ObjectName, Protocol, ServicePort};
 use crate::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
 use crate::select::{Place, Selector, local_ready_addresses};
@@ -182,7 +183,12 @@ pub(crate) fn plan(
     let mut numbers = HashSet::default();
     let mut ports = Vec::with_capacity(service.ports.len());
     let mut before = Before::new(previous);
-    let mut selector = Selector::new(service.ports.len(), config.family, &entry.slices, place);
+    let mut selector = Selector::new(
+        (service.ports.len(), limits::addresses(service)),
+        config.family,
+        &entry.slices,
+        place,
+    );
     for port in &service.ports {
         // A repeated one has been complained of when the Service came.
         if !numbers.insert((port.protocol, port.port)) {

@@ -79,9 +79,9 @@ pub(crate) struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    /// For a Service with so many `ports`.
+    /// For a Service with so many `ports` at so many `addresses`.
     pub(crate) fn new(
-        ports: usize,
+        (ports, addresses): (usize, usize),
         family: Family,
         slices: &'a [EndpointSlice],
         place: Place<'a>,
@@ -92,7 +92,7 @@ impl<'a> Selector<'a> {
             slices,
             family,
             place,
-            limit: limits::endpoints_of_each(ports),
+            limit: limits::endpoints_of_each(ports, addresses),
             index: (ports > FEW_PORTS).then(|| index(family, slices)),
             last: None,
         }

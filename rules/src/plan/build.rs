@@ -79,6 +79,9 @@ impl PortBuild<'_> {
         local: &[Backend],
         frontends: usize,
     ) -> (Option<u32>, Option<Pick>) {
+        if self.service.ports.len() > limits::PORTS_WITH_CHAINS {
+            return (None, None);
+        }
         let remembering = limits::remembering_of_each(self.service.ports.len());
         let many = || (frontends >= MANY_FRONTENDS).then_some(Pick::Random);
         match self.service.session_affinity {

@@ -66,7 +66,7 @@ fn selected_of(specs: &[&str], zone: Option<&str>, apart: bool) -> (Vec<u8>, Vec
         local: true,
     };
     let slices = slices(specs, apart);
-    let selection = Selector::new(1, Family::V4, &slices, place).select(&port(), needs);
+    let selection = Selector::new((1, 1), Family::V4, &slices, place).select(&port(), needs);
     let lasts = |list: &[Backend]| {
         let last = |backend: &Backend| match backend.address {
             std::net::IpAddr::V4(address) => address.octets()[3],
@@ -293,9 +293,9 @@ fn many_ports_have_what_each_has_alone() {
         cluster: !n.is_multiple_of(5),
         local: !n.is_multiple_of(4),
     };
-    let mut all = Selector::new(41, Family::V4, &slices, place);
+    let mut all = Selector::new((41, 1), Family::V4, &slices, place);
     for (n, port) in ports(41).iter().enumerate() {
-        let alone = Selector::new(1, Family::V4, &slices, place).select(port, needs(n));
+        let alone = Selector::new((1, 1), Family::V4, &slices, place).select(port, needs(n));
         assert_eq!(all.select(port, needs(n)), alone, "port {n}");
     }
 }
@@ -321,7 +321,7 @@ fn too_many_endpoints_are_cut_differently_on_each_node_and_for_all_ports_alike()
             .collect(),
         ..slices(&[], false).remove(0)
     };
-    let limit = limits::endpoints_of_each(600);
+    let limit = limits::endpoints_of_each(600, 1);
     let needs = Needs {
         cluster: true,
         local: true,
@@ -329,7 +329,7 @@ fn too_many_endpoints_are_cut_differently_on_each_node_and_for_all_ports_alike()
     let of = |node, last: u16, port: &ServicePort| {
         let slices = [slice(last)];
         let place = Place { node, zone: None };
-        Selector::new(600, Family::V4, &slices, place).select(port, needs)
+        Selector::new((600, 1), Family::V4, &slices, place).select(port, needs)
     };
     let [first, other, ..] = &ports(600)[..] else {
         unreachable!("many")

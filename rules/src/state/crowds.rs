@@ -48,14 +48,19 @@ pub(super) fn of_endpoints(service: &Service, slices: &[EndpointSlice]) -> Optio
         let of_family = slices.iter().filter(|own| own.family == family);
         let endpoints: usize = of_family.map(|own| own.endpoints.len()).sum();
         let (each, remembering) = (
-            limits::endpoints_of_each(ports),
+            limits::endpoints_of_each(ports, limits::addresses(service)),
             limits::remembering_of_each(ports),
         );
         if endpoints > each {
             Some(format!(
-                "{endpoints} endpoints of {family} at {ports} ports are more than {}; on each \
-                 node a port is served by {each} of them",
-                limits::ENDPOINTS
+                "{endpoints} endpoints of {family} at {ports} ports are more than a node takes; \
+                 on each a port is served by {each} of them"
+            ))
+        } else if service.session_affinity.is_some() && ports > limits::PORTS_WITH_CHAINS {
+            Some(format!(
+                "{ports} ports are more than the {} that may have session affinity; clients are \
+                 not remembered",
+                limits::PORTS_WITH_CHAINS
             ))
         } else if service.session_affinity.is_some() && endpoints > remembering {
             Some(format!(
@@ -170,6 +175,8 @@ mod tests {
             (1, false, 5000, None),
             (1, false, 65_537, Some("a port is served by 65536 of them")),
             (100, false, 656, Some("a port is served by 655 of them")),
+            (600, false, 110, Some("a port is served by 109 of them")),
+            (600, true, 10, Some("clients are not remembered")),
             (1, true, 1024, None),
             (
                 1,
