@@ -32,6 +32,9 @@ impl Response {
 pub struct Request {
     method: String,
     path: String,
+    version: &'static str,
+    /// The server's address is its own Host.
+    has_host: bool,
     headers: String,
     body: String,
 }
@@ -42,8 +45,28 @@ impl Request {
         Self {
             method: "GET".to_owned(),
             path: path.to_owned(),
+            version: "HTTP/1.1",
+            has_host: true,
             headers: String::new(),
             body: String::new(),
+        }
+    }
+
+    /// HTTP/1.0.
+    #[must_use]
+    pub fn old(self) -> Self {
+        Self {
+            version: "HTTP/1.0",
+            ..self
+        }
+    }
+
+    /// Without a Host header, unless one is added.
+    #[must_use]
+    pub fn without_host(self) -> Self {
+        Self {
+            has_host: false,
+            ..self
         }
     }
 
@@ -79,6 +102,12 @@ impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let headers = self.headers.trim_end().replace("\r\n", ", ");
         write!(f, "{} {}", self.method, self.path)?;
+        if self.version != "HTTP/1.1" {
+            write!(f, " {}", self.version)?;
+        }
+        if !self.has_host {
+            write!(f, " without Host")?;
+        }
         for part in [headers.as_str(), &self.body] {
             if !part.is_empty() {
                 write!(f, " [{part}]")?;
@@ -108,12 +137,18 @@ pub fn send(server: SocketAddr, request: &Request, timeout: Duration) -> Result<
     let Request {
         method,
         path,
+        version,
+        has_host,
         headers,
         body,
     } = request;
-    let text = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n{body}"
-    );
+    let host = if *has_host {
+        format!("Host: {server}\r\n")
+    } else {
+        String::new()
+    };
+    let text =
+        format!("{method} {path} {version}\r\n{host}Connection: close\r\n{headers}\r\n{body}");
     stream.write_all(text.as_bytes())?;
     let mut answer = Vec::new();
     stream

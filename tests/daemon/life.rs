@@ -69,7 +69,7 @@ fn what_makes_no_sense_is_one_line_and_exit_code_1() {
             &["--kubeconfig=/nonexistent/file"],
             "--kubeconfig /nonexistent/file: ",
         ),
-        (&["--master=host"], "--master \"host\": not a URL"),
+        (&["--master=http://[::1"], "--master"),
         (
             &["--manifests=/tmp", "--cluster-cidr=10.0.0.0/8,11.0.0.0/8"],
             "KubeProxyConfiguration.DetectLocalConfiguration.ClusterCIDRs: Invalid value",

@@ -76,6 +76,7 @@ pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
         }
     }
     paths(&rig, report)?;
+    oddities(&rig, report)?;
     forms(&rig, report)?;
     verbosity(&rig, report)?;
     let reset = Request::new("/metrics/slis").method("DELETE");
@@ -103,6 +104,56 @@ fn paths(rig: &Rig, report: &mut Report) -> Result<()> {
         "/debug/nothing",
     ] {
         one(rig, report, Metrics, &Request::new(path), Body::Whole)?;
+    }
+    Ok(())
+}
+
+/// Requests that net/http answers itself, and paths that lead to a page by a detour.
+fn oddities(rig: &Rig, report: &mut Report) -> Result<()> {
+    let get = Request::new;
+    let page = || get("/healthz");
+    let requests = [
+        page().without_host(),
+        page().without_host().header("Host", ""),
+        page().without_host().header("Host", "a b"),
+        page().without_host().header("Host", "a/b"),
+        page().without_host().header("Host", "[::1%25eth0]:80"),
+        page().header("Host", "another"),
+        page().old(),
+        page().old().without_host(),
+        get("http://elsewhere/healthz"),
+        get("http://elsewhere/healthz").without_host(),
+        get("healthz"),
+        get("/healthz%zz"),
+        get("/%68ealthz"),
+        get("/healthz?%zz"),
+        get("*"),
+        get("*").method("OPTIONS"),
+        page().method("TRACE"),
+        page().method("FOO-BAR"),
+        page()
+            .method("POST")
+            .header("Transfer-Encoding", "gzip, chunked"),
+        page().method("POST").header("Expect", "tea").body("a"),
+        page().method("POST").body("a"),
+    ];
+    for request in &requests {
+        one(rig, report, Health, request, Body::Whole)?;
+        one(rig, report, Metrics, request, Body::Whole)?;
+    }
+    for path in [
+        "//healthz",
+        "/../../healthz?a=1&b=2",
+        "/x/../livez",
+        "/./livez/.",
+        "/livez//",
+        "/%2fhealthz",
+        "/../etc/passwd",
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            let request = get(path).method(method);
+            one(rig, report, Health, &request, Body::Whole)?;
+        }
     }
     Ok(())
 }
