@@ -17,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const MAX_PATIENCE: Duration = Duration::from_secs(240);
 /// What has worked for so long does not go on with the pauses of before.
 const SETTLED: Duration = Duration::from_secs(30);
-/// A watch that ends sooner and without an event has not worked.
+/// A watch that ends sooner and without an event has not worked. With events it has, but such
+/// watches come with pauses as well.
 const VERY_SHORT: Duration = Duration::from_secs(1);
 /// Within it come those again whose server said goodbye to all at once.
 const SPREAD: Duration = Duration::from_secs(1);
@@ -158,10 +159,13 @@ impl Progress {
             self.short += 1;
             return Err(Failure::Short);
         }
-        if lived < SETTLED {
+        if lived < VERY_SHORT {
             return Ok(self.backoff.pause(random, None));
         }
-        self.backoff.reset();
+        // Something in between may end them every few seconds; endpoints do not wait for that.
+        if lived >= SETTLED {
+            self.backoff.reset();
+        }
         // At its time, which was drawn at random. Before it: the server is going down or sheds
         // load, and so do all its watches.
         let early = lived + Duration::from_secs(5) < wanted;

@@ -267,7 +267,14 @@ fn a_watch_that_ends_at_once_is_no_success() {
 #[test]
 fn watches_that_end_before_their_time_come_again_within_a_second() {
     let mut progress = at(watch("7"), Some("7"));
-    for (lived, random, pause) in [(100, 0.5, 500), (100, 1.0, 1000), (299, 1.0, 0)] {
+    for (lived, random, pause) in [
+        (1, 0.5, 500),
+        (20, 1.0, 1000),
+        (20, 1.0, 1000),
+        (100, 0.5, 500),
+        (100, 1.0, 1000),
+        (299, 1.0, 0),
+    ] {
         let wanted = Duration::from_secs(300);
         let ended = progress.ended(Duration::from_secs(lived), 5, wanted, random);
         assert_eq!(ended.expect("no failure").as_millis(), pause);
