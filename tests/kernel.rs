@@ -9,6 +9,8 @@
     reason = "only the objects are of use here, not the golden cluster"
 )]
 mod build;
+#[path = "kernel/corpus.rs"]
+mod corpus;
 #[path = "kernel/cost.rs"]
 mod cost;
 #[path = "kernel/histories.rs"]

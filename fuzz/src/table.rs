@@ -8,10 +8,11 @@ use rules::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
 };
 use rules::{
-    Config, Event, Kernel, LocalDetector, NodeportAddresses, Pending, Planner, State, print,
+    Config, Event, Kernel, LocalDetector, NodeportAddresses, Pending, Planner, RememberedClients,
+    State, print,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Programs all that is new, as a sync does, and looks at every form of it.
@@ -25,13 +26,35 @@ pub(crate) fn sync(
     kernel: &mut FakeKernel,
 ) {
     let family = planner.config().family;
-    let clients = || kernel.clients(family).unwrap_or_default();
+    let clients = || {
+        let own = kernel.clients(family).unwrap_or_default();
+        with_odd_ones(kernel, own)
+    };
     let Some(pending) = planner.prepare(state, addresses, clients) else {
         return;
     };
     check_text(&print::transaction(&pending.transaction));
     check_messages(&pending.transaction);
     take(planner, kernel, pending);
+}
+
+/// Beside the clients of the table's sets the same ones again, and others that can be none: so
+/// may a list be that changed while it was read, or that has sets of somebody else's.
+fn with_odd_ones(kernel: &FakeKernel, mut clients: RememberedClients) -> RememberedClients {
+    for (set, own) in &kernel.affinity_sets {
+        let name = set.to_string();
+        let theirs = name.replacen("affinity-", "affinity-A2B3C4D5-", 1);
+        let again = own
+            .iter()
+            .map(|(address, remaining)| (*address, *remaining));
+        let aliens = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let aliens = aliens
+            .into_iter()
+            .filter(|own: &IpAddr| own.is_ipv4() != set.backend.address.is_ipv4());
+        let aliens = aliens.map(|address| (address, 1));
+        clients.add_set(&theirs, again.chain(aliens));
+    }
+    clients
 }
 
 /// A first sync, of which only the outcome is wanted.

@@ -195,6 +195,12 @@ fn endpoints_of_a_service() {
         objects(&slices.chain([service("a", PORT)]).collect::<Vec<_>>())
     };
     check("slices of a Service", 700, slices, plan);
+    let both = |n| {
+        let addresses = list(n, |n| format!("\"{}\"", v4(12, n)));
+        let more = format!(r#""externalIPs":[{addresses}],{PORT}"#);
+        objects(&[service("a", &more), slice("e", &list(n, endpoint))])
+    };
+    check("addresses and endpoints", 700, both, plan);
     let hints = |n| {
         let zones = list(n, |n| format!(r#"{{"name":"z{n}"}}"#));
         let hinted = format!(r#"{{"addresses":["11.0.0.1"],"hints":{{"forZones":[{zones}]}}}}"#);

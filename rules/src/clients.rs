@@ -8,7 +8,7 @@
 
 use crate::ruleset::{AffinitySet, Client};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// How many clients of one family are carried over.
@@ -109,13 +109,19 @@ impl Clients {
     }
 
     /// The clients of an endpoint of a port with this name, none of them
-    /// remembered for longer than the Service says now.
+    /// remembered for longer than the Service says now. Each is there once and of
+    /// the endpoint's family, whatever the table was made to hold: the kernel would
+    /// refuse the others, and all rules with them.
     pub(crate) fn of(&self, set: &AffinitySet, port_name: &str, seconds: u32) -> Vec<Client> {
         let own = key(&set.to_string()).and_then(|own| self.by_set.get(own));
         let found = own.or_else(|| self.by_set.get(&upstream_key(set, port_name)));
         let timeout = u64::from(seconds) * 1000;
-        let clients = found.into_iter().flatten().take(AffinitySet::CLIENTS_MAX);
+        let mut seen = HashSet::new();
+        let is_of_family = |address: &IpAddr| address.is_ipv4() == set.backend.address.is_ipv4();
+        let clients = found.into_iter().flatten();
         clients
+            .filter(|(address, _)| is_of_family(address) && seen.insert(*address))
+            .take(AffinitySet::CLIENTS_MAX)
             .map(|(address, remaining)| Client {
                 address: *address,
                 timeout,
@@ -169,7 +175,8 @@ mod tests {
             port: PortName::new(&service, Protocol::Tcp, 80),
             backend,
         };
-        let client = |set: &str, last: u8| (set.to_owned(), [203, 0, 113, last].into());
+        let client =
+            |set: &str, last: u16| (set.to_owned(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into());
         let of = |sets: Vec<(String, IpAddr)>, seconds| {
             let mut clients = RememberedClients::default();
             for (set, address) in sets {
@@ -186,14 +193,39 @@ mod tests {
         );
         let other = client("affinity-default/web/tcp/81__fd00.10.244..7/8080", 3);
         let unknown = client("something-else", 4);
-        let first: IpAddr = [203, 0, 113, 1].into();
-        let second: IpAddr = [203, 0, 113, 2].into();
+        let first: IpAddr = [0x2001u16, 0xdb8, 0, 0, 0, 0, 0, 1].into();
+        let second: IpAddr = [0x2001u16, 0xdb8, 0, 0, 0, 0, 0, 2].into();
         assert_eq!(of(vec![ours, other, unknown], 10_800), [(first, 5_000_000)]);
         assert_eq!(
             of(vec![theirs], 60),
             [(second, 60_000)],
             "a shorter timeout"
         );
+    }
+
+    /// A list that changes while it is read may have a client twice, and others may put sets into
+    /// the table.
+    #[test]
+    fn each_client_is_there_once_and_of_the_endpoints_family() {
+        let backend = Backend {
+            address: [10, 244, 0, 7].into(),
+            port: 8080,
+        };
+        let service = ObjectName::new("default", "web");
+        let set = AffinitySet {
+            port: PortName::new(&service, Protocol::Tcp, 80),
+            backend,
+        };
+        let name = set.to_string();
+        let other = name.replacen("affinity-", "affinity-A2B3C4D5-", 1);
+        let alien: IpAddr = std::net::Ipv6Addr::LOCALHOST.into();
+        let mut clients = RememberedClients::default();
+        clients.add_set(&name, [(address(1), 9), (alien, 8), (address(1), 9)]);
+        clients.add_set(&other, [(address(1), 7), (address(2), 6)]);
+        let found = Clients::new(clients).of(&set, "http", 60);
+        let mut found: Vec<IpAddr> = found.iter().map(|own| own.address).collect();
+        found.sort_unstable();
+        assert_eq!(found, [address(1), address(2)]);
     }
 
     /// A client by its number, among the sets' clients.
