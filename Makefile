@@ -14,7 +14,7 @@ IMAGE := target/image/kube-proxy-rs-$(OWN_ARCH).tar
 IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
-.PHONY: demo test e2e faults conformance compare bench bench-upstream image chart manifest lint deny \
+.PHONY: demo test e2e faults conformance compare bench bench-hostile bench-upstream image chart manifest lint deny \
 	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
@@ -52,6 +52,11 @@ bench: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
 	@target/release/bench $(SIZES)
 	@target/release/bench_flows
+
+# One Service as large or crooked as the API lets it be, and how long others wait meanwhile.
+bench-hostile: deps
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench_hostile
+	@target/release/bench_hostile
 
 # Upstream's kube-proxy and the image's on the same objects: SIZES="1000x10 10000x10",
 # FLAGS="--packets --docs"; `target/release/bench_upstream --help` has the rest.

@@ -100,9 +100,13 @@ pub(super) fn write_attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// Lets the attribute at `start` end here.
+/// Lets the attribute at `start` end here. None is longer than its 16 bits can tell: names and
+/// comments are short, and lists of elements end before (`LIST_MAX`). One that were would be
+/// refused by the kernel, as what is behind it makes no sense.
 pub(super) fn end_attribute(out: &mut [u8], start: usize) {
-    let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
+    let length = out.len() - start;
+    debug_assert!(u16::try_from(length).is_ok(), "{length} bytes");
+    let length = u16::try_from(length).unwrap_or(u16::MAX);
     out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
 }
 
