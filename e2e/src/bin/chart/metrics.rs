@@ -1,10 +1,12 @@
 //! What alerts and dashboard ask for exists.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::cleanup::ScratchDir;
 use e2e::{Bed, Daemon, Node, manifest, wait};
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ use crate::own;
 
 const ALERTS: &str = "charts/kube-proxy-rs/files/alerts.yaml";
 const DASHBOARD: &str = "charts/kube-proxy-rs/files/dashboard.json";
+/// What makes `nft -i` the table's owner.
+const TAKE: &[u8] = b"delete table ip kube-proxy; add table ip kube-proxy { flags owner; }\n";
 
 /// promtool takes them, and each fires in its test.
 pub(crate) fn check_alerts() -> Result<()> {
@@ -50,11 +54,16 @@ pub(crate) fn check_names() -> Result<()> {
         ensure!(there()?.contains("kubeproxy_sync_partial_proxy_rules_duration_seconds_count"));
         Ok(())
     })?;
-    // The next change meets a table that is not what it was.
-    node.namespace()
-        .exec(&["nft", "delete", "table", "ip", "kube-proxy"])?;
-    write(&[53, 54, 55])?;
-    wait::until("every metric", limit, || {
+    // What is drift first and then a refusal: the table is another process's, for its life.
+    let mut owner = node.namespace().command("nft");
+    let mut owner = owner
+        .arg("-i")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let taken = owner.stdin.as_mut().map(|input| input.write_all(TAKE));
+    taken.context("nft has no input")??;
+    let every = wait::until("every metric", limit, || {
         let there = there()?;
         let there: BTreeSet<&str> = there.lines().filter_map(name).collect();
         let missing: Vec<_> = asked
@@ -63,8 +72,10 @@ pub(crate) fn check_names() -> Result<()> {
             .collect();
         ensure!(missing.is_empty(), "not in /metrics: {missing:?}");
         Ok(())
-    })?;
-    Ok(())
+    });
+    owner.kill()?;
+    owner.wait()?;
+    every.map(drop)
 }
 
 /// A Service with policy Local and these UDP ports, and one endpoint that is elsewhere.
