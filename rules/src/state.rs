@@ -185,7 +185,10 @@ impl State {
         if self.no_external_ips {
             service.external_ips.clear();
         }
-        let too_many = crowds::cut_frontends(&mut service);
+        let too_many = [
+            crowds::cut_frontends(&mut service),
+            crowds::cut_sources(&mut service),
+        ];
         let name = service.name.clone();
         self.lists.unseen_services.remove(&name);
         let entry = self.services.entry(name.clone()).or_default();
@@ -204,7 +207,7 @@ impl State {
         applied
             .problems
             .extend(new.and_then(problems::repeated_ports));
-        applied.problems.extend(too_many);
+        applied.problems.extend(too_many.into_iter().flatten());
         applied.problems.extend(self.note_crowd(&name));
         self.dirty.extend(outcome.touched);
         applied.problems.extend(self.note_conflict(&name));

@@ -3,6 +3,7 @@
 use super::problems::{Problem, ProblemKind};
 use crate::limits;
 use crate::model::{EndpointSlice, Family, Service};
+use ipnet::IpNet;
 
 /// Leaves out of a Service what is too much of addresses × ports.
 pub(super) fn cut_frontends(service: &mut Service) -> Option<Problem> {
@@ -37,6 +38,25 @@ pub(super) fn cut_frontends(service: &mut Service) -> Option<Problem> {
         own + balancer + external,
         limits::FRONTENDS,
         lost.join(", ")
+    );
+    Some(left_out(service, note))
+}
+
+/// Leaves source ranges out of a Service that has too many of them.
+pub(super) fn cut_sources(service: &mut Service) -> Option<Problem> {
+    let all = service.source_ranges.len();
+    if all <= limits::SOURCE_RANGES {
+        return None;
+    }
+    let mut ranges = IpNet::aggregate(&service.source_ranges.to_vec());
+    let left = ranges.len();
+    ranges.truncate(limits::SOURCE_RANGES);
+    service.source_ranges = ranges.into();
+    let lost = left.checked_sub(limits::SOURCE_RANGES + 1)? + 1;
+    let note = format!(
+        "its {all} source ranges are more than {}; of its addresses in order, the last {lost} \
+         ranges are not let in",
+        limits::SOURCE_RANGES
     );
     Some(left_out(service, note))
 }
@@ -157,6 +177,44 @@ mod tests {
                     "{problem}"
                 );
                 assert_eq!(cut_frontends(&mut own), None, "it fits now");
+            }
+        }
+    }
+
+    #[test]
+    fn too_many_source_ranges_let_nobody_else_in() {
+        let ranges = |step: usize, count: usize| -> Vec<IpNet> {
+            let every = addresses(step * count).into_iter().step_by(step);
+            every.map(IpNet::from).collect()
+        };
+        // Neighbours are few ranges, whatever they are written as.
+        let rows = [
+            (2, limits::SOURCE_RANGES, limits::SOURCE_RANGES, None),
+            (1, 1 << 16, 17, None),
+            (
+                2,
+                limits::SOURCE_RANGES + 1,
+                limits::SOURCE_RANGES,
+                Some("the last 1 ranges are not let in"),
+            ),
+            (
+                2,
+                70_000,
+                limits::SOURCE_RANGES,
+                Some("the last 50000 ranges are not let in"),
+            ),
+        ];
+        for (step, count, left, told) in rows {
+            let mut own = service(1, 0, 1, false);
+            own.source_ranges = ranges(step, count).into();
+            let wanted = own.source_ranges.clone();
+            let note = cut_sources(&mut own).map(|problem| problem.note);
+            assert_eq!(own.source_ranges.len(), left, "{count} by {step}");
+            let known = |range: &IpNet| wanted.iter().any(|own| range.contains(own));
+            assert!(own.source_ranges.iter().take(100).all(known));
+            match told {
+                None => assert_eq!(note, None),
+                Some(end) => assert!(note.is_some_and(|note| note.ends_with(end)), "{count}"),
             }
         }
     }
