@@ -13,8 +13,8 @@ pub(super) fn faults() -> Vec<Fault> {
         // Its longest pause between two attempts, and what its start takes.
         Fault::new("api-gone", Duration::from_secs(60), gone).waiting(),
         Fault::new("api-gone-and-compacted", Duration::from_secs(60), compacted).waiting(),
-        // An end is asked for anew within a second or two, a broken connection with the same pauses.
-        Fault::new("watches-end", Duration::from_secs(10), |site, scale| {
+        // These live for less than a second, so they come again with the same pauses.
+        Fault::new("watches-end", Duration::from_secs(35), |site, scale| {
             dropped(site, scale, |site| site.api.end_watches())
         })
         .waiting(),
