@@ -10,10 +10,6 @@ use std::net::IpAddr;
 /// Services with this label belong to another proxy.
 const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 
-/// How many addresses with a port one Service may have in all: the API server
-/// limits neither ports nor external IPs, only the object's bytes.
-const FRONTENDS_MAX: usize = 65_536;
-
 /// Converts a Service (reference: section 5.10). Headless and ExternalName
 /// Services, and those of another proxy, get no rules.
 pub fn service(service: &api::Service) -> Converted<Service> {
@@ -42,20 +38,12 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         spec.internal_traffic_policy.as_ref(),
         &mut problems,
     );
-    let mut external_ips = addresses(
+    let external_ips = addresses(
         "spec.externalIPs",
         spec.external_ips.iter().flatten(),
         &mut problems,
     );
-    let mut load_balancer_ips = load_balancer_ips(service, &mut problems);
-    let mut room = (FRONTENDS_MAX / ports.len()).saturating_sub(cluster_ips.len() + 1);
-    for (field, list) in [
-        ("status.loadBalancer.ingress", &mut load_balancer_ips),
-        ("spec.externalIPs", &mut external_ips),
-    ] {
-        cut(field, list, room, &mut problems);
-        room -= list.len();
-    }
+    let load_balancer_ips = load_balancer_ips(service, &mut problems);
     let health_check_node_port = (kind == "LoadBalancer"
         && external_policy == TrafficPolicy::Local)
         .then(|| health_check_node_port(spec, &mut problems))
@@ -88,18 +76,6 @@ fn is_headless(spec: &api::ServiceSpec) -> bool {
             listed.all(|ip| ip.is_empty() || ip == "None")
         }
         Some(_) => false,
-    }
-}
-
-/// Leaves out what would be too much, and says so.
-fn cut(field: &str, list: &mut Vec<IpAddr>, room: usize, problems: &mut Vec<String>) {
-    if list.len() > room {
-        problems.push(format!(
-            "{field}: {} addresses are too many with so many ports; only the first {room} are \
-             served ({FRONTENDS_MAX} addresses and ports in all)",
-            list.len()
-        ));
-        list.truncate(room);
     }
 }
 

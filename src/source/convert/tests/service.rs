@@ -349,29 +349,6 @@ fn policy_local_counts_where_clients_outside_can_come() {
 }
 
 #[test]
-fn one_service_has_only_so_many_addresses() {
-    let externals: Vec<String> = (0..70_000)
-        .map(|n| std::net::Ipv4Addr::from(0x0b00_0000 + n).to_string())
-        .collect();
-    let value = with(base(), "/spec/externalIPs", json!(externals));
-    let found = convert(value.clone());
-    let service = found.object.expect("a Service");
-    // Two cluster IPs, a node port and the load balancer's address beside them.
-    assert_eq!(service.external_ips.len(), 65_532);
-    assert_eq!(service.load_balancer_ips.len(), 1);
-    assert!(
-        found.problems[0].contains("only the first 65532 are served"),
-        "{:?}",
-        found.problems
-    );
-    let ports: Vec<Value> = (1..=1000)
-        .map(|n| json!({"name": n.to_string(), "port": n}))
-        .collect();
-    let found = convert(with(value, "/spec/ports", json!(ports)));
-    assert_eq!(found.object.expect("a Service").external_ips.len(), 61);
-}
-
-#[test]
 fn some_services_get_no_rules_and_no_message() {
     let headless = json!({"clusterIP": "None", "clusterIPs": ["None"],
                           "ports": [{"port": 80}]});
