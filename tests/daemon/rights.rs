@@ -31,7 +31,7 @@ fn in_a_user_namespace_it_serves() {
     let script = format!(
         "ip link set lo up; {} --hostname-override=n1 --proxy-mode=nftables \
          --conntrack-max-per-core=0 --iptables-min-sync-period=20ms --manifests {} & \
-         while kill -0 $!; do nft list table ip kube-proxy > {list}.new 2>/dev/null; \
+         trap \"kill $!\" EXIT; trap exit TERM; while kill -0 $!; do nft list table ip kube-proxy > {list}.new 2>/dev/null; \
          mv {list}.new {list}; sleep 0.2; done",
         binary.display(),
         rig.manifests().display(),
