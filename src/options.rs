@@ -7,6 +7,7 @@
 mod complete;
 mod flags;
 mod help;
+mod list;
 mod parse;
 #[cfg(test)]
 mod tests;

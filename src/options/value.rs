@@ -1,5 +1,6 @@
 //! How flags' values are read and shown: as Go's flag library does it.
 
+use super::list;
 use crate::config::{GoDuration, Quantity, VModule, parse_ip, split_host_port};
 use std::collections::BTreeMap;
 
@@ -172,50 +173,13 @@ impl FlagValue for Option<Vec<String>> {
     const TYPE: &'static str = "strings";
 
     fn set(&mut self, text: &str) -> Result<(), String> {
-        self.get_or_insert_default().extend(split_list(text)?);
+        self.get_or_insert_default().extend(list::split(text)?);
         Ok(())
     }
 
     fn show(&self) -> String {
-        let quote = |item: &String| {
-            if item.contains([',', '"', '\n']) {
-                format!("\"{}\"", item.replace('"', "\"\""))
-            } else {
-                item.clone()
-            }
-        };
-        let items: Vec<String> = self.iter().flatten().map(quote).collect();
-        format!("[{}]", items.join(","))
+        format!("[{}]", list::join(self.iter().flatten()))
     }
-}
-
-/// One line of comma-separated values; an item in double quotes may hold commas.
-fn split_list(text: &str) -> Result<Vec<String>, String> {
-    let mut items = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let item;
-        if let Some(inner) = rest.strip_prefix('"') {
-            let end = inner.find('"').ok_or("a double quote is not closed")?;
-            item = &inner[..end];
-            rest = &inner[end + 1..];
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            (item, rest) = rest.split_at(end);
-        }
-        items.push(item.to_owned());
-        match rest.strip_prefix(',') {
-            // A comma at the end is followed by an empty item.
-            Some("") => {
-                items.push(String::new());
-                break;
-            }
-            Some(after) => rest = after,
-            None if rest.is_empty() => {}
-            None => return Err("a comma has to follow a closing double quote".to_owned()),
-        }
-    }
-    Ok(items)
 }
 
 /// `Name=true,Other=false`; further occurrences add to it.

@@ -18,8 +18,11 @@ pub(crate) fn run(data: &[u8]) {
         }
     };
     for (name, value) in options.values() {
-        // What is shown is what may be given.
-        let word = format!("--{name}={value}");
+        // What is shown is what may be given, but for the brackets around a list.
+        let list = value
+            .strip_prefix('[')
+            .and_then(|own| own.strip_suffix(']'));
+        let word = format!("--{name}={}", list.unwrap_or(&value));
         let again = options::parse(&[&word]);
         assert!(again.is_ok() || value.is_empty(), "{word}: {again:?}");
     }
