@@ -87,10 +87,12 @@ manifest: deps-chart target/tools/bin/helm
 	cargo build --quiet -p e2e --bin chart
 	@target/debug/chart --manifest
 
-# Every fuzz target, FUZZ_S seconds in all: FUZZ_TARGETS="events http".
+# Every fuzz target, FUZZ_S seconds in all: FUZZ_TARGETS="events http"; or FUZZ_INPUTS=2000 made-up
+# inputs for each target, always from the same seed.
 FUZZ_S := 60
 fuzz: fuzz-engine
-	@target/debug/fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) $(FUZZ_TARGETS)
+	@target/debug/fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) \
+		$(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(FUZZ_TARGETS)
 
 # Leaves those inputs in fuzz/corpus that reach what no other does.
 fuzz-corpora: fuzz-engine

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use std::path::PathBuf;
 
-const USAGE: &str = "fuzz --engine PROGRAM [--seconds N] [--minimise] [TARGET...]";
+const USAGE: &str = "fuzz --engine PROGRAM [--seconds N | --inputs N] [--minimise] [TARGET...]";
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Args {
     pub(super) command: Command,
     /// For how long, all targets together.
     pub(super) seconds: u64,
+    /// Instead: how many inputs are made up for each target, from one seed.
+    pub(super) inputs: Option<u64>,
     /// None means all.
     targets: Vec<String>,
 }
@@ -32,6 +34,7 @@ impl Args {
             engine: PathBuf::new(),
             command: Command::Run,
             seconds: 60,
+            inputs: None,
             targets: Vec::new(),
         };
         let mut words = words;
@@ -40,6 +43,7 @@ impl Args {
             match word.as_str() {
                 "--engine" => args.engine = value()?.into(),
                 "--seconds" => args.seconds = value()?.parse().context("--seconds")?,
+                "--inputs" => args.inputs = Some(value()?.parse().context("--inputs")?),
                 "--minimise" => args.command = Command::Minimise,
                 other if other.starts_with('-') => bail!("{other}: {USAGE}"),
                 target => args.targets.push(target.to_owned()),

@@ -16,6 +16,17 @@ const TIMEOUT: u32 = 10;
 /// So is one that takes more memory, in MB.
 const MEMORY: u32 = 1024;
 
+/// How long a target is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Length {
+    /// Begins with what was committed and what was found before, and keeps what it finds.
+    Seconds(u64),
+    /// So many inputs beyond those that were committed, always from the same seed, so that a gate
+    /// says the same each time (nearly: hash tables have seeds of their own, which shows in what an
+    /// input is seen to reach).
+    Inputs(u64),
+}
+
 /// A target as the engine lists it.
 pub(super) struct Target {
     pub(super) name: String,
@@ -52,20 +63,28 @@ impl Engine {
         Ok(targets.collect())
     }
 
-    /// Makes up inputs for so many seconds, beginning with those that were committed or found
-    /// before; ends at the first that breaks something.
-    pub(super) fn run(&self, target: &Target, seconds: u64) -> anyhow::Result<Outcome> {
-        let found = dir("corpus", target)?;
+    /// Makes up inputs; ends at the first that breaks something.
+    pub(super) fn run(&self, target: &Target, length: Length) -> anyhow::Result<Outcome> {
+        let committed = committed(target);
+        let mut command = self.command(target);
+        match length {
+            Length::Seconds(seconds) => command
+                .arg(format!("-max_total_time={seconds}"))
+                .arg(dir("corpus", target)?),
+            Length::Inputs(inputs) => command
+                .arg("-seed=1")
+                .arg(format!("-runs={}", inputs + count(&committed)?))
+                // What is found goes to the first directory.
+                .arg(empty("repeatable", target)?),
+        };
         let artifacts = dir("artifacts", target)?;
         let log = Path::new(WORK).join(format!("{}.log", target.name));
         let output = File::create(&log).with_context(|| log.display().to_string())?;
         let start = Instant::now();
-        let status = self
-            .command(target)
-            .arg(format!("-max_total_time={seconds}"))
+        let status = command
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .arg("-print_final_stats=1")
-            .args([&found, &committed(target)])
+            .arg(committed)
             .stdout(Stdio::null())
             .stderr(output)
             .status()
@@ -82,10 +101,7 @@ impl Engine {
 
     /// Writes the committed corpus anew; how many inputs it had and has.
     pub(super) fn minimise(&self, target: &Target) -> anyhow::Result<(usize, usize)> {
-        let kept = dir("minimised", target)?;
-        for entry in fs::read_dir(&kept)? {
-            fs::remove_file(entry?.path())?;
-        }
+        let kept = empty("minimised", target)?;
         let own = committed(target);
         let status = self
             .command(target)
@@ -143,6 +159,11 @@ fn contents(dir: &Path) -> anyhow::Result<BTreeMap<Vec<u8>, PathBuf>> {
     Ok(all)
 }
 
+fn count(dir: &Path) -> anyhow::Result<u64> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    Ok(entries.count() as u64)
+}
+
 fn committed(target: &Target) -> PathBuf {
     Path::new("fuzz/corpus").join(&target.name)
 }
@@ -150,5 +171,13 @@ fn committed(target: &Target) -> PathBuf {
 fn dir(kind: &str, target: &Target) -> anyhow::Result<PathBuf> {
     let path = Path::new(WORK).join(kind).join(&target.name);
     fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    Ok(path)
+}
+
+fn empty(kind: &str, target: &Target) -> anyhow::Result<PathBuf> {
+    let path = dir(kind, target)?;
+    for entry in fs::read_dir(&path)? {
+        fs::remove_file(entry?.path())?;
+    }
     Ok(path)
 }

@@ -7,7 +7,7 @@ mod report;
 
 use anyhow::{Context, ensure};
 use args::{Args, Command};
-use engine::{Engine, Target};
+use engine::{Engine, Length, Target};
 use report::{Outcome, Report};
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -50,7 +50,10 @@ fn run() -> anyhow::Result<bool> {
             let jobs = cores.min(targets.len());
             // All of them take the seconds that were asked for, together.
             let share = args.seconds.saturating_mul(jobs as u64) / targets.len() as u64;
-            let outcomes = all(&engine, &targets, jobs, share.max(1))?;
+            let length = args
+                .inputs
+                .map_or(Length::Seconds(share.max(1)), Length::Inputs);
+            let outcomes = all(&engine, &targets, jobs, length)?;
             let report = Report::new(outcomes);
             report.print();
             report.write().context("writing the report")?;
@@ -59,19 +62,19 @@ fn run() -> anyhow::Result<bool> {
     }
 }
 
-/// Runs the targets, `jobs` at a time, each for so many seconds.
+/// Runs the targets, `jobs` at a time.
 fn all(
     engine: &Engine,
     targets: &[Target],
     jobs: usize,
-    seconds: u64,
+    length: Length,
 ) -> anyhow::Result<Vec<Outcome>> {
     let waiting = Mutex::new(targets.iter().collect::<VecDeque<_>>());
     let next = || waiting.lock().ok().and_then(|mut queue| queue.pop_front());
     let worker = || -> anyhow::Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
         while let Some(target) = next() {
-            outcomes.push(engine.run(target, seconds)?);
+            outcomes.push(engine.run(target, length)?);
         }
         Ok(outcomes)
     };
