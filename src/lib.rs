@@ -3,7 +3,6 @@
 
 pub mod about;
 pub mod config;
-pub mod daemon;
 pub mod descriptors;
 pub mod events;
 pub mod health;
@@ -12,6 +11,7 @@ pub mod logging;
 pub mod metrics;
 pub mod netlink;
 pub mod options;
+pub mod proxy;
 pub mod render;
 pub mod settings;
 pub mod source;
@@ -24,10 +24,6 @@ pub mod fuzzing;
 mod addresses;
 pub mod cleanup;
 pub mod config_file;
-mod flows;
-mod gate;
 mod jitter;
 mod kernel_version;
-mod schedule;
-mod sync;
 mod sysctl;

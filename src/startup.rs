@@ -2,8 +2,9 @@
 
 use crate::config_file::ConfigFile;
 use crate::options::{Command, Complete, Options};
+use crate::proxy::daemon;
 use crate::settings::Settings;
-use crate::{cleanup, config, daemon, logging, render};
+use crate::{cleanup, config, logging, render};
 use anyhow::Context;
 
 /// Does what the flags ask for; as the daemon it returns at its end.

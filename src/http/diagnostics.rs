@@ -3,7 +3,7 @@
 use super::exposition::expose;
 use super::{Answer, debug, zpages};
 use crate::about::About;
-use crate::sync::Reports;
+use crate::proxy::sync::Reports;
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use std::collections::BTreeSet;

@@ -7,11 +7,11 @@ mod search;
 mod watch;
 
 use crate::events::{Events, Report};
-use crate::flows::FlowCleanup;
 use crate::health::{Health, Moment};
 use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces::Interfaces;
+use crate::proxy::flows::FlowCleanup;
 use crate::settings::{self, RuleSettings};
 use family::OfFamily;
 use jiff::Timestamp;
