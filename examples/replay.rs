@@ -13,7 +13,8 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use rules::model::Family;
-use rules::{Config, NodeportAddresses, Planner, State};
+use rules::nft::Planner;
+use rules::{Config, NodeportAddresses, State};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};

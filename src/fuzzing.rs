@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::proxy::sync::Reports;
 use crate::settings::Settings;
 use crate::{http, source};
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub use crate::source::kubeconfigs::{kubeconfig, proxy};
 #[derive(Debug, Default)]
 pub struct Manifest {
     /// Its objects, in the order of the file.
-    pub events: Vec<Event>,
+    pub events: Vec<Change>,
     /// What is wrong with it.
     pub problems: Vec<String>,
 }

@@ -35,8 +35,9 @@ pub use conntrack::Conntrack;
 pub use follow::Follower;
 use follow::Membership;
 use rules::model::Family;
-use rules::ruleset::{Key, Op, Transaction};
-use rules::{Cause, Commit, Kernel, Refusal, RememberedClients};
+use rules::nft::ruleset::{Key, Op, Transaction};
+use rules::nft::{Kernel, RememberedClients};
+use rules::{Cause, Commit, Refusal};
 use socket::{Reply, Socket};
 use std::io;
 

@@ -5,7 +5,8 @@ use crate::settings::{self, Settings};
 use crate::source::Manifests;
 use anyhow::Context;
 use rules::model::Family;
-use rules::{NodeportAddresses, Planner, State, print};
+use rules::nft::{Planner, print};
+use rules::{NodeportAddresses, State};
 use std::io::Write;
 use std::net::IpAddr;
 

@@ -286,7 +286,7 @@ pub fn state(settings: &RuleSettings) -> State {
 }
 
 /// The settings of one family's rules. What the Node object says may change
-/// later; see [`rules::Planner::configure`].
+/// later; see [`rules::nft::Planner::configure`].
 pub fn config(
     settings: &RuleSettings,
     node_name: &Arc<str>,

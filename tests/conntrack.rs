@@ -4,12 +4,12 @@
 use e2e::flows::{self, Flow, TCP, UDP};
 use e2e::{Namespace, ip};
 use kube_proxy::netlink::Conntrack;
-use rules::conntrack::{Deleted, FlowTable, StaleFlows};
+use rules::flows::{Deleted, FlowTable, StaleFlows};
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
     ServicePort,
 };
-use rules::{Event, NodeportAddresses, State};
+use rules::{Change, NodeportAddresses, State};
 use std::net::{IpAddr, SocketAddr};
 
 /// A node with flows, and a UDP Service whose changes make some of them stale.
@@ -100,7 +100,7 @@ impl Table {
             external_type: false,
             ..Service::default()
         };
-        self.tell(Event::Service(service));
+        self.tell(Change::Service(service));
     }
 
     fn pods(&mut self, service: &str, pods: &[u16]) {
@@ -124,10 +124,10 @@ impl Table {
             endpoints: pods.iter().map(endpoint).collect(),
             last_change_trigger: None,
         };
-        self.tell(Event::Slice(slice));
+        self.tell(Change::Slice(slice));
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: Change) {
         self.state.apply(event);
         let dirty = self.state.take_dirty();
         self.stale.update(&self.state, &dirty);
@@ -184,7 +184,7 @@ fn stale_flows_go_and_no_others() {
         // The kernel leaves TCP out.
         assert_eq!(table.clean(), (10, 5, 8), "{family}: an endpoint goes");
 
-        table.tell(Event::ServiceGone(ObjectName::new("ns", "a")));
+        table.tell(Change::ServiceGone(ObjectName::new("ns", "a")));
         assert_eq!(table.clean(), (5, 2, 6), "{family}: a Service goes");
     }
 }

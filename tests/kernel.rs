@@ -1,5 +1,5 @@
 //! The product's netlink module against the kernel: what it makes is what the
-//! printer shows, and what the kernel refuses the fake kernel refuses too.
+//! printer shows, and what the kernel refuses the table in memory refuses too.
 //!
 //! Each test has a network namespace of its own, and fails where it cannot.
 

@@ -1,16 +1,14 @@
-//! Tables of the fake kernel: programmed, compared, and looked at as text and as messages.
+//! Tables in memory: programmed, compared, and looked at as text and as messages.
 
 use kube_proxy::fuzzing::{Manifest, manifest};
 use kube_proxy::netlink;
-use rules::fake::FakeKernel;
 use rules::model::{Backend, Family, Frontend};
-use rules::ruleset::{
+use rules::nft::Table;
+use rules::nft::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
 };
-use rules::{
-    Config, Event, Kernel, LocalDetector, NodeportAddresses, Pending, Planner, RememberedClients,
-    State, print,
-};
+use rules::nft::{Kernel, Pending, Planner, RememberedClients, print};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -19,12 +17,7 @@ use std::sync::Arc;
 ///
 /// # Panics
 /// The kernel refuses it, or a form of it is not what it has to be.
-pub(crate) fn sync(
-    planner: &mut Planner,
-    state: &State,
-    addresses: &[IpAddr],
-    kernel: &mut FakeKernel,
-) {
+pub(crate) fn sync(planner: &mut Planner, state: &State, addresses: &[IpAddr], kernel: &mut Table) {
     let family = planner.config().family;
     let clients = || {
         let own = kernel.clients(family).unwrap_or_default();
@@ -40,7 +33,7 @@ pub(crate) fn sync(
 
 /// Beside the clients of the table's sets the same ones again, and others that can be none: so
 /// may a list be that changed while it was read, or that has sets of somebody else's.
-fn with_odd_ones(kernel: &FakeKernel, mut clients: RememberedClients) -> RememberedClients {
+fn with_odd_ones(kernel: &Table, mut clients: RememberedClients) -> RememberedClients {
     for (set, own) in &kernel.affinity_sets {
         let name = set.to_string();
         let theirs = name.replacen("affinity-", "affinity-A2B3C4D5-", 1);
@@ -61,15 +54,15 @@ fn with_odd_ones(kernel: &FakeKernel, mut clients: RememberedClients) -> Remembe
 ///
 /// # Panics
 /// The kernel refuses it.
-pub(crate) fn first_sync(planner: &mut Planner, state: &State, addresses: &[IpAddr]) -> FakeKernel {
-    let mut kernel = FakeKernel::new();
+pub(crate) fn first_sync(planner: &mut Planner, state: &State, addresses: &[IpAddr]) -> Table {
+    let mut kernel = Table::new();
     if let Some(pending) = planner.prepare(state, addresses, Default::default) {
         take(planner, &mut kernel, pending);
     }
     kernel
 }
 
-fn take(planner: &mut Planner, kernel: &mut FakeKernel, pending: Pending) {
+fn take(planner: &mut Planner, kernel: &mut Table, pending: Pending) {
     if let Err(refusal) = kernel.apply(&pending.transaction) {
         panic!("the kernel would refuse it: {refusal}");
     }
@@ -107,7 +100,7 @@ pub(crate) fn first_plan(family: Family) -> Transaction {
 ///
 /// # Panics
 /// The kernel refuses one, or a form is not what it has to be.
-pub(crate) fn program(events: &[Event], with_forms: bool) -> Vec<Meaning> {
+pub(crate) fn program(events: &[Change], with_forms: bool) -> Vec<Meaning> {
     let mut state = State::new();
     for event in events {
         for problem in state.apply(event.clone()).problems {
@@ -118,7 +111,7 @@ pub(crate) fn program(events: &[Event], with_forms: bool) -> Vec<Meaning> {
     families
         .map(|family| {
             let mut planner = Planner::new(config(family));
-            let mut kernel = FakeKernel::new();
+            let mut kernel = Table::new();
             if with_forms {
                 sync(&mut planner, &state, &addresses(), &mut kernel);
             } else {
@@ -215,7 +208,7 @@ type List = Vec<(Backend, Option<Arc<str>>)>;
 ///
 /// # Panics
 /// A list has a hole: a packet that draws its number would find nobody.
-pub(crate) fn meaning(kernel: &FakeKernel, family: Family) -> Meaning {
+pub(crate) fn meaning(kernel: &Table, family: Family) -> Meaning {
     let mut elements = BTreeMap::new();
     let mut lists: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (set, own) in &kernel.sets {
@@ -253,7 +246,7 @@ pub(crate) fn meaning(kernel: &FakeKernel, family: Family) -> Meaning {
 }
 
 /// The chains that packets may come to.
-fn met(kernel: &FakeKernel) -> BTreeSet<ChainId> {
+fn met(kernel: &Table) -> BTreeSet<ChainId> {
     let target = |verdict: &Verdict| match verdict {
         Verdict::Goto(chain) | Verdict::Jump(chain) => Some(chain.clone()),
         Verdict::Drop => None,
@@ -282,7 +275,7 @@ fn met(kernel: &FakeKernel) -> BTreeSet<ChainId> {
 }
 
 /// Each place among the endpoints of ports with many frontends is one port's.
-fn check_listed(kernel: &FakeKernel) {
+fn check_listed(kernel: &Table) {
     let statements = kernel
         .chains
         .values()
@@ -302,7 +295,7 @@ fn check_listed(kernel: &FakeKernel) {
 }
 
 /// The endpoints that are listed from a place on.
-fn listed(kernel: &FakeKernel, first: u32, count: u32) -> Vec<Backend> {
+fn listed(kernel: &Table, first: u32, count: u32) -> Vec<Backend> {
     let all = &kernel.sets[&SetId::PortEndpoints];
     let backend = |at| match all.get(&Key::Listed(at)).and_then(|own| own.value.clone()) {
         Some(Value::Backend(backend)) => backend,
@@ -315,7 +308,7 @@ fn listed(kernel: &FakeKernel, first: u32, count: u32) -> Vec<Backend> {
 
 /// A chain's rules. Those of a single port have one for each endpoint, the chance of which
 /// depends on the order.
-fn lines(chain: &Chain, kernel: &FakeKernel, family: Family) -> Vec<String> {
+fn lines(chain: &Chain, kernel: &Table, family: Family) -> Vec<String> {
     let of_port = matches!(chain.id, ChainId::Port(_));
     let line = |rule: &Rule| {
         let statements = rule.statements.iter();

@@ -5,7 +5,8 @@ use kube_proxy::fuzzing::manifest;
 use kube_proxy::{config, netlink, options};
 use nix::time::{ClockId, clock_gettime};
 use rules::model::Family;
-use rules::{Config, Planner, State, print};
+use rules::nft::{Planner, print};
+use rules::{Config, State};
 use std::fmt::Write;
 use std::time::Duration;
 

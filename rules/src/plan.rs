@@ -7,13 +7,13 @@ mod planned;
 mod port;
 
 use crate::State;
-use crate::clients::Clients;
 use crate::config::Config;
 use crate::limits;
 use crate::model::{Family, ObjectName, Protocol, ServicePort};
-use crate::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
+use crate::nft::clients::Clients;
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
+use crate::nft::sources::Sources;
 use crate::select::{Place, Selector, local_ready_addresses};
-use crate::sources::Sources;
 use crate::state::Entry;
 use build::PortBuild;
 pub(crate) use counts::Counts;

@@ -1,4 +1,4 @@
-//! The cluster as this node sees it: what the events added up to, and which
+//! The cluster as this node sees it: what the changes added up to, and which
 //! Services they touched.
 
 pub(crate) mod claims;
@@ -8,7 +8,7 @@ mod crowds;
 mod node;
 mod problems;
 
-use crate::event::{Event, ObjectKind};
+use crate::change::{Change, ObjectKind};
 use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
 use claims::Claims;
 use foldhash::HashMap;
@@ -40,7 +40,7 @@ pub struct Trigger {
     pub at: i64,
 }
 
-/// What one event did.
+/// What one change did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Something that the rules depend on is different now.
@@ -131,24 +131,24 @@ impl State {
         cidrs
     }
 
-    /// Takes in one event.
-    pub fn apply(&mut self, event: Event) -> Applied {
+    /// Takes in one change.
+    pub fn apply(&mut self, change: Change) -> Applied {
         let mut applied = Applied::default();
-        match event {
-            Event::Service(service) => self.set_service(service, &mut applied),
-            Event::ServiceGone(name) => self.remove_service(&name, &mut applied),
-            Event::Slice(slice) => {
+        match change {
+            Change::Service(service) => self.set_service(service, &mut applied),
+            Change::ServiceGone(name) => self.remove_service(&name, &mut applied),
+            Change::Slice(slice) => {
                 let service = slice.service.clone();
                 applied.changed = self.set_slice(slice);
                 applied.problems.extend(self.note_crowd(&service));
             }
-            Event::SliceGone(name) => applied.changed = self.remove_slice(&name),
-            Event::Node(node) => self.set_node(node, &mut applied),
-            Event::NodeGone => self.remove_node(&mut applied),
-            Event::ServiceCidr(cidr) => self.set_cidr(cidr, &mut applied),
-            Event::ServiceCidrGone(name) => applied.changed = self.cidrs.remove(&name).is_some(),
-            Event::ListBegin(kind) => self.begin_list(kind),
-            Event::ListEnd(kind) => self.end_list(kind, &mut applied),
+            Change::SliceGone(name) => applied.changed = self.remove_slice(&name),
+            Change::Node(node) => self.set_node(node, &mut applied),
+            Change::NodeGone => self.remove_node(&mut applied),
+            Change::ServiceCidr(cidr) => self.set_cidr(cidr, &mut applied),
+            Change::ServiceCidrGone(name) => applied.changed = self.cidrs.remove(&name).is_some(),
+            Change::ListBegin(kind) => self.begin_list(kind),
+            Change::ListEnd(kind) => self.end_list(kind, &mut applied),
         }
         applied
     }

@@ -6,7 +6,7 @@ use super::objects;
 use super::sources;
 use super::subsystem;
 use rules::model::Family;
-use rules::ruleset::{Chain, Op, SetId, Transaction};
+use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
 use std::ops::Range;
 
 /// Messages between a begin and an end mark.

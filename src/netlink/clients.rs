@@ -4,9 +4,9 @@
 use super::attributes::{attribute, attributes, messages, nested, read_text, text, u32_at};
 use super::socket::Socket;
 use super::subsystem::table_message;
-use rules::RememberedClients;
 use rules::model::Family;
-use rules::ruleset::{AffinitySet, Client, TABLE};
+use rules::nft::RememberedClients;
+use rules::nft::ruleset::{AffinitySet, Client, TABLE};
 use std::io;
 use std::net::IpAddr;
 

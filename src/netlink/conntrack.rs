@@ -7,7 +7,7 @@ use super::attributes::{
 };
 use super::socket::{Reply, Socket};
 use super::subsystem::protocol_family;
-use rules::conntrack::{Deleted, Flow, FlowTable, Suspects};
+use rules::flows::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{Backend, Family, Protocol};
 use std::io;
 use std::net::IpAddr;

@@ -8,7 +8,7 @@ use super::is_of;
 use super::subsystem::table_message;
 use super::userdata::element_comment;
 use rules::model::{Family, Frontend, Protocol};
-use rules::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
+use rules::nft::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::Range;

@@ -12,7 +12,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt,
     socket, sockopt,
 };
-use rules::drift::Notice;
+use rules::nft::drift::Notice;
 use socket2::{SockFilter, SockRef};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -6,7 +6,7 @@ use super::notifications::Decoder;
 use super::refusal::refusal;
 use super::{clients, conntrack, interfaces, leftovers, socket};
 use rules::model::Family;
-use rules::ruleset::Transaction;
+use rules::nft::ruleset::Transaction;
 
 /// What is found in a datagram that is read as each kind of answer, shown. If it acknowledges
 /// anything, it is this transaction, whose messages are numbered from 1.

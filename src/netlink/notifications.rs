@@ -7,9 +7,9 @@
 
 use super::attributes::{Message, attributes, messages, narrow, read_text, u32_at};
 use super::subsystem::protocol_family;
-use rules::drift::{Change, Edit, Notice, What};
 use rules::model::Family;
-use rules::ruleset::TABLE;
+use rules::nft::drift::{Edit, ForeignChange, Notice, What};
+use rules::nft::ruleset::TABLE;
 
 mod kernel {
     pub(super) const OBJECT_TABLE: u16 = 1;
@@ -130,7 +130,7 @@ impl Decoder {
             self.lost();
             return;
         };
-        self.notices.push(Notice::Changed(Change {
+        self.notices.push(Notice::Changed(ForeignChange {
             generation,
             pid: number(kernel::GENERATION_PID).unwrap_or(0),
             process: process.unwrap_or_else(|| "unknown".to_owned()),

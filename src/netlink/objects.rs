@@ -4,7 +4,7 @@ use super::attributes::{attribute, nested, text};
 use super::subsystem::{number, table_message};
 use super::{statements, userdata};
 use rules::model::Family;
-use rules::ruleset::{
+use rules::nft::ruleset::{
     AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId,
     SourceSet, TABLE, TABLE_COMMENT,
 };

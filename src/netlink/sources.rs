@@ -8,7 +8,7 @@ use super::attributes::{attribute, nested, text};
 use super::subsystem::{number, table_message};
 use ipnet::IpNet;
 use rules::model::Family;
-use rules::ruleset::{SourceSet, TABLE};
+use rules::nft::ruleset::{SourceSet, TABLE};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Some 72 bytes each, so that a message's list stays under 64 KiB.

@@ -5,7 +5,7 @@ use super::attributes::{attribute, nested, text};
 use super::subsystem::{number, protocol_family};
 use ipnet::IpNet;
 use rules::model::{Backend, Family, Protocol};
-use rules::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
+use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
 
 /// The first register of 32 bits; the others follow. Keys begin here.
 const FIRST_REGISTER: u32 = 8;

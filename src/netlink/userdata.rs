@@ -3,8 +3,8 @@
 //! length of one byte each, and the value.
 
 use rules::model::Family;
-use rules::print::comment;
-use rules::ruleset::{DataType, KeyField, SetId};
+use rules::nft::print::comment;
+use rules::nft::ruleset::{DataType, KeyField, SetId};
 
 /// An element's comment.
 const ELEMENT_COMMENT: u8 = 0;

@@ -15,9 +15,10 @@ use crate::source::{self, ClientOptions, Manifests};
 use crate::{addresses, cleanup, descriptors, health, kernel_version, sysctl};
 use anyhow::Context;
 use kube::Client;
-use rules::drift::Notice;
+use rules::Change;
 use rules::model::Family;
-use rules::{Event, Kernel};
+use rules::nft::Kernel;
+use rules::nft::drift::Notice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -200,7 +201,7 @@ async fn changed(config_file: Option<ConfigFile>) -> anyhow::Result<()> {
 async fn objects(
     settings: Arc<Settings>,
     client: Option<Client>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Change>,
     about_objects: Events,
     metrics: WatchMetrics,
 ) -> anyhow::Result<()> {
@@ -236,7 +237,7 @@ fn follow_drift(kernel: &mut Nftables) -> mpsc::Receiver<Vec<Notice>> {
 async fn sync_loop<K: Kernel>(
     mut syncer: Syncer<K>,
     mut schedule: Schedule,
-    mut events: mpsc::Receiver<Event>,
+    mut events: mpsc::Receiver<Change>,
     mut interfaces: interfaces::Watch,
     mut drift: mpsc::Receiver<Vec<Notice>>,
     mut gate: Gate,

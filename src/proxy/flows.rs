@@ -1,8 +1,8 @@
 //! Forgets stale UDP flows after the rules changed; which ones, `rules`
-//! decides ([`rules::conntrack`]).
+//! decides ([`rules::flows`]).
 
 use crate::metrics::Metrics;
-use rules::conntrack::{Deleted, FlowTable, StaleFlows};
+use rules::flows::{Deleted, FlowTable, StaleFlows};
 use rules::model::{Family, ObjectName};
 use rules::{NodeportAddresses, State};
 use std::collections::HashSet;

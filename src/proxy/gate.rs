@@ -128,7 +128,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rules::{Event, ObjectKind};
+    use rules::{Change, ObjectKind};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -142,8 +142,8 @@ mod tests {
     fn listed() -> State {
         let mut state = State::new();
         for kind in [ObjectKind::Service, ObjectKind::EndpointSlice] {
-            state.apply(Event::ListBegin(kind));
-            state.apply(Event::ListEnd(kind));
+            state.apply(Change::ListBegin(kind));
+            state.apply(Change::ListEnd(kind));
         }
         state
     }
@@ -157,7 +157,7 @@ mod tests {
                 .collect(),
             ..Node::default()
         };
-        state.apply(Event::Node(node));
+        state.apply(Change::Node(node));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::settings::{self, RuleSettings};
 use family::OfFamily;
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
-use rules::{Event, Kernel, NodeNotice, Refusal, State, Trigger};
+use rules::nft::Kernel;
+use rules::{Change, NodeNotice, Refusal, State, Trigger};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -115,16 +116,16 @@ impl<K: Kernel> Syncer<K> {
     }
 
     /// Takes in an event; true if a sync is needed.
-    pub fn apply(&mut self, event: Event) -> bool {
+    pub fn apply(&mut self, event: Change) -> bool {
         self.count(&event);
         let service = match &event {
-            Event::Service(service) => Some(service.name.clone()),
-            Event::ServiceGone(name) => Some(name.clone()),
+            Change::Service(service) => Some(service.name.clone()),
+            Change::ServiceGone(name) => Some(name.clone()),
             _ => None,
         };
         let about_node = matches!(
             event,
-            Event::Node(_) | Event::NodeGone | Event::ListEnd(rules::ObjectKind::Node)
+            Change::Node(_) | Change::NodeGone | Change::ListEnd(rules::ObjectKind::Node)
         );
         let applied = self.state.apply(event);
         for problem in applied.problems {
@@ -335,14 +336,14 @@ impl<K: Kernel> Syncer<K> {
         }
     }
 
-    fn count(&self, event: &Event) {
+    fn count(&self, event: &Change) {
         let metrics = &self.reports.metrics;
         match event {
             // Upstream counts a Service event once for each family's proxier.
-            Event::Service(_) | Event::ServiceGone(_) => {
+            Change::Service(_) | Change::ServiceGone(_) => {
                 metrics.service_changes(self.families.len());
             }
-            Event::Slice(_) | Event::SliceGone(_) => metrics.endpoint_change(),
+            Change::Slice(_) | Change::SliceGone(_) => metrics.endpoint_change(),
             _ => {}
         }
     }

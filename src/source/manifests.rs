@@ -14,7 +14,7 @@ use crate::source::intern::Interner;
 use parse::{Found, Parsed};
 use problems::Problems;
 use read::{Again, Signature, Unread};
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::io;
@@ -83,7 +83,7 @@ impl Manifests {
     ///
     /// # Errors
     /// The directory cannot be listed. A file that cannot be read is a problem.
-    pub fn load(&mut self, sink: &mut dyn FnMut(Event)) -> io::Result<Vec<Problem>> {
+    pub fn load(&mut self, sink: &mut dyn FnMut(Change)) -> io::Result<Vec<Problem>> {
         let present = self.list()?;
         // At first there is nothing that could be gone, and very much to hold.
         let first = self.files.is_empty();
@@ -188,7 +188,7 @@ impl Manifests {
     }
 
     /// Reads one file; adds to `lost` what it no longer holds.
-    fn read(&mut self, path: &Path, lost: &mut Vec<ObjectKey>, there: &mut dyn FnMut(Event)) {
+    fn read(&mut self, path: &Path, lost: &mut Vec<ObjectKey>, there: &mut dyn FnMut(Change)) {
         let (signature, text) = match read::whole(path) {
             Ok(read) => read,
             Err(unread) => return self.keep(path, unread),
@@ -271,7 +271,7 @@ impl Manifests {
 
 /// What a single file with this text comes to, as [`Manifests::load`] would hand it out.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn read_text(path: &Path, text: &str, node_name: &str) -> (Vec<Event>, Vec<String>) {
+pub(crate) fn read_text(path: &Path, text: &str, node_name: &str) -> (Vec<Change>, Vec<String>) {
     let origin: Arc<str> = path.to_string_lossy().into();
     let mut interner = Interner::default();
     let (mut events, mut problems) = (Vec::new(), Vec::new());
@@ -288,13 +288,13 @@ pub(crate) fn read_text(path: &Path, text: &str, node_name: &str) -> (Vec<Event>
     (events, problems)
 }
 
-fn gone((kind, namespace, name): &ObjectKey) -> Event {
+fn gone((kind, namespace, name): &ObjectKey) -> Change {
     let full = || rules::model::ObjectName::new(namespace.clone(), name.clone());
     match kind {
-        ObjectKind::Service => Event::ServiceGone(full()),
-        ObjectKind::EndpointSlice => Event::SliceGone(full()),
-        ObjectKind::Node => Event::NodeGone,
-        ObjectKind::ServiceCidr => Event::ServiceCidrGone(name.clone()),
+        ObjectKind::Service => Change::ServiceGone(full()),
+        ObjectKind::EndpointSlice => Change::SliceGone(full()),
+        ObjectKind::Node => Change::NodeGone,
+        ObjectKind::ServiceCidr => Change::ServiceCidrGone(name.clone()),
     }
 }
 

@@ -28,7 +28,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Client, Resource};
 use log::Log;
 use request::Target;
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use tokio::sync::mpsc::Sender;
 
 /// Sends all that happens to the four kinds of objects, for ever. Without an
@@ -39,7 +39,7 @@ use tokio::sync::mpsc::Sender;
 pub async fn watch(
     client: Client,
     node_name: &str,
-    events: Sender<Event>,
+    events: Sender<Change>,
     reports: Events,
     metrics: &WatchMetrics,
 ) -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ pub async fn watch(
             ObjectKind::Service,
             &events,
             log(ObjectKind::Service, &Service::plural(&())),
-            |service: &Service| upsert(convert::service(service), Event::Service)
+            |service: &Service| upsert(convert::service(service), Change::Service)
         )
         .run(),
         Follow::new(
@@ -68,7 +68,7 @@ pub async fn watch(
             &events,
             log(ObjectKind::EndpointSlice, &EndpointSlice::plural(&())),
             move |slice: &EndpointSlice| {
-                upsert(convert::endpoint_slice(slice, &mut interner), Event::Slice)
+                upsert(convert::endpoint_slice(slice, &mut interner), Change::Slice)
             }
         )
         .run(),
@@ -78,7 +78,7 @@ pub async fn watch(
             ObjectKind::Node,
             &events,
             log(ObjectKind::Node, &Node::plural(&())),
-            |node: &Node| upsert(convert::node(node), Event::Node)
+            |node: &Node| upsert(convert::node(node), Change::Node)
         )
         .run(),
         Follow::new(
@@ -87,24 +87,24 @@ pub async fn watch(
             ObjectKind::ServiceCidr,
             &events,
             log(ObjectKind::ServiceCidr, &ServiceCIDR::plural(&())),
-            |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Event::ServiceCidr)
+            |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Change::ServiceCidr)
         )
         .run(),
     )
     .map(|_| ())
 }
 
-fn upsert<T>(converted: Converted<T>, event: fn(T) -> Event) -> (Option<Event>, Vec<String>) {
+fn upsert<T>(converted: Converted<T>, event: fn(T) -> Change) -> (Option<Change>, Vec<String>) {
     (converted.object.map(event), converted.problems)
 }
 
-fn gone(kind: ObjectKind, metadata: &ObjectMeta) -> Event {
+fn gone(kind: ObjectKind, metadata: &ObjectMeta) -> Change {
     let name = object_name(metadata);
     match kind {
-        ObjectKind::Service => Event::ServiceGone(name),
-        ObjectKind::EndpointSlice => Event::SliceGone(name),
-        ObjectKind::Node => Event::NodeGone,
-        ObjectKind::ServiceCidr => Event::ServiceCidrGone(name.name),
+        ObjectKind::Service => Change::ServiceGone(name),
+        ObjectKind::EndpointSlice => Change::SliceGone(name),
+        ObjectKind::Node => Change::NodeGone,
+        ObjectKind::ServiceCidr => Change::ServiceCidrGone(name.name),
     }
 }
 

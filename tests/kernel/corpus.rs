@@ -1,10 +1,11 @@
-//! Manifests as odd as fuzzing found them: what the fake kernel takes, the real one takes too, and
+//! Manifests as odd as fuzzing found them: what the table in memory takes, the real one takes too, and
 //! lists as it was printed.
 
 use super::table::Both;
 use kube_proxy::source::Manifests;
 use rules::model::Family;
-use rules::{Config, Planner, State};
+use rules::nft::Planner;
+use rules::{Config, State};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,8 +48,8 @@ fn whatever_manifests_come_to_the_kernel_takes() {
             let pending = planner.prepare(&state, &[], Default::default);
             let pending = pending.expect("a first sync");
             let name = path.display().to_string();
-            let [real, fake] = both.apply(pending.transaction.ops.clone());
-            fake.unwrap_or_else(|refusal| panic!("{name}: fake: {refusal}"));
+            let [real, memory] = both.apply(pending.transaction.ops.clone());
+            memory.unwrap_or_else(|refusal| panic!("{name}: memory: {refusal}"));
             real.unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
             both.compare(&name);
             programmed += usize::from(pending.service_count() > 0);

@@ -6,7 +6,7 @@ use super::table::Both;
 use e2e::KernelMemory;
 use ipnet::IpNet;
 use rules::model::{Backend, Family, ObjectName, Protocol};
-use rules::ruleset::{AffinitySet, Op, PortName, SetId, SourceSet, Statement, Verdict};
+use rules::nft::ruleset::{AffinitySet, Op, PortName, SetId, SourceSet, Statement, Verdict};
 use std::time::{Duration, Instant};
 
 const COUNT: u32 = 1000;

@@ -5,7 +5,7 @@ use super::table::{Both, chain};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use rules::model::Family;
-use rules::ruleset::{Element, Key, Op, SetId, Statement, Verdict};
+use rules::nft::ruleset::{Element, Key, Op, SetId, Statement, Verdict};
 use std::net::IpAddr;
 
 #[test]
@@ -59,9 +59,9 @@ fn both_take_the_same() {
             ),
         ];
         for (what, ops) in rows {
-            let [real, fake] = both.apply(ops);
+            let [real, memory] = both.apply(ops);
             real.unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
-            fake.unwrap_or_else(|refusal| panic!("{what}: fake: {refusal}"));
+            memory.unwrap_or_else(|refusal| panic!("{what}: memory: {refusal}"));
             both.compare(what);
         }
         // The second message's elements are found too.
@@ -70,12 +70,12 @@ fn both_take_the_same() {
             .map(|n| many(family, n))
             .chain(wrong)
             .collect();
-        let [real, fake] = both.apply(vec![Op::AddElements(SetId::ClusterIps, all)]);
-        let (real, fake) = (
+        let [real, memory] = both.apply(vec![Op::AddElements(SetId::ClusterIps, all)]);
+        let (real, memory) = (
             real.expect_err("it is there"),
-            fake.expect_err("it is there"),
+            memory.expect_err("it is there"),
         );
-        assert_eq!(real.attempted, fake.attempted);
+        assert_eq!(real.attempted, memory.attempted);
     }
 }
 
@@ -101,12 +101,12 @@ fn a_set_with_a_size_is_full_at_that_size() {
             ("one for one", vec![remove(2), add(5..6)]),
         ];
         for (what, ops) in rows {
-            let [real, fake] = both.apply(ops);
+            let [real, memory] = both.apply(ops);
             let reasons = |own: Result<(), rules::Refusal>| {
                 own.map_err(|refusal| (refusal.attempted, refusal.reason))
             };
-            let (real, fake) = (reasons(real), reasons(fake));
-            assert_eq!(real, fake, "{what}");
+            let (real, memory) = (reasons(real), reasons(memory));
+            assert_eq!(real, memory, "{what}");
             assert_eq!(real.is_err(), what.ends_with("more"), "{what}: {real:?}");
             both.compare(what);
         }
@@ -170,15 +170,15 @@ fn any_history_of_transactions_goes_the_same_way() {
     };
     let outcome = TestRunner::new(config).run(&histories, |history| {
         let mut both = both.borrow_mut();
-        let [real, _fake] = both.apply(base(Family::V4));
+        let [real, _memory] = both.apply(base(Family::V4));
         real.expect("a good table");
         for ops in history {
-            let [real, fake] = both.apply(ops.clone());
+            let [real, memory] = both.apply(ops.clone());
             let shown = |own: &Result<(), rules::Refusal>| match own {
                 Ok(()) => "taken".to_owned(),
                 Err(refusal) => refusal.attempted.clone(),
             };
-            prop_assert_eq!(shown(&real), shown(&fake), "{:?}", ops);
+            prop_assert_eq!(shown(&real), shown(&memory), "{:?}", ops);
         }
         both.compare("after the history");
         Ok(())

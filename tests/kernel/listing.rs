@@ -5,8 +5,9 @@ use super::table::Both;
 use super::text::{list, parts};
 use e2e::Namespace;
 use rules::model::{EndpointSlice, Family, Service, ServiceCidr, TrafficPolicy};
-use rules::ruleset::Op;
-use rules::{Config, Event, LocalDetector, NodeportAddresses, Pending, Planner, State};
+use rules::nft::ruleset::Op;
+use rules::nft::{Pending, Planner};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
 
 /// A planner whose transactions go to both kernels.
@@ -42,22 +43,22 @@ impl Node {
         let cidrs = vec![cidr.parse().expect("a range")];
         let name = "kubernetes".into();
         self.state
-            .apply(Event::ServiceCidr(ServiceCidr { name, cidrs }));
+            .apply(Change::ServiceCidr(ServiceCidr { name, cidrs }));
         self.sync();
     }
 
     pub fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) {
         self.sync();
-        self.state.apply(Event::Service(service));
+        self.state.apply(Change::Service(service));
         for slice in slices {
-            self.state.apply(Event::Slice(slice));
+            self.state.apply(Change::Slice(slice));
         }
         self.sync();
     }
 
     /// What a Service more would change.
     pub fn planned(&mut self, service: Service) -> Vec<Op> {
-        self.state.apply(Event::Service(service));
+        self.state.apply(Change::Service(service));
         self.prepare().map_or(Vec::new(), |own| own.transaction.ops)
     }
 
@@ -74,9 +75,9 @@ impl Node {
         let Some(pending) = self.prepare() else {
             return;
         };
-        let [real, fake] = self.both.apply(pending.transaction.ops.clone());
+        let [real, memory] = self.both.apply(pending.transaction.ops.clone());
         real.expect("the kernel takes it");
-        fake.expect("the fake kernel takes it");
+        memory.expect("the table takes it");
         self.planner.commit(pending);
     }
 }
@@ -255,7 +256,7 @@ const FEATURES: &[Feature] = &[
             build::endpoints("web", &["n1", "n2"]),
         );
         let name = build::service("web").name;
-        node.state.apply(Event::ServiceGone(name));
+        node.state.apply(Change::ServiceGone(name));
         node.sync();
     }),
 ];

@@ -4,7 +4,7 @@
 use super::small::{KEY, base, cluster_ip, endpoint, goto, pick, service, with_rule};
 use super::table::{Both, chain};
 use rules::model::Family;
-use rules::ruleset::{ChainId, Element, Op, SetId, Statement, Verdict};
+use rules::nft::ruleset::{ChainId, Element, Op, SetId, Statement, Verdict};
 
 /// What is wrong, the steps, the object that is named, and the error.
 type Row = (&'static str, Vec<Op>, &'static str, &'static str);
@@ -193,13 +193,16 @@ fn refused() -> Vec<Row> {
 fn both_refuse_the_same_and_name_it() {
     let mut both = Both::new(Family::V4);
     // Without a table there is nothing to change.
-    let [real, fake] = both.apply(vec![Op::AddChain(chain(pick(1)))]);
+    let [real, memory] = both.apply(vec![Op::AddChain(chain(pick(1)))]);
     assert_eq!(real.expect_err("no table").attempted, "add chain cluster-1");
-    assert_eq!(fake.expect_err("no table").attempted, "add chain cluster-1");
+    assert_eq!(
+        memory.expect_err("no table").attempted,
+        "add chain cluster-1"
+    );
 
-    let [real, fake] = both.apply(base(Family::V4));
+    let [real, memory] = both.apply(base(Family::V4));
     real.expect("the kernel takes a good table");
-    fake.expect("and so does the fake");
+    memory.expect("and so does the table in memory");
     for (what, ops, attempted, errno) in refused() {
         let before = both.listed();
         for refusal in both.apply(ops) {

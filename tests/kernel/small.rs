@@ -2,7 +2,7 @@
 
 use super::table::chain;
 use rules::model::{Backend, Family, Frontend, Protocol};
-use rules::ruleset::{
+use rules::nft::ruleset::{
     Chain, ChainId, Element, Header, Key, Op, Rule, SetId, Side, Statement, Value, Verdict,
 };
 use std::net::IpAddr;

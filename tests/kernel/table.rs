@@ -1,22 +1,23 @@
-//! One table in a namespace, beside what the fake kernel makes of the same
+//! One table in a namespace, beside what the table in memory makes of the same
 //! transactions.
 
 use super::small::set;
 use super::text::{list, parts};
 use e2e::Namespace;
 use kube_proxy::netlink::Nftables;
-use rules::fake::FakeKernel;
+use rules::Refusal;
 use rules::model::Family;
-use rules::ruleset::{Chain, Op, SetId, Transaction};
-use rules::{Kernel, Refusal, print};
+use rules::nft::Table;
+use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
+use rules::nft::{Kernel, print};
 use std::collections::BTreeMap;
 
-/// A namespace with the real thing, and the fake.
+/// A namespace with the real thing, and a table in memory.
 pub struct Both {
     pub namespace: Namespace,
     pub family: Family,
     real: Nftables,
-    pub fake: FakeKernel,
+    pub memory: Table,
 }
 
 impl Both {
@@ -27,18 +28,21 @@ impl Both {
             real: real.expect("nf_tables"),
             namespace,
             family,
-            fake: FakeKernel::new(),
+            memory: Table::new(),
         }
     }
 
-    /// Sends a transaction to both: what the real kernel says, then the fake.
+    /// Sends a transaction to both: what the real kernel says, then the table in memory.
     pub fn apply(&mut self, ops: Vec<Op>) -> [Result<(), Refusal>; 2] {
         let family = self.family;
         let transaction = Transaction { family, ops };
-        [self.real.apply(&transaction), self.fake.apply(&transaction)]
+        [
+            self.real.apply(&transaction),
+            self.memory.apply(&transaction),
+        ]
     }
 
-    /// Sends a transaction to the real kernel only: with many objects the fake
+    /// Sends a transaction to the real kernel only: with many objects the other
     /// takes long.
     pub fn real(&mut self, ops: Vec<Op>) -> Result<(), Refusal> {
         let family = self.family;
@@ -50,18 +54,24 @@ impl Both {
         list(&self.namespace, self.family)
     }
 
-    /// The table as the product prints what the fake holds.
+    /// The table as the product prints what is in memory.
     pub fn printed(&self) -> String {
         let mut ops = vec![Op::ReplaceTable];
         let sets = SetId::ALL
             .iter()
-            .filter(|set| self.fake.sets.contains_key(set));
-        ops.extend(sets.map(|own| set(*own, self.fake.sizes.get(own).copied())));
-        let clients = self.fake.affinity_sets.keys().cloned();
+            .filter(|set| self.memory.sets.contains_key(set));
+        ops.extend(sets.map(|own| set(*own, self.memory.sizes.get(own).copied())));
+        let clients = self.memory.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
-        ops.extend(self.fake.source_sets.iter().cloned().map(Op::AddSourceSet));
-        ops.extend(self.fake.chains.values().cloned().map(Op::AddChain));
-        for (set, elements) in &self.fake.sets {
+        ops.extend(
+            self.memory
+                .source_sets
+                .iter()
+                .cloned()
+                .map(Op::AddSourceSet),
+        );
+        ops.extend(self.memory.chains.values().cloned().map(Op::AddChain));
+        for (set, elements) in &self.memory.sets {
             ops.push(Op::AddElements(*set, elements.values().cloned().collect()));
         }
         let family = self.family;
@@ -81,7 +91,7 @@ impl Both {
 }
 
 /// A chain without rules.
-pub fn chain(id: rules::ruleset::ChainId) -> Chain {
+pub fn chain(id: rules::nft::ruleset::ChainId) -> Chain {
     Chain {
         id,
         hook: None,

@@ -8,7 +8,8 @@ use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
 };
-use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State};
+use rules::nft::{Kernel, Planner};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -83,7 +84,7 @@ impl Rig {
         };
         let mut state = State::new();
         let cidrs = vec![service_cidr.parse().expect("a range")];
-        state.apply(Event::ServiceCidr(ServiceCidr {
+        state.apply(Change::ServiceCidr(ServiceCidr {
             name: "kubernetes".into(),
             cidrs,
         }));
@@ -163,8 +164,8 @@ impl Rig {
             endpoints: nodes.iter().map(endpoint).collect(),
             last_change_trigger: None,
         };
-        self.state.apply(Event::Service(service));
-        self.state.apply(Event::Slice(slice));
+        self.state.apply(Change::Service(service));
+        self.state.apply(Change::Slice(slice));
         self.planner.mark(&self.state.take_dirty());
         let local = [self.node_ip()];
         if let Some(pending) = self.planner.prepare(&self.state, &local, Default::default) {

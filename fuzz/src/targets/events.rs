@@ -11,11 +11,12 @@ use crate::table::{self, meaning};
 use crate::world::World;
 use bytes::Bytes;
 use packets::packet;
-use rules::fake::FakeKernel;
 use rules::model::{Family, ObjectName};
-use rules::ruleset::{AffinitySet, PortName};
-use rules::trace::{End, Tracer};
-use rules::{Event, ObjectKind, Planner, State};
+use rules::nft::Planner;
+use rules::nft::Table;
+use rules::nft::ruleset::{AffinitySet, PortName};
+use rules::nft::trace::{End, Tracer};
+use rules::{Change, ObjectKind, State};
 use std::collections::BTreeMap;
 use step::Step;
 
@@ -51,7 +52,7 @@ struct Run {
     world: World,
     state: State,
     planner: Planner,
-    kernel: FakeKernel,
+    kernel: Table,
 }
 
 impl Run {
@@ -59,16 +60,16 @@ impl Run {
         Self {
             state: State::new(),
             planner: Planner::new(world.config.clone()),
-            kernel: FakeKernel::new(),
+            kernel: Table::new(),
             world,
         }
     }
 
     fn step(&mut self, from: &mut Bytes<'_>) {
         match Step::read(from, self.world.family()) {
-            Step::Event(event) => {
-                self.world.apply(&event);
-                self.state.apply(event);
+            Step::Change(change) => {
+                self.world.apply(&change);
+                self.state.apply(change);
             }
             Step::List(kind, gone) => self.list(kind, gone),
             Step::Configure(config) => {
@@ -111,7 +112,7 @@ impl Run {
 
     /// A list that leaves some objects out.
     fn list(&mut self, kind: ObjectKind, gone: u8) {
-        self.state.apply(Event::ListBegin(kind));
+        self.state.apply(Change::ListBegin(kind));
         for (at, event) in objects(&self.world, kind).into_iter().enumerate() {
             if gone >> (at % 8) & 1 == 0 {
                 self.state.apply(event);
@@ -119,14 +120,14 @@ impl Run {
                 self.world.apply(&goes(event));
             }
         }
-        self.state.apply(Event::ListEnd(kind));
+        self.state.apply(Change::ListEnd(kind));
     }
 
     /// Takes out something, with no regard to what refers to it: the table is replaced anyway.
     fn meddle(&mut self, what: u8) {
         let at = usize::from(what >> 2);
         match what & 3 {
-            0 => self.kernel = FakeKernel::new(),
+            0 => self.kernel = Table::new(),
             1 => {
                 let sets = self.kernel.sets.values_mut();
                 sets.for_each(|set| {
@@ -222,43 +223,43 @@ fn fresh_state(world: &World) -> State {
         ObjectKind::EndpointSlice,
     ];
     for kind in kinds {
-        state.apply(Event::ListBegin(kind));
+        state.apply(Change::ListBegin(kind));
         for event in objects(world, kind) {
             state.apply(event);
         }
-        state.apply(Event::ListEnd(kind));
+        state.apply(Change::ListEnd(kind));
     }
     state
 }
 
 /// All objects of a kind.
-fn objects(world: &World, kind: ObjectKind) -> Vec<Event> {
+fn objects(world: &World, kind: ObjectKind) -> Vec<Change> {
     match kind {
         ObjectKind::Service => world
             .services
             .values()
             .cloned()
-            .map(Event::Service)
+            .map(Change::Service)
             .collect(),
-        ObjectKind::EndpointSlice => world.slices.values().cloned().map(Event::Slice).collect(),
-        ObjectKind::Node => world.node.iter().cloned().map(Event::Node).collect(),
+        ObjectKind::EndpointSlice => world.slices.values().cloned().map(Change::Slice).collect(),
+        ObjectKind::Node => world.node.iter().cloned().map(Change::Node).collect(),
         ObjectKind::ServiceCidr => world
             .cidrs
             .iter()
             .cloned()
-            .map(Event::ServiceCidr)
+            .map(Change::ServiceCidr)
             .collect(),
     }
 }
 
 /// That an object is gone.
-fn goes(event: Event) -> Event {
+fn goes(event: Change) -> Change {
     let same = |name: &ObjectName| name.clone();
     match event {
-        Event::Service(own) => Event::ServiceGone(same(&own.name)),
-        Event::Slice(own) => Event::SliceGone(same(&own.name)),
-        Event::Node(_) => Event::NodeGone,
-        Event::ServiceCidr(own) => Event::ServiceCidrGone(own.name),
+        Change::Service(own) => Change::ServiceGone(same(&own.name)),
+        Change::Slice(own) => Change::SliceGone(same(&own.name)),
+        Change::Node(_) => Change::NodeGone,
+        Change::ServiceCidr(own) => Change::ServiceCidrGone(own.name),
         other => other,
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::table::program;
 use kube_proxy::fuzzing::{Manifest, manifest};
-use rules::Event;
+use rules::Change;
 use rules::model::ObjectName;
 use std::collections::HashSet;
 
@@ -28,9 +28,9 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Of several objects with one name the last one counts.
-fn last_of_each(events: Vec<Event>) -> Vec<Event> {
+fn last_of_each(events: Vec<Change>) -> Vec<Change> {
     let mut seen = HashSet::new();
-    let mut events: Vec<Event> = events
+    let mut events: Vec<Change> = events
         .into_iter()
         .rev()
         .filter(|event| key(event).is_none_or(|key| seen.insert(key)))
@@ -39,15 +39,15 @@ fn last_of_each(events: Vec<Event>) -> Vec<Event> {
     events
 }
 
-fn key(event: &Event) -> Option<(u8, ObjectName)> {
+fn key(event: &Change) -> Option<(u8, ObjectName)> {
     match event {
-        Event::Service(own) => Some((0, own.name.clone())),
-        Event::ServiceGone(name) => Some((0, name.clone())),
-        Event::Slice(own) => Some((1, own.name.clone())),
-        Event::SliceGone(name) => Some((1, name.clone())),
-        Event::Node(_) | Event::NodeGone => Some((2, ObjectName::new("", ""))),
-        Event::ServiceCidr(own) => Some((3, ObjectName::new("", own.name.clone()))),
-        Event::ServiceCidrGone(name) => Some((3, ObjectName::new("", name.clone()))),
-        Event::ListBegin(_) | Event::ListEnd(_) => None,
+        Change::Service(own) => Some((0, own.name.clone())),
+        Change::ServiceGone(name) => Some((0, name.clone())),
+        Change::Slice(own) => Some((1, own.name.clone())),
+        Change::SliceGone(name) => Some((1, name.clone())),
+        Change::Node(_) | Change::NodeGone => Some((2, ObjectName::new("", ""))),
+        Change::ServiceCidr(own) => Some((3, ObjectName::new("", own.name.clone()))),
+        Change::ServiceCidrGone(name) => Some((3, ObjectName::new("", name.clone()))),
+        Change::ListBegin(_) | Change::ListEnd(_) => None,
     }
 }

@@ -4,7 +4,7 @@
 use crate::table::first_plan;
 use kube_proxy::fuzzing::datagram;
 use rules::model::Family;
-use rules::ruleset::Transaction;
+use rules::nft::ruleset::Transaction;
 use std::sync::OnceLock;
 
 /// More than the names in a sentence around what was received.

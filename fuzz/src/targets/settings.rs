@@ -2,9 +2,9 @@
 
 use crate::table::{self, cluster};
 use kube_proxy::settings::{self, Settings};
-use rules::Planner;
-use rules::fake::FakeKernel;
 use rules::model::Family;
+use rules::nft::Planner;
+use rules::nft::Table;
 
 /// Plans and programs the cluster for both families, with the Node and without.
 ///
@@ -18,7 +18,7 @@ pub(super) fn check_rules(settings: &Settings) {
         for family in Family::ALL {
             let name = &settings.node_name;
             let config = settings::config(&settings.rules, name, node, family);
-            let mut kernel = FakeKernel::new();
+            let mut kernel = Table::new();
             table::sync(&mut Planner::new(config), &state, &addresses, &mut kernel);
         }
     }

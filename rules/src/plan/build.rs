@@ -7,7 +7,7 @@ use crate::State;
 use crate::config::Config;
 use crate::limits;
 use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
-use crate::ruleset::Pick;
+use crate::nft::ruleset::Pick;
 use crate::select::{Needs, Selection, Selector};
 use crate::state::claims;
 use foldhash::HashSet;

@@ -1,6 +1,6 @@
 //! How many elements there are, without making them.
 
-use crate::ruleset::SetId;
+use crate::nft::ruleset::SetId;
 
 /// A number of elements for each set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! them by a number.
 
 use crate::model::Backend;
-use crate::ruleset::Pick;
+use crate::nft::ruleset::Pick;
 use std::cell::Cell;
 
 /// From so many frontends on a port's endpoints are listed once for all of them,

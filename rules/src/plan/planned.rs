@@ -2,7 +2,7 @@
 
 use super::ServicePlan;
 use crate::model::ObjectName;
-use crate::ruleset::{Element, Key, SetId};
+use crate::nft::ruleset::{Element, Key, SetId};
 use std::collections::HashSet;
 
 /// What the Services of one sync need. The elements of a large cluster are made

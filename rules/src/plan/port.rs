@@ -2,10 +2,10 @@
 
 use super::lists::Lists;
 use super::{Counts, comment};
-use crate::base;
 use crate::model::{Backend, Frontend, ObjectName, Protocol, ServicePort};
-use crate::port_chains::{Balance, PortChains};
-use crate::ruleset::{
+use crate::nft::base;
+use crate::nft::port_chains::{Balance, PortChains};
+use crate::nft::ruleset::{
     ChainId, Element, Key, PortChain, PortKind, PortName, PortRole, SetId, Value, Verdict,
 };
 use std::collections::BTreeSet;

@@ -32,22 +32,30 @@ fn service(name: &str) -> Service {
 #[test]
 fn an_equal_object_changes_nothing() {
     let mut state = State::new();
-    assert!(state.apply(Event::Service(service("a"))).changed);
-    assert!(state.apply(Event::Slice(slice("a", "10.0.0.1", 1))).changed);
+    assert!(state.apply(Change::Service(service("a"))).changed);
+    assert!(
+        state
+            .apply(Change::Slice(slice("a", "10.0.0.1", 1)))
+            .changed
+    );
     state.take_dirty();
-    assert!(!state.apply(Event::Service(service("a"))).changed);
-    assert!(!state.apply(Event::Slice(slice("a", "10.0.0.1", 1))).changed);
+    assert!(!state.apply(Change::Service(service("a"))).changed);
+    assert!(
+        !state
+            .apply(Change::Slice(slice("a", "10.0.0.1", 1)))
+            .changed
+    );
     assert_eq!(state.dirty_count(), 0);
 }
 
 #[test]
 fn a_slice_that_moves_touches_both_services() {
     let mut state = State::new();
-    state.apply(Event::Service(service("a")));
-    state.apply(Event::Service(service("b")));
-    state.apply(Event::Slice(slice("a", "10.0.0.1", 1)));
+    state.apply(Change::Service(service("a")));
+    state.apply(Change::Service(service("b")));
+    state.apply(Change::Slice(slice("a", "10.0.0.1", 1)));
     state.take_dirty();
-    state.apply(Event::Slice(slice("b", "10.0.0.1", 1)));
+    state.apply(Change::Slice(slice("b", "10.0.0.1", 1)));
     let mut dirty: Vec<String> = state.take_dirty().iter().map(ToString::to_string).collect();
     dirty.sort();
     assert_eq!(dirty, ["ns/a", "ns/b"]);
@@ -56,10 +64,10 @@ fn a_slice_that_moves_touches_both_services() {
 #[test]
 fn every_change_of_endpoints_is_a_trigger() {
     let mut state = State::new();
-    state.apply(Event::Slice(slice("a", "10.0.0.1", 1)));
-    state.apply(Event::Slice(slice("a", "10.0.0.2", 1)));
-    state.apply(Event::Slice(slice("a", "10.0.0.2", 1)));
-    state.apply(Event::Slice(slice("a", "10.0.0.3", 2)));
+    state.apply(Change::Slice(slice("a", "10.0.0.1", 1)));
+    state.apply(Change::Slice(slice("a", "10.0.0.2", 1)));
+    state.apply(Change::Slice(slice("a", "10.0.0.2", 1)));
+    state.apply(Change::Slice(slice("a", "10.0.0.3", 2)));
     let at: Vec<i64> = state
         .take_triggers()
         .iter()
@@ -71,33 +79,33 @@ fn every_change_of_endpoints_is_a_trigger() {
 #[test]
 fn nothing_may_be_programmed_before_both_lists_are_in() {
     let mut state = State::new();
-    state.apply(Event::ListEnd(ObjectKind::Service));
+    state.apply(Change::ListEnd(ObjectKind::Service));
     assert!(!state.is_listed());
-    state.apply(Event::ListEnd(ObjectKind::EndpointSlice));
+    state.apply(Change::ListEnd(ObjectKind::EndpointSlice));
     assert!(state.is_listed());
 }
 
 #[test]
 fn a_new_zone_touches_every_service() {
     let mut state = State::new();
-    state.apply(Event::Service(service("a")));
+    state.apply(Change::Service(service("a")));
     state.take_dirty();
     let node = Node {
         zone: Some("z".into()),
         ..Node::default()
     };
-    assert!(state.apply(Event::Node(node.clone())).changed);
+    assert!(state.apply(Change::Node(node.clone())).changed);
     assert_eq!(state.dirty_count(), 1);
     state.take_dirty();
-    assert!(!state.apply(Event::Node(node.clone())).changed);
+    assert!(!state.apply(Change::Node(node.clone())).changed);
     assert_eq!(state.dirty_count(), 0);
     // Without its Node there is no zone either.
-    assert!(state.apply(Event::NodeGone).changed);
+    assert!(state.apply(Change::NodeGone).changed);
     assert_eq!(state.take_dirty().len(), 1);
-    state.apply(Event::Node(node));
+    state.apply(Change::Node(node));
     state.take_dirty();
-    state.apply(Event::ListBegin(ObjectKind::Node));
-    assert!(state.apply(Event::ListEnd(ObjectKind::Node)).changed);
+    state.apply(Change::ListBegin(ObjectKind::Node));
+    assert!(state.apply(Change::ListEnd(ObjectKind::Node)).changed);
     assert_eq!(state.dirty_count(), 1);
 }
 
@@ -112,12 +120,12 @@ fn service_ranges_are_a_union() {
             .iter()
             .map(|cidr| cidr.parse().expect("a CIDR"))
             .collect();
-        state.apply(Event::ServiceCidr(ServiceCidr {
+        state.apply(Change::ServiceCidr(ServiceCidr {
             name: name.into(),
             cidrs,
         }));
     }
-    state.apply(Event::ServiceCidrGone("b".into()));
+    state.apply(Change::ServiceCidrGone("b".into()));
     // Upstream loses the range here (reference: section 11).
     assert_eq!(state.service_cidrs(Family::V4).len(), 1);
     assert_eq!(state.service_cidrs(Family::V6).len(), 1);

@@ -1,11 +1,12 @@
 //! Small clusters to print.
 
-use rules::fake::FakeKernel;
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, Node, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
 };
-use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State, print};
+use rules::nft::Table;
+use rules::nft::{Kernel, Planner, print};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
 
 const NODE_V4: &str = "192.0.2.1";
@@ -19,7 +20,7 @@ fn ip(text: &str) -> IpAddr {
 pub struct Cluster {
     state: State,
     planner: Planner,
-    kernel: FakeKernel,
+    kernel: Table,
 }
 
 impl Cluster {
@@ -38,20 +39,20 @@ impl Cluster {
 
     pub fn with(config: Config) -> Self {
         let mut state = State::new();
-        state.apply(Event::Node(Node {
+        state.apply(Change::Node(Node {
             name: "n1".into(),
             ..Node::default()
         }));
         Self {
             state,
             planner: Planner::new(config),
-            kernel: FakeKernel::new(),
+            kernel: Table::new(),
         }
     }
 
     pub fn service_cidr(&mut self, cidr: &str) {
         let cidrs = vec![cidr.parse().expect("a range")];
-        self.state.apply(Event::ServiceCidr(ServiceCidr {
+        self.state.apply(Change::ServiceCidr(ServiceCidr {
             name: "kubernetes".into(),
             cidrs,
         }));
@@ -65,9 +66,9 @@ impl Cluster {
     /// Adds or changes a Service and its slices; returns what that changes.
     pub fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) -> String {
         self.sync();
-        self.state.apply(Event::Service(service));
+        self.state.apply(Change::Service(service));
         for slice in slices {
-            self.state.apply(Event::Slice(slice));
+            self.state.apply(Change::Slice(slice));
         }
         self.sync()
     }
@@ -82,7 +83,7 @@ impl Cluster {
         };
         self.kernel
             .apply(&pending.transaction)
-            .expect("the fake kernel takes it");
+            .expect("the table takes it");
         let text = print::transaction(&pending.transaction);
         self.planner.commit(pending);
         text

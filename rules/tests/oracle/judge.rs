@@ -5,7 +5,7 @@ use crate::frontends::{Kind, Port};
 use crate::world::World;
 use rules::LocalDetector;
 use rules::model::{Backend, ObjectName, Protocol, TrafficPolicy};
-use rules::trace::{End, Origin, Packet};
+use rules::nft::trace::{End, Origin, Packet};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -12,24 +12,25 @@ use judge::{Answer, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use random::{PacketSeed, Step};
-use rules::fake::FakeKernel;
+use rules::State;
 use rules::model::Family;
-use rules::ruleset::{AffinitySet, PortName};
-use rules::trace::{End, Tracer};
-use rules::{Kernel, Planner, State};
+use rules::nft::Table;
+use rules::nft::ruleset::{AffinitySet, PortName};
+use rules::nft::trace::{End, Tracer};
+use rules::nft::{Kernel, Planner};
 use world::World;
 
-fn sync(planner: &mut Planner, state: &mut State, kernel: &mut FakeKernel, world: &World) {
+fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table, world: &World) {
     planner.mark(&state.take_dirty());
     if let Some(pending) = planner.prepare(state, &world.addresses, Default::default) {
         let applied = kernel.apply(&pending.transaction);
-        applied.expect("the fake kernel takes it");
+        applied.expect("the table takes it");
         planner.commit(pending);
     }
 }
 
 /// Sends the packets through the table, and asks the model.
-fn compare(world: &World, kernel: &FakeKernel, seeds: &[PacketSeed]) -> Result<(), TestCaseError> {
+fn compare(world: &World, kernel: &Table, seeds: &[PacketSeed]) -> Result<(), TestCaseError> {
     let tracer = Tracer::new(kernel, world.addresses.iter().copied());
     for seed in seeds {
         let (packet, pins) = seed.packet(world);
@@ -72,12 +73,12 @@ proptest! {
         let mut world = world;
         let mut state = State::new();
         let mut planner = Planner::new(world.config.clone());
-        let mut kernel = FakeKernel::new();
+        let mut kernel = Table::new();
         for step in steps {
             match step {
-                Step::Event(event) => {
-                    world.apply(&event);
-                    state.apply(event);
+                Step::Change(change) => {
+                    world.apply(&change);
+                    state.apply(change);
                 }
                 Step::Sync => sync(&mut planner, &mut state, &mut kernel, &world),
                 Step::Addresses(addresses) => world.addresses = addresses,
@@ -96,7 +97,7 @@ proptest! {
         sync(&mut planner, &mut state, &mut kernel, &world);
         compare(&world, &kernel, &seeds)?;
 
-        let mut kernel = FakeKernel::new();
+        let mut kernel = Table::new();
         sync(&mut Planner::new(world.config.clone()), &mut state, &mut kernel, &world);
         compare(&world, &kernel, &seeds)?;
     }

@@ -13,7 +13,7 @@ use objects::{node, service, slice};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rules::model::{Family, ObjectName, Protocol, ServiceCidr};
-use rules::{Config, Event, LocalDetector, NodeportAddresses};
+use rules::{Change, Config, LocalDetector, NodeportAddresses};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ const SHARED: u8 = 99;
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    Event(Event),
+    Change(Change),
     /// Other settings, as a changed Node object brings them.
     Configure(Config),
     /// The node's interfaces have other addresses from now on.
@@ -128,12 +128,12 @@ pub fn world(family: Family) -> impl Strategy<Value = World> {
     })
 }
 
-fn service_cidr(there: bool) -> Event {
+fn service_cidr(there: bool) -> Change {
     let name = "kubernetes";
     if !there {
-        return Event::ServiceCidrGone(name.into());
+        return Change::ServiceCidrGone(name.into());
     }
-    Event::ServiceCidr(ServiceCidr {
+    Change::ServiceCidr(ServiceCidr {
         name: name.into(),
         cidrs: vec![range("10.96.0.0/16"), range("fd00:10:96::/108")],
     })
@@ -141,25 +141,25 @@ fn service_cidr(there: bool) -> Event {
 
 /// A cluster comes up, and then things happen to it.
 pub fn history(family: Family) -> impl Strategy<Value = Vec<Step>> {
-    let services = vec(service(family).prop_map(Event::Service), 3..7);
-    let slices = vec(slice(family).prop_map(Event::Slice), 6..12);
-    let start = (services, slices, node().prop_map(Event::Node));
+    let services = vec(service(family).prop_map(Change::Service), 3..7);
+    let slices = vec(slice(family).prop_map(Change::Slice), 6..12);
+    let start = (services, slices, node().prop_map(Change::Node));
     (start, vec(step(family), 0..30)).prop_map(|((services, slices, node), steps)| {
         let events = services.into_iter().chain(slices).chain([node]);
-        let start = events.map(Step::Event).chain([Step::Sync]);
+        let start = events.map(Step::Change).chain([Step::Sync]);
         start.chain(steps).collect()
     })
 }
 
 fn step(family: Family) -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => service(family).prop_map(|own| Step::Event(Event::Service(own))),
-        1 => (0..SERVICES).prop_map(|n| Step::Event(Event::ServiceGone(name("s", n)))),
-        8 => slice(family).prop_map(|own| Step::Event(Event::Slice(own))),
-        1 => (0..SLICES).prop_map(|n| Step::Event(Event::SliceGone(name("e", n)))),
-        2 => node().prop_map(|own| Step::Event(Event::Node(own))),
-        1 => Just(Step::Event(Event::NodeGone)),
-        2 => any::<bool>().prop_map(|there| Step::Event(service_cidr(there))),
+        6 => service(family).prop_map(|own| Step::Change(Change::Service(own))),
+        1 => (0..SERVICES).prop_map(|n| Step::Change(Change::ServiceGone(name("s", n)))),
+        8 => slice(family).prop_map(|own| Step::Change(Change::Slice(own))),
+        1 => (0..SLICES).prop_map(|n| Step::Change(Change::SliceGone(name("e", n)))),
+        2 => node().prop_map(|own| Step::Change(Change::Node(own))),
+        1 => Just(Step::Change(Change::NodeGone)),
+        2 => any::<bool>().prop_map(|there| Step::Change(service_cidr(there))),
         1 => node_addresses().prop_map(Step::Addresses),
         1 => config(family).prop_map(Step::Configure),
         4 => Just(Step::Sync),

@@ -1,7 +1,7 @@
 //! What the model knows: the objects and the settings, nothing derived.
 
 use rules::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr, ServicePort};
-use rules::{Config, Event};
+use rules::{Change, Config};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -17,24 +17,24 @@ pub struct World {
 }
 
 impl World {
-    pub fn apply(&mut self, event: &Event) {
+    pub fn apply(&mut self, event: &Change) {
         match event.clone() {
-            Event::Service(service) => {
+            Change::Service(service) => {
                 self.services.insert(service.name.clone(), service);
             }
-            Event::ServiceGone(name) => {
+            Change::ServiceGone(name) => {
                 self.services.remove(&name);
             }
-            Event::Slice(slice) => {
+            Change::Slice(slice) => {
                 self.slices.insert(slice.name.clone(), slice);
             }
-            Event::SliceGone(name) => {
+            Change::SliceGone(name) => {
                 self.slices.remove(&name);
             }
-            Event::Node(node) => self.node = Some(node),
-            Event::NodeGone => self.node = None,
-            Event::ServiceCidr(cidr) => self.cidrs = vec![cidr],
-            Event::ServiceCidrGone(_) => self.cidrs.clear(),
+            Change::Node(node) => self.node = Some(node),
+            Change::NodeGone => self.node = None,
+            Change::ServiceCidr(cidr) => self.cidrs = vec![cidr],
+            Change::ServiceCidrGone(_) => self.cidrs.clear(),
             other => unreachable!("{other:?} is not among the random events"),
         }
     }

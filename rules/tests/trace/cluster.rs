@@ -1,14 +1,15 @@
 //! A small cluster with one Service, and packets by name.
 
 use crate::names::{address, address_of, endpoint, loopback};
-use rules::fake::FakeKernel;
 use rules::model::{
     Backend, Endpoint, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
 };
-use rules::ruleset::{AffinitySet, PortName};
-use rules::trace::{End, Origin, Packet, Trace, Tracer};
-use rules::{Config, Event, Kernel, LocalDetector, NodeportAddresses, Planner, State};
+use rules::nft::Table;
+use rules::nft::ruleset::{AffinitySet, PortName};
+use rules::nft::trace::{End, Origin, Packet, Trace, Tracer};
+use rules::nft::{Kernel, Planner};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -92,7 +93,7 @@ impl Cluster {
 
     /// What becomes of a packet: `a b*` if it reaches endpoints a and b, the
     /// second one with the node's address as its source.
-    pub fn ends(&self, table: &FakeKernel, source: &str, destination: &str) -> String {
+    pub fn ends(&self, table: &Table, source: &str, destination: &str) -> String {
         let ends = self.trace_in(table, source, destination).ends();
         let mut words: Vec<String> = ends.iter().map(|end| self.word(end)).collect();
         words.sort_unstable();
@@ -103,7 +104,7 @@ impl Cluster {
         self.trace_in(&self.table(), source, destination)
     }
 
-    fn trace_in(&self, table: &FakeKernel, source: &str, destination: &str) -> Trace {
+    fn trace_in(&self, table: &Table, source: &str, destination: &str) -> Trace {
         let mut tracer = Tracer::new(table, self.node_addresses());
         for (client, name) in &self.remembered {
             tracer.remember(self.clients_of(name), self.source(client).1);
@@ -196,9 +197,9 @@ impl Cluster {
     }
 
     /// What the node has programmed.
-    pub fn table(&self) -> FakeKernel {
+    pub fn table(&self) -> Table {
         let mut state = State::new();
-        state.apply(Event::Node(Node {
+        state.apply(Change::Node(Node {
             name: "n1".into(),
             zone: self.zone.map(Arc::from),
             ..Node::default()
@@ -206,22 +207,22 @@ impl Cluster {
         if self.service_range {
             let cidrs =
                 ["10.96.0.0/16", "fd00:10:96::/112"].map(|own| own.parse().expect("a range"));
-            state.apply(Event::ServiceCidr(ServiceCidr {
+            state.apply(Change::ServiceCidr(ServiceCidr {
                 name: "kubernetes".into(),
                 cidrs: cidrs.into(),
             }));
         }
-        state.apply(Event::Service(self.service.clone()));
+        state.apply(Change::Service(self.service.clone()));
         for service in &self.others {
-            state.apply(Event::Service(service.clone()));
+            state.apply(Change::Service(service.clone()));
         }
-        state.apply(Event::Slice(self.slice()));
-        let mut kernel = FakeKernel::new();
+        state.apply(Change::Slice(self.slice()));
+        let mut kernel = Table::new();
         let mut planner = Planner::new(self.config.clone());
         let pending = planner.prepare(&state, &self.node_addresses(), Default::default);
         let pending = pending.expect("a first sync");
         let applied = kernel.apply(&pending.transaction);
-        applied.expect("the fake kernel takes it");
+        applied.expect("the table takes it");
         kernel
     }
 

@@ -2,7 +2,8 @@
 
 use super::Syncer;
 use rules::model::{Family, ObjectName};
-use rules::{Kernel, Refusal, Remedy, RememberedClients};
+use rules::nft::{Kernel, RememberedClients};
+use rules::{Refusal, Remedy};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! What is known about one family's table.
 
 use crate::jitter;
-use rules::drift::{Contest, Suspicion};
 use rules::model::{Family, ObjectName};
-use rules::{Backoff, Config, Planner, Refusal};
+use rules::nft::Planner;
+use rules::nft::drift::{Contest, Suspicion};
+use rules::{Backoff, Config, Refusal};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -5,8 +5,9 @@ use super::Syncer;
 use super::attempt::Counts;
 use crate::events::Report;
 use rules::model::ObjectName;
-use rules::ruleset::{ChainId, Op};
-use rules::{Cause, Kernel, Refusal};
+use rules::nft::Kernel;
+use rules::nft::ruleset::{ChainId, Op};
+use rules::{Cause, Refusal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

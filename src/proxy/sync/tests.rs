@@ -6,11 +6,11 @@ mod refusals;
 
 use super::*;
 use crate::settings::Settings;
-use rules::RememberedClients;
-use rules::conntrack::{Deleted, FlowTable, Suspects};
-use rules::fake::FakeKernel;
+use rules::flows::{Deleted, FlowTable, Suspects};
 use rules::model::{EndpointSlice, ObjectName, Protocol, Service, ServicePort};
-use rules::ruleset::Transaction;
+use rules::nft::RememberedClients;
+use rules::nft::Table;
+use rules::nft::ruleset::Transaction;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Switches that the fakes obey, and what they were asked.
@@ -21,7 +21,7 @@ struct Switches {
     passes: AtomicUsize,
 }
 
-struct Rules(FakeKernel, Arc<Switches>);
+struct Rules(Table, Arc<Switches>);
 
 impl Kernel for Rules {
     fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {
@@ -55,8 +55,8 @@ impl FlowTable for Flows {
     }
 }
 
-fn service(protocol: Protocol, port: u16) -> Event {
-    Event::Service(Service {
+fn service(protocol: Protocol, port: u16) -> Change {
+    Change::Service(Service {
         name: ObjectName::new("ns", protocol.nft()),
         cluster_ips: vec![[10, 96, 0, protocol.number()].into()],
         ports: vec![ServicePort {
@@ -70,8 +70,8 @@ fn service(protocol: Protocol, port: u16) -> Event {
 }
 
 /// A slice of the UDP Service that changed at this time.
-fn slice(at: i64) -> Event {
-    Event::Slice(EndpointSlice {
+fn slice(at: i64) -> Change {
+    Change::Slice(EndpointSlice {
         name: ObjectName::new("ns", "slice"),
         service: ObjectName::new("ns", "udp"),
         family: Family::V4,
@@ -89,7 +89,7 @@ fn syncer(
     runtime: &tokio::runtime::Runtime,
 ) -> Syncer<Rules> {
     let flags = ["--proxy-mode=nftables"];
-    let rules = Rules(FakeKernel::new(), switches.clone());
+    let rules = Rules(Table::new(), switches.clone());
     syncer_with(&flags, rules, families, switches, reports, runtime)
 }
 
@@ -240,11 +240,11 @@ fn a_contested_frontend_makes_an_event_on_the_one_that_loses() {
     let reports = reports(events);
     let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports, &runtime);
     syncer.apply(service(Protocol::Tcp, 80));
-    let Event::Service(mut other) = service(Protocol::Tcp, 80) else {
+    let Change::Service(mut other) = service(Protocol::Tcp, 80) else {
         unreachable!("it makes Services");
     };
     other.name = ObjectName::new("ns", "younger");
-    syncer.apply(Event::Service(other));
+    syncer.apply(Change::Service(other));
     let sent = report(&mut queue).expect("an event");
     let expected = crate::events::Regarding::Service(ObjectName::new("ns", "younger"));
     assert_eq!(sent.regarding, expected);
@@ -270,15 +270,15 @@ fn an_address_that_is_not_its_owners_to_give_makes_an_event() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (events, mut queue) = Events::queue();
     let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports(events), &runtime);
-    syncer.apply(Event::ServiceCidr(rules::model::ServiceCidr {
+    syncer.apply(Change::ServiceCidr(rules::model::ServiceCidr {
         name: "kubernetes".into(),
         cidrs: vec!["10.96.0.0/16".parse().expect("a range")],
     }));
-    let Event::Service(mut squatter) = service(Protocol::Tcp, 80) else {
+    let Change::Service(mut squatter) = service(Protocol::Tcp, 80) else {
         unreachable!("it makes Services");
     };
     squatter.external_ips = vec![[10, 96, 0, 50].into()];
-    syncer.apply(Event::Service(squatter));
+    syncer.apply(Change::Service(squatter));
     let sent = report(&mut queue).expect("an event");
     assert_eq!((sent.reason, sent.warning), ("ExternalIPConflict", true));
     assert!(sent.note.contains("10.96.0.50"), "{sent:?}");
@@ -291,7 +291,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     let reports = reports(events);
     let mut syncer = syncer_with(
         &["--proxy-mode=nftables", "--detect-local-mode=NodeCIDR"],
-        Rules(FakeKernel::new(), Arc::default()),
+        Rules(Table::new(), Arc::default()),
         &Family::ALL,
         &Arc::default(),
         &reports,
@@ -302,7 +302,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
         let pod_cidrs = pod_cidrs
             .iter()
             .map(|range| range.parse().expect("a range"));
-        Event::Node(rules::model::Node {
+        Change::Node(rules::model::Node {
             addresses: addresses.collect(),
             pod_cidrs: pod_cidrs.collect(),
             ..rules::model::Node::default()
@@ -329,7 +329,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
         ("without IPv6", vec![node(&addresses[..1], &ranges[..1])]),
         (
             "gone, then registered anew",
-            vec![Event::NodeGone, node(&[], &[])],
+            vec![Change::NodeGone, node(&[], &[])],
         ),
     ] {
         for event in events {

@@ -2,8 +2,9 @@
 
 use super::Syncer;
 use crate::events::Report;
-use rules::drift::{Change, Notice, Suspicion};
-use rules::{Kernel, Refusal};
+use rules::Refusal;
+use rules::nft::Kernel;
+use rules::nft::drift::{ForeignChange, Notice, Suspicion};
 use std::time::Instant;
 
 impl<K: Kernel> Syncer<K> {
@@ -18,7 +19,7 @@ impl<K: Kernel> Syncer<K> {
         }
     }
 
-    fn changed(&mut self, change: &Change, now: Instant) {
+    fn changed(&mut self, change: &ForeignChange, now: Instant) {
         let mut news: Option<Suspicion> = None;
         for own in &mut self.families {
             let overwritten = own
@@ -48,7 +49,7 @@ impl<K: Kernel> Syncer<K> {
     }
 
     /// One line for all that is mended together.
-    fn tell_of_drift(&self, change: &Change, suspicion: Suspicion, now: Instant) {
+    fn tell_of_drift(&self, change: &ForeignChange, suspicion: Suspicion, now: Instant) {
         if !suspicion.paused && !change.is_by_a_proxy() {
             tracing::warn!("table kube-proxy was changed by {change}; replacing it");
             return;

@@ -3,7 +3,7 @@
 use super::watch::Watch;
 use super::{Manifests, Problem};
 use anyhow::Context;
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl Manifests {
     ///
     /// # Errors
     /// There is no such directory at the start; or the receiver is gone.
-    pub async fn follow(mut self, events: Sender<Event>) -> anyhow::Result<()> {
+    pub async fn follow(mut self, events: Sender<Change>) -> anyhow::Result<()> {
         if let Err(error) = std::fs::read_dir(&self.dir)
             && is_a_mistake(&error)
         {
@@ -65,7 +65,7 @@ impl Manifests {
         let mut watch = Watch::new(&self.dir);
         let mut said = Said::default();
         for kind in KINDS {
-            send(&events, Event::ListBegin(kind)).await?;
+            send(&events, Change::ListBegin(kind)).await?;
         }
         let mut watched = watch.renew(Instant::now());
         let mut look = self.look(&events, &mut said);
@@ -77,7 +77,7 @@ impl Manifests {
             looks += 1;
         }
         for kind in KINDS {
-            send(&events, Event::ListEnd(kind)).await?;
+            send(&events, Change::ListEnd(kind)).await?;
         }
         loop {
             let pause = if watched && look == Look::Whole {
@@ -96,7 +96,7 @@ impl Manifests {
     }
 
     /// Reads what changed and sends it; says what is wrong, each thing once.
-    fn look(&mut self, events: &Sender<Event>, said: &mut Said) -> Look {
+    fn look(&mut self, events: &Sender<Change>, said: &mut Said) -> Look {
         let loaded = tokio::task::block_in_place(|| {
             // The receiver ends only when the whole process does.
             self.load(&mut |event| drop(events.blocking_send(event)))
@@ -150,6 +150,6 @@ fn is_a_mistake(error: &io::Error) -> bool {
     )
 }
 
-async fn send(events: &Sender<Event>, event: Event) -> anyhow::Result<()> {
+async fn send(events: &Sender<Change>, event: Change) -> anyhow::Result<()> {
     events.send(event).await.context("the sync loop ended")
 }

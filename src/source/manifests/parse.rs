@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::model::ObjectName;
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(super) struct Found {
     /// `None` if it has no name, or is another node.
     pub(super) key: Option<ObjectKey>,
     /// `None` if it gets no rules.
-    pub(super) event: Option<Event>,
+    pub(super) event: Option<Change>,
     pub(super) problems: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn convert(
             let key = namespaced(ObjectKind::Service, object.as_ref().map(|own| &own.name));
             let event = object.map(|mut service| {
                 service.origin = Some(origin.clone());
-                Event::Service(service)
+                Change::Service(service)
             });
             found(key, event, problems)
         }
@@ -109,11 +109,11 @@ pub(super) fn convert(
                 ObjectKind::EndpointSlice,
                 object.as_ref().map(|own| &own.name),
             );
-            found(key, object.map(Event::Slice), problems)
+            found(key, object.map(Change::Slice), problems)
         }
         Object::Node(node) if *name.name == *node_name => {
             let Converted { object, problems } = convert::node(node);
-            found(global(ObjectKind::Node), object.map(Event::Node), problems)
+            found(global(ObjectKind::Node), object.map(Change::Node), problems)
         }
         Object::Node(_) => Found {
             key: None,
@@ -124,7 +124,7 @@ pub(super) fn convert(
             let Converted { object, problems } = convert::service_cidr(cidr);
             found(
                 global(ObjectKind::ServiceCidr),
-                object.map(Event::ServiceCidr),
+                object.map(Change::ServiceCidr),
                 problems,
             )
         }

@@ -9,7 +9,7 @@ mod unreadable;
 
 use super::Manifests;
 use e2e::cleanup::ScratchDir;
-use rules::Event;
+use rules::Change;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -75,21 +75,21 @@ impl Dir {
 }
 
 /// Kind and name of what an event is about, and its ports.
-fn short(event: &Event) -> String {
+fn short(event: &Change) -> String {
     match event {
-        Event::Service(own) => {
+        Change::Service(own) => {
             let ports: Vec<String> = own.ports.iter().map(|port| port.port.to_string()).collect();
             format!("Service {} {}", own.name, ports.join(" "))
         }
-        Event::ServiceGone(name) => format!("no Service {name}"),
-        Event::Slice(own) => format!("Slice {} of {}", own.name, own.service),
-        Event::SliceGone(name) => format!("no Slice {name}"),
-        Event::Node(own) => format!("Node {}", own.name),
-        Event::NodeGone => "no Node".to_owned(),
-        Event::ServiceCidr(own) => format!("ServiceCIDR {}", own.name),
-        Event::ServiceCidrGone(name) => format!("no ServiceCIDR {name}"),
-        Event::ListBegin(kind) => format!("list of {kind:?} begins"),
-        Event::ListEnd(kind) => format!("list of {kind:?} ends"),
+        Change::ServiceGone(name) => format!("no Service {name}"),
+        Change::Slice(own) => format!("Slice {} of {}", own.name, own.service),
+        Change::SliceGone(name) => format!("no Slice {name}"),
+        Change::Node(own) => format!("Node {}", own.name),
+        Change::NodeGone => "no Node".to_owned(),
+        Change::ServiceCidr(own) => format!("ServiceCIDR {}", own.name),
+        Change::ServiceCidrGone(name) => format!("no ServiceCIDR {name}"),
+        Change::ListBegin(kind) => format!("list of {kind:?} begins"),
+        Change::ListEnd(kind) => format!("list of {kind:?} ends"),
     }
 }
 

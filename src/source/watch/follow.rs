@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::{Client, Resource};
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use serde::de::DeserializeOwned;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -32,7 +32,7 @@ pub struct Follow<'a, K, F> {
     client: Client,
     target: Target,
     kind: ObjectKind,
-    events: &'a Sender<Event>,
+    events: &'a Sender<Change>,
     log: Log,
     convert: F,
     progress: Progress,
@@ -59,14 +59,14 @@ struct Tally {
 impl<'a, K, F> Follow<'a, K, F>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static,
-    F: FnMut(&K) -> (Option<Event>, Vec<String>),
+    F: FnMut(&K) -> (Option<Change>, Vec<String>),
 {
     /// Nothing is asked before [`run`](Self::run).
     pub fn new(
         client: Client,
         target: Target,
         kind: ObjectKind,
-        events: &'a Sender<Event>,
+        events: &'a Sender<Change>,
         log: Log,
         convert: F,
     ) -> Self {
@@ -290,7 +290,7 @@ where
 
     async fn list_begins(&mut self) -> Result<(), Failure> {
         self.log.list_begins();
-        self.send(Event::ListBegin(self.kind)).await
+        self.send(Change::ListBegin(self.kind)).await
     }
 
     async fn listed(&mut self, version: String) -> Result<(), Failure> {
@@ -301,10 +301,10 @@ where
         }
         self.log.listed();
         self.progress.listed(version);
-        self.send(Event::ListEnd(self.kind)).await
+        self.send(Change::ListEnd(self.kind)).await
     }
 
-    async fn send(&self, event: Event) -> Result<(), Failure> {
+    async fn send(&self, event: Change) -> Result<(), Failure> {
         let sent = self.events.send(event).await;
         sent.map_err(|_| Failure::NoReceiver)
     }

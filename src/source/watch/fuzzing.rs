@@ -10,14 +10,14 @@ use crate::source::objects::{EndpointSlice, Service};
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Resource;
-use rules::{Event, ObjectKind};
+use rules::{Change, ObjectKind};
 use serde::de::DeserializeOwned;
 
 /// What came of an answer.
 #[derive(Debug, Default, PartialEq)]
 pub struct Answer {
     /// What happened to objects.
-    pub events: Vec<Event>,
+    pub events: Vec<Change>,
     /// What is wrong with them, a line each.
     pub problems: Vec<String>,
     /// Objects of a list, as they were cut out.
@@ -37,16 +37,16 @@ pub fn answer<'a>(
     let mut interner = Interner::default();
     match kind {
         ObjectKind::Service => read(kind, is_list, pieces, |own: &Service| {
-            upsert(convert::service(own), Event::Service)
+            upsert(convert::service(own), Change::Service)
         }),
         ObjectKind::EndpointSlice => read(kind, is_list, pieces, |own: &EndpointSlice| {
-            upsert(convert::endpoint_slice(own, &mut interner), Event::Slice)
+            upsert(convert::endpoint_slice(own, &mut interner), Change::Slice)
         }),
         ObjectKind::Node => read(kind, is_list, pieces, |own: &Node| {
-            upsert(convert::node(own), Event::Node)
+            upsert(convert::node(own), Change::Node)
         }),
         ObjectKind::ServiceCidr => read(kind, is_list, pieces, |own: &ServiceCIDR| {
-            upsert(convert::service_cidr(own), Event::ServiceCidr)
+            upsert(convert::service_cidr(own), Change::ServiceCidr)
         }),
     }
 }
@@ -55,7 +55,7 @@ fn read<'a, K: Resource + DeserializeOwned>(
     kind: ObjectKind,
     is_list: bool,
     pieces: impl Iterator<Item = &'a [u8]>,
-    mut convert: impl FnMut(&K) -> (Option<Event>, Vec<String>),
+    mut convert: impl FnMut(&K) -> (Option<Change>, Vec<String>),
 ) -> Answer {
     let mut answer = Answer::default();
     let mut applied = |object: &K, answer: &mut Answer| {

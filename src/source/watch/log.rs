@@ -157,7 +157,7 @@ impl Log {
     }
 
     /// The event that an object leads to that has no rules.
-    pub fn gone(&self, metadata: &ObjectMeta) -> rules::Event {
+    pub fn gone(&self, metadata: &ObjectMeta) -> rules::Change {
         gone(self.kind, metadata)
     }
 

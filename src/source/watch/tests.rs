@@ -200,7 +200,7 @@ where
             reports,
             metrics.watch().of("servicecidrs"),
         ),
-        |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Event::ServiceCidr),
+        |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Change::ServiceCidr),
     )
     .run();
     let receiving = async {
@@ -231,12 +231,12 @@ where
     }
 }
 
-fn name(event: &Event) -> String {
+fn name(event: &Change) -> String {
     match event {
-        Event::ListBegin(_) => "begin".to_owned(),
-        Event::ListEnd(_) => "end".to_owned(),
-        Event::ServiceCidr(cidr) => cidr.name.to_string(),
-        Event::ServiceCidrGone(name) => format!("-{name}"),
+        Change::ListBegin(_) => "begin".to_owned(),
+        Change::ListEnd(_) => "end".to_owned(),
+        Change::ServiceCidr(cidr) => cidr.name.to_string(),
+        Change::ServiceCidrGone(name) => format!("-{name}"),
         other => format!("{other:?}"),
     }
 }

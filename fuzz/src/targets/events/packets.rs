@@ -5,7 +5,7 @@ use super::step::{PORTS, SHARED, address};
 use crate::judge::Pin;
 use crate::world::World;
 use rules::model::{Backend, Family, Protocol, Service};
-use rules::trace::{Origin, Packet};
+use rules::nft::trace::{Origin, Packet};
 use std::net::IpAddr;
 
 type Destination = (IpAddr, Protocol, u16);

@@ -8,7 +8,7 @@ use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, Node, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort, TrafficPolicy,
 };
-use rules::{Config, Event, LocalDetector, NodeportAddresses, ObjectKind};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, ObjectKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) const SHARED: u8 = 99;
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// An object comes, changes or goes.
-    Event(Event),
+    Change(Change),
     /// A kind is listed anew; of its objects those with a set bit are left out, so they are gone.
     List(ObjectKind, u8),
     /// Other settings, as a changed Node object brings them.
@@ -52,13 +52,13 @@ pub(super) enum Step {
 impl Step {
     pub(super) fn read(from: &mut Bytes<'_>, family: Family) -> Self {
         match from.below(32) {
-            0..6 => Self::Event(Event::Service(service(from, family))),
-            6 => Self::Event(Event::ServiceGone(name("s", from.below(SERVICES)))),
-            7..15 => Self::Event(Event::Slice(slice(from, family))),
-            15 => Self::Event(Event::SliceGone(name("e", from.below(SLICES)))),
-            16 | 17 => Self::Event(Event::Node(node(from.byte()))),
-            18 => Self::Event(Event::NodeGone),
-            19 => Self::Event(service_cidr(from.byte())),
+            0..6 => Self::Change(Change::Service(service(from, family))),
+            6 => Self::Change(Change::ServiceGone(name("s", from.below(SERVICES)))),
+            7..15 => Self::Change(Change::Slice(slice(from, family))),
+            15 => Self::Change(Change::SliceGone(name("e", from.below(SLICES)))),
+            16 | 17 => Self::Change(Change::Node(node(from.byte()))),
+            18 => Self::Change(Change::NodeGone),
+            19 => Self::Change(service_cidr(from.byte())),
             20 => Self::Addresses(addresses(from.byte())),
             21 => Self::Configure(config(from.byte(), family)),
             22 => Self::Remember(
@@ -146,13 +146,13 @@ pub(super) fn config(bits: u8, family: Family) -> Config {
     }
 }
 
-fn service_cidr(byte: u8) -> Event {
+fn service_cidr(byte: u8) -> Change {
     let name = "kubernetes";
     if byte & 1 == 0 {
-        return Event::ServiceCidrGone(name.into());
+        return Change::ServiceCidrGone(name.into());
     }
     let ranges = ["10.96.0.0/16", "fd00:10:96::/108"].map(range);
-    Event::ServiceCidr(ServiceCidr {
+    Change::ServiceCidr(ServiceCidr {
         name: name.into(),
         cidrs: ranges.into(),
     })

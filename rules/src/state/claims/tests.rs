@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{Protocol, ServiceCidr};
-use crate::state::{Applied, Event, ProblemKind, State};
+use crate::state::{Applied, Change, ProblemKind, State};
 use proptest::prelude::*;
 use std::net::IpAddr;
 
@@ -120,7 +120,7 @@ fn the_kind_decides_before_age_and_name() {
                 let mut state = State::new();
                 let mut said = Vec::new();
                 for service in order {
-                    said.extend(state.apply(Event::Service(service.clone())).problems);
+                    said.extend(state.apply(Change::Service(service.clone())).problems);
                 }
                 assert_eq!(owners(&state, &frontend), ["z"], "{what}");
                 assert_eq!(said.len(), 1, "{what}: {said:?}");
@@ -128,10 +128,10 @@ fn the_kind_decides_before_age_and_name() {
                 assert_eq!(said[0].kind, ProblemKind::LeftOut, "{what}");
                 // The other one moves up at once, and stands back again.
                 state.take_dirty();
-                state.apply(Event::ServiceGone(winner.name.clone()));
+                state.apply(Change::ServiceGone(winner.name.clone()));
                 assert_eq!(owners(&state, &frontend), ["a"], "{what}");
                 assert!(state.take_dirty().contains(&loser.name), "{what}");
-                state.apply(Event::Service(winner.clone()));
+                state.apply(Change::Service(winner.clone()));
                 assert_eq!(owners(&state, &frontend), ["z"], "{what}");
                 assert!(state.take_dirty().contains(&loser.name), "{what}");
             }
@@ -145,7 +145,7 @@ fn equals_go_by_name() {
     let mut state = State::new();
     for (n, name) in ["b", "a", "c"].iter().enumerate() {
         let n = u8::try_from(n).expect("small");
-        state.apply(Event::Service(at(name, n, 7, Kind::ExternalIp, address)));
+        state.apply(Change::Service(at(name, n, 7, Kind::ExternalIp, address)));
     }
     assert_eq!(owners(&state, &frontend(Some(address))), ["a"]);
 }
@@ -161,8 +161,8 @@ fn a_claim_follows_its_kind() {
     both.external_ips = vec![address];
     let mut state = State::new();
     let mut owner_with = |service: &Service| {
-        state.apply(Event::Service(other.clone()));
-        state.apply(Event::Service(service.clone()));
+        state.apply(Change::Service(other.clone()));
+        state.apply(Change::Service(service.clone()));
         owners(&state, &frontend(Some(address)))
     };
     assert_eq!(owner_with(&external), ["other"]);
@@ -186,8 +186,8 @@ fn the_loser_learns_nothing_about_the_owner() {
     owner.origin = Some("vault.yaml".into());
     let loser = at("evil", 2, 1, Kind::ExternalIp, address);
     let mut state = State::new();
-    state.apply(Event::Service(owner));
-    let (text, note) = said(state.apply(Event::Service(loser)));
+    state.apply(Change::Service(owner));
+    let (text, note) = said(state.apply(Change::Service(loser)));
     assert_eq!(
         text,
         "Service tenant-evil/evil: not served: external IP 10.96.0.50 tcp port 443, which is the \
@@ -200,8 +200,8 @@ fn the_loser_learns_nothing_about_the_owner() {
     );
     let elder = at("elder", 3, 1, Kind::ExternalIp, ip("198.51.100.1"));
     let younger = at("younger", 4, 2, Kind::ExternalIp, ip("198.51.100.1"));
-    state.apply(Event::Service(elder));
-    let (text, note) = said(state.apply(Event::Service(younger)));
+    state.apply(Change::Service(elder));
+    let (text, note) = said(state.apply(Change::Service(younger)));
     assert!(
         text.ends_with("which Service tenant-elder/elder has: it is older or comes first by name"),
         "{text}"
@@ -217,14 +217,14 @@ fn many_contests_are_one_message() {
     let mut younger = at("younger", 2, 2, Kind::ExternalIp, addresses[0]);
     younger.external_ips = addresses;
     let mut state = State::new();
-    state.apply(Event::Service(elder));
-    let (text, note) = said(state.apply(Event::Service(younger)));
+    state.apply(Change::Service(elder));
+    let (text, note) = said(state.apply(Change::Service(younger)));
     assert!(text.ends_with("and 197 more"), "{text}");
     assert!(text.len() < 600 && note.len() < 600, "{text} {note}");
 }
 
-fn range(name: &str, cidr: &str) -> Event {
-    Event::ServiceCidr(ServiceCidr {
+fn range(name: &str, cidr: &str) -> Change {
+    Change::ServiceCidr(ServiceCidr {
         name: name.into(),
         cidrs: vec![cidr.parse().expect("a range")],
     })
@@ -240,7 +240,7 @@ fn an_external_ip_that_is_not_its_owners_to_give_is_told_once() {
     };
     let mut state = State::new();
     assert_eq!(
-        conflict(&state.apply(Event::Service(own.clone()))),
+        conflict(&state.apply(Change::Service(own.clone()))),
         None,
         "no range is known"
     );
@@ -257,7 +257,7 @@ fn an_external_ip_that_is_not_its_owners_to_give_is_told_once() {
     let mut again = own.clone();
     again.session_affinity = Some(60);
     assert_eq!(
-        conflict(&state.apply(Event::Service(again))),
+        conflict(&state.apply(Change::Service(again))),
         None,
         "said already"
     );
@@ -266,41 +266,41 @@ fn an_external_ip_that_is_not_its_owners_to_give_is_told_once() {
         ["evil"],
         "served all the same"
     );
-    state.apply(Event::ServiceGone(own.name.clone()));
+    state.apply(Change::ServiceGone(own.name.clone()));
     assert!(
-        conflict(&state.apply(Event::Service(own))).is_some(),
+        conflict(&state.apply(Change::Service(own))).is_some(),
         "another Service of the name"
     );
 
     let balancer = at("lb", 2, 1, Kind::LoadBalancerIp, ip("10.96.0.51"));
-    let note = conflict(&state.apply(Event::Service(balancer))).expect("a warning");
+    let note = conflict(&state.apply(Change::Service(balancer))).expect("a warning");
     assert!(
         note.starts_with("load-balancer IP 10.96.0.51 is in"),
         "{note}"
     );
 
     let node = |address: &str| {
-        Event::Node(crate::model::Node {
+        Change::Node(crate::model::Node {
             addresses: vec![ip(address)],
             ..Default::default()
         })
     };
     let here = at("here", 3, 1, Kind::ExternalIp, ip("192.0.2.1"));
-    assert_eq!(conflict(&state.apply(Event::Service(here))), None);
+    assert_eq!(conflict(&state.apply(Change::Service(here))), None);
     let note = conflict(&state.apply(node("192.0.2.1"))).expect("a warning");
     assert!(
         note.starts_with("external IP 192.0.2.1 is an address of this node;"),
         "{note}"
     );
     let announced = at("announced", 4, 1, Kind::LoadBalancerIp, ip("192.0.2.1"));
-    let applied = state.apply(Event::Service(announced));
+    let applied = state.apply(Change::Service(announced));
     assert_eq!(
         conflict(&applied),
         None,
         "a load balancer may announce the node"
     );
     let harmless = at("harmless", 5, 1, Kind::ExternalIp, ip("198.51.100.9"));
-    assert_eq!(conflict(&state.apply(Event::Service(harmless))), None);
+    assert_eq!(conflict(&state.apply(Change::Service(harmless))), None);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn without_external_ips_there_is_nothing_to_claim() {
     let address = ip("198.51.100.1");
     let mut state = State::without_external_ips();
     state.apply(range("a", "198.51.100.0/24"));
-    let applied = state.apply(Event::Service(at("a", 1, 1, Kind::ExternalIp, address)));
+    let applied = state.apply(Change::Service(at("a", 1, 1, Kind::ExternalIp, address)));
     assert_eq!(applied.problems, []);
     assert!(!state.claims().is_claimed(&frontend(Some(address))));
 }
@@ -357,12 +357,12 @@ proptest! {
                 Step::Put { n, created, kind, address } => {
                     let service = at(&format!("s{n}"), n, created, kind, [10, 96, 0, address].into());
                     there.insert(n, (kind, created, address));
-                    state.apply(Event::Service(service));
+                    state.apply(Change::Service(service));
                 }
                 Step::Take(n) => {
                     there.remove(&n);
                     let name = format!("s{n}");
-                    state.apply(Event::ServiceGone(ObjectName::new(format!("tenant-{name}"), name)));
+                    state.apply(Change::ServiceGone(ObjectName::new(format!("tenant-{name}"), name)));
                 }
             }
             prop_assert!(state.claims().counts_are_right());

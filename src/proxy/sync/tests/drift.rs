@@ -2,9 +2,9 @@
 
 use super::*;
 use rules::Commit;
-use rules::drift::{Change, Edit, Notice, What};
-use rules::fake::Poisoned;
-use rules::ruleset::ChainId;
+use rules::nft::drift::{Edit, ForeignChange, Notice, What};
+use rules::nft::ruleset::ChainId;
+use rules::nft::table::Poisoned;
 
 fn change(families: &[Family], generation: u32) -> Notice {
     let edit = |family: &Family| Edit {
@@ -14,7 +14,7 @@ fn change(families: &[Family], generation: u32) -> Notice {
         name: "services".to_owned(),
         count: 1,
     };
-    Notice::Changed(Change {
+    Notice::Changed(ForeignChange {
         generation,
         pid: 42,
         process: "nft".to_owned(),

@@ -5,12 +5,12 @@ use crate::events::{Message, Regarding};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use rules::Cause;
-use rules::fake::Poisoned;
-use rules::ruleset::{Key, SetId};
+use rules::nft::ruleset::{Key, SetId};
+use rules::nft::table::Poisoned;
 
 /// A Service without endpoints, which is one element of `no-endpoints`.
-fn numbered(n: u8) -> Event {
-    Event::Service(Service {
+fn numbered(n: u8) -> Change {
+    Change::Service(Service {
         name: ObjectName::new("ns", format!("s{n}")),
         cluster_ips: vec![address(n)],
         ports: vec![ServicePort {
@@ -126,9 +126,9 @@ proptest! {
         // The kernel comes round: with the next change of each they are back.
         rig.syncer.kernel.addresses.clear();
         for n in 0..12 {
-            let Event::Service(mut service) = numbered(n) else { unreachable!() };
+            let Change::Service(mut service) = numbered(n) else { unreachable!() };
             service.created = 7;
-            rig.syncer.apply(Event::Service(service));
+            rig.syncer.apply(Change::Service(service));
         }
         prop_assert!(rig.syncer.sync().is_ok());
         prop_assert_eq!(rig.served().len(), 12);

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::{self, Receiver};
 /// Far longer than a change takes to be seen.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) async fn next(events: &mut Receiver<rules::Event>) -> String {
+pub(super) async fn next(events: &mut Receiver<rules::Change>) -> String {
     let event = tokio::time::timeout(LIMIT, events.recv()).await;
     short(&event.expect("an event in time").expect("an event"))
 }

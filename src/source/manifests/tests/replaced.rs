@@ -3,7 +3,7 @@
 use super::follow::{LIMIT, next};
 use super::{Manifests, service};
 use e2e::cleanup::ScratchDir;
-use rules::Event;
+use rules::Change;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use tokio::sync::mpsc::{self, Receiver};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{self, Receiver};
 /// A directory within one, that is followed.
 struct Followed {
     scratch: ScratchDir,
-    events: Receiver<Event>,
+    events: Receiver<Change>,
 }
 
 impl Followed {

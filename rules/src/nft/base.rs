@@ -1,0 +1,405 @@
+//! The part of the table that is there whatever the cluster holds, and the
+//! shared chains that endpoint counts call for.
+
+use crate::config::{Config, LocalDetector, NodeportAddresses};
+use crate::model::Family;
+use crate::nft::ruleset::{
+    Chain, ChainId, Header, Hook, HookKind, HookPoint, Rule, SetId, Side, SourceSet, Statement,
+    Verdict,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const ADDRESS: &[Header] = &[Header::Address(Side::Destination)];
+const FRONTEND: &[Header] = &[
+    Header::Address(Side::Destination),
+    Header::Protocol,
+    Header::Port,
+];
+const NODEPORT: &[Header] = &[Header::Protocol, Header::Port];
+const HAIRPIN: &[Header] = &[
+    Header::Address(Side::Source),
+    Header::Address(Side::Destination),
+    Header::Protocol,
+    Header::Port,
+];
+
+const SERVICES: ChainId = ChainId::Fixed("services");
+const MASQUERADE: ChainId = ChainId::Fixed("masquerading");
+const CHECK_SOURCES: ChainId = ChainId::Fixed("check-sources");
+const CHECK_ENDPOINTS: ChainId = ChainId::Fixed("check-endpoints");
+const CHECK_NODEPORTS: ChainId = ChainId::Fixed("check-nodeport-endpoints");
+const CHECK_CLUSTER_IPS: ChainId = ChainId::Fixed("check-cluster-ips");
+
+/// The kernel's `IFNAMSIZ` without the closing NUL.
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// The comment of chains that do what policy Local asks of external traffic.
+pub(crate) const EXTERNAL_LOCAL: &str =
+    "policy Local: pods and this node reach all endpoints, others only local ones";
+
+/// Where frontends without any endpoint send their packets.
+pub(crate) const REJECT: ChainId = ChainId::Fixed("reject-no-endpoints");
+
+/// The sets and maps, in the order of a listing. The list of node-port
+/// addresses is only there when not every local address is one.
+pub(crate) fn sets(config: &Config) -> Vec<SetId> {
+    let listed = config.nodeport_addresses != NodeportAddresses::All;
+    SetId::ALL
+        .into_iter()
+        .filter(|set| *set != SetId::NodeportIps || listed)
+        .collect()
+}
+
+/// The chains that are always there, each after those that it refers to.
+pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
+    let mut chains = vec![
+        plain(
+            REJECT,
+            "no endpoint anywhere: answer with port unreachable",
+            vec![rule([Statement::Reject])],
+        ),
+        plain(
+            SERVICES,
+            "send new connections to an endpoint",
+            dispatch(config),
+        ),
+        plain(
+            MASQUERADE,
+            "give marked and hairpin connections this node's address",
+            vec![
+                rule([
+                    Statement::MarkHas(config.masquerade_mark),
+                    Statement::MarkXor(config.masquerade_mark),
+                    Statement::Masquerade,
+                ]),
+                rule([
+                    Statement::CtStatusDnat,
+                    is_in(HAIRPIN, SetId::Hairpin),
+                    Statement::Masquerade,
+                ]),
+            ],
+        ),
+        plain(
+            CHECK_SOURCES,
+            "loadBalancerSourceRanges: drop all other sources",
+            vec![rule([Statement::VerdictMap {
+                key: FRONTEND,
+                map: SetId::SourceChecked,
+            }])],
+        ),
+        plain(
+            CHECK_ENDPOINTS,
+            "frontends that nothing serves",
+            vec![rule([Statement::VerdictMap {
+                key: FRONTEND,
+                map: SetId::NoEndpoints,
+            }])],
+        ),
+        plain(
+            CHECK_NODEPORTS,
+            "node ports that nothing serves",
+            vec![rule(nodeport_addresses(config).into_iter().chain([
+                Statement::VerdictMap {
+                    key: NODEPORT,
+                    map: SetId::NodeportNoEndpoints,
+                },
+            ]))],
+        ),
+        check_cluster_ips(service_cidrs),
+    ];
+    chains.extend(hooks());
+    chains
+}
+
+/// Rejects unknown ports of cluster IPs and drops what no Service was given.
+/// Changes with the ServiceCIDRs.
+pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
+    let known = rule([is_in(ADDRESS, SetId::ClusterIps), Statement::Reject]);
+    let unallocated = service_cidrs
+        .iter()
+        .map(|cidr| rule([to(*cidr, false), Statement::Verdict(Verdict::Drop)]));
+    plain(
+        CHECK_CLUSTER_IPS,
+        "other ports of a cluster IP: reject; unallocated cluster IPs: drop",
+        [known].into_iter().chain(unallocated).collect(),
+    )
+}
+
+/// The rules of a pick chain, an external policy chain or one that checks
+/// sources.
+pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
+    let (comment, rules) = match *id {
+        ChainId::Fixed(_) | ChainId::Port(_) => return None,
+        ChainId::Sources(ref own) => ("", vec![drop_others(own)]),
+        ChainId::Cluster {
+            endpoints,
+            masquerade,
+            nodeport,
+        } => {
+            let mark = masquerade.then_some(Statement::MarkOr(config.masquerade_mark));
+            let pick = pick(nodeport, false, endpoints);
+            ("", vec![rule(mark.into_iter().chain([pick]))])
+        }
+        ChainId::Local {
+            endpoints,
+            nodeport,
+        } => ("", vec![rule([pick(nodeport, true, endpoints)])]),
+        ChainId::ExternalLocal {
+            local,
+            all,
+            nodeport,
+        } => {
+            let cluster = |masquerade| ChainId::Cluster {
+                endpoints: all,
+                masquerade,
+                nodeport,
+            };
+            let local = (local > 0).then_some(ChainId::Local {
+                endpoints: local,
+                nodeport,
+            });
+            let rules = external_local(config, cluster(false), cluster(true), local);
+            (EXTERNAL_LOCAL, rules)
+        }
+    };
+    Some(plain(id.clone(), comment, rules))
+}
+
+/// Few ranges are compared one after the other, many are looked up.
+fn drop_others(sources: &SourceSet) -> Rule {
+    let outside = |range: &IpNet| Statement::Address {
+        side: Side::Source,
+        prefix: *range,
+        negated: true,
+    };
+    let mut statements: Vec<Statement> = match sources.is_set() {
+        true => vec![Statement::NotFrom(sources.clone())],
+        false => sources.ranges().iter().map(outside).collect(),
+    };
+    statements.push(Statement::Verdict(Verdict::Drop));
+    rule(statements)
+}
+
+/// The chains that a chain goes on to.
+pub(crate) fn required(config: &Config, id: &ChainId) -> Vec<ChainId> {
+    let chain = shared_chain(config, id);
+    let statements = chain
+        .iter()
+        .flat_map(|chain| &chain.rules)
+        .flat_map(|rule| &rule.statements);
+    statements
+        .filter_map(|statement| match statement {
+            Statement::Verdict(Verdict::Goto(next)) => Some(next.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Reference: section 5.6, the external chain of policy Local.
+pub(crate) fn external_local(
+    config: &Config,
+    cluster: ChainId,
+    masquerade: ChainId,
+    local: Option<ChainId>,
+) -> Vec<Rule> {
+    let goto = |chain| Statement::Verdict(Verdict::Goto(chain));
+    let mut rules = Vec::new();
+    if let Some(from_pod) = from_local_pod(config, false) {
+        rules.push(rule([from_pod, goto(cluster)]));
+    }
+    rules.push(rule([Statement::FibLocal(Side::Source), goto(masquerade)]));
+    rules.extend(local.map(|chain| rule([goto(chain)])));
+    rules
+}
+
+fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
+    let map = match (nodeport, local) {
+        (false, false) => SetId::Endpoints,
+        (false, true) => SetId::LocalEndpoints,
+        (true, false) => SetId::NodeportEndpoints,
+        (true, true) => SetId::NodeportLocalEndpoints,
+    };
+    let key = if nodeport { NODEPORT } else { FRONTEND };
+    Statement::Dnat {
+        key,
+        modulus: endpoints,
+        map,
+    }
+}
+
+/// Reference: section 5.3, chain services.
+fn dispatch(config: &Config) -> Vec<Rule> {
+    let to_cluster_ip = is_in(ADDRESS, SetId::ClusterIps);
+    let mark = Statement::MarkOr(config.masquerade_mark);
+    let mut rules = Vec::new();
+    if config.masquerade_all {
+        rules.push(rule([to_cluster_ip, mark]));
+    } else if let Some(from_elsewhere) = from_local_pod(config, true) {
+        rules.push(rule([to_cluster_ip, from_elsewhere, mark]));
+    }
+    rules.push(rule([Statement::VerdictMap {
+        key: FRONTEND,
+        map: SetId::Services,
+    }]));
+    rules.push(rule(nodeport_addresses(config).into_iter().chain([
+        Statement::VerdictMap {
+            key: NODEPORT,
+            map: SetId::Nodeports,
+        },
+    ])));
+    rules
+}
+
+fn from_local_pod(config: &Config, negated: bool) -> Option<Statement> {
+    match &config.local_detector {
+        LocalDetector::None => None,
+        LocalDetector::Source(prefix) => Some(Statement::Address {
+            side: Side::Source,
+            prefix: *prefix,
+            negated,
+        }),
+        LocalDetector::Interface { name, wildcard } => Some(Statement::InputInterface {
+            name: name.clone(),
+            // Only that very name begins with so many characters, and nft has
+            // no room for a star behind them.
+            wildcard: *wildcard && name.len() < INTERFACE_NAME_MAX,
+            negated,
+        }),
+    }
+}
+
+fn nodeport_addresses(config: &Config) -> Vec<Statement> {
+    match config.nodeport_addresses {
+        NodeportAddresses::All => {
+            vec![
+                Statement::FibLocal(Side::Destination),
+                to(loopback(config.family), true),
+            ]
+        }
+        NodeportAddresses::Within(_) => {
+            vec![is_in(ADDRESS, SetId::NodeportIps)]
+        }
+    }
+}
+
+/// Never a node port, not even when all local addresses are meant.
+fn loopback(family: Family) -> IpNet {
+    match family {
+        Family::V4 => Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+        Family::V6 => Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+    }
+}
+
+fn to(prefix: IpNet, negated: bool) -> Statement {
+    Statement::Address {
+        side: Side::Destination,
+        prefix,
+        negated,
+    }
+}
+
+/// Reference: section 5.2. Priorities are the kernel's own names: dstnat is
+/// -100, srcnat 100, filter 0.
+fn hooks() -> Vec<Chain> {
+    use HookKind::{Filter, Nat};
+    use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
+    /// Sources are checked while the destination is still the frontend.
+    const BEFORE_DSTNAT: i32 = -110;
+    let new = |chain| {
+        rule([
+            Statement::CtStateNew,
+            Statement::Verdict(Verdict::Jump(chain)),
+        ])
+    };
+    let all = |chain| rule([Statement::Verdict(Verdict::Jump(chain))]);
+    vec![
+        hook(
+            "filter-prerouting-pre-dnat",
+            Filter,
+            Prerouting,
+            BEFORE_DSTNAT,
+            vec![new(CHECK_SOURCES)],
+        ),
+        hook(
+            "filter-output-pre-dnat",
+            Filter,
+            Output,
+            BEFORE_DSTNAT,
+            vec![new(CHECK_SOURCES)],
+        ),
+        hook(
+            "filter-input",
+            Filter,
+            Input,
+            0,
+            vec![new(CHECK_NODEPORTS), new(CHECK_ENDPOINTS)],
+        ),
+        hook(
+            "filter-forward",
+            Filter,
+            Forward,
+            0,
+            vec![new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)],
+        ),
+        hook(
+            "filter-output",
+            Filter,
+            Output,
+            0,
+            vec![new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)],
+        ),
+        hook("nat-prerouting", Nat, Prerouting, -100, vec![all(SERVICES)]),
+        hook("nat-output", Nat, Output, -100, vec![all(SERVICES)]),
+        hook(
+            "nat-postrouting",
+            Nat,
+            Postrouting,
+            100,
+            vec![all(MASQUERADE)],
+        ),
+    ]
+}
+
+fn hook(
+    name: &'static str,
+    kind: HookKind,
+    point: HookPoint,
+    priority: i32,
+    rules: Vec<Rule>,
+) -> Chain {
+    let hook = Some(Hook {
+        kind,
+        point,
+        priority,
+    });
+    Chain {
+        id: ChainId::Fixed(name),
+        hook,
+        comment: "",
+        rules,
+    }
+}
+
+fn is_in(key: &'static [Header], set: SetId) -> Statement {
+    Statement::InSet {
+        key,
+        set,
+        negated: false,
+    }
+}
+
+fn plain(id: ChainId, comment: &'static str, rules: Vec<Rule>) -> Chain {
+    Chain {
+        id,
+        hook: None,
+        comment,
+        rules,
+    }
+}
+
+pub(crate) fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule {
+    Rule {
+        statements: statements.into_iter().collect(),
+    }
+}

@@ -1,0 +1,88 @@
+//! loadBalancerSourceRanges: who may reach the load-balancer IPs of a Service
+//! (reference: section 5.6). Node ports, external and cluster IPs stay open.
+
+use crate::config::Config;
+use crate::model::{Family, Frontend, ObjectName, Service};
+use crate::nft::ruleset::{ChainId, Element, Key, SetId, SourceSet, Value, Verdict};
+use crate::plan::{Counts, comment};
+use crate::state::claims::{self, Claims};
+use foldhash::HashSet;
+use ipnet::IpNet;
+use std::sync::Arc;
+
+/// The checked frontends of a Service, and the sources that they let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Each with its port's name.
+    frontends: Box<[(Frontend, Arc<str>)]>,
+    allowed: SourceSet,
+}
+
+impl Sources {
+    /// `None` if every source may reach every frontend.
+    pub(crate) fn of(config: &Config, claims: &Claims, service: &Service) -> Option<Self> {
+        let family = config.family;
+        // Each family by itself, as upstream has it: ranges of IPv4 alone leave
+        // IPv6 open, and ::/0 opens IPv6 only.
+        let of_family = |range: &&IpNet| Family::of(range.addr()) == family;
+        let ranges = service.source_ranges.iter().filter(of_family);
+        let mut allowed: Vec<IpNet> = ranges.map(IpNet::trunc).collect();
+        if allowed.is_empty() || allowed.iter().any(|range| range.prefix_len() == 0) {
+            return None;
+        }
+        let mut seen = HashSet::default();
+        let frontends: Box<[_]> = service
+            .ports
+            .iter()
+            .flat_map(|port| {
+                claims::load_balancer(service, port).map(|own| (own, port.name.clone()))
+            })
+            .filter(|(own, _)| own.address.is_some_and(|ip| Family::of(ip) == family))
+            .filter(|(own, _)| claims.owns(&service.name, own) && seen.insert(*own))
+            .collect();
+        if frontends.is_empty() {
+            return None;
+        }
+        // A node that may connect may do so from the addresses themselves,
+        // which it has if the load balancer puts them on an interface.
+        let holds_node = |ip| allowed.iter().any(|range| range.contains(&ip));
+        if config.node_ip.is_some_and(holds_node) {
+            let own = service.load_balancer_ips.iter().copied();
+            allowed.extend(own.filter(|ip| Family::of(*ip) == family).map(IpNet::from));
+        }
+        Some(Self {
+            frontends,
+            allowed: SourceSet::new(&allowed),
+        })
+    }
+
+    /// Adds how many elements there are.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        counts.add(SetId::SourceChecked, self.frontends.len());
+    }
+
+    /// The chain that the frontends go to, once for each.
+    pub(crate) fn chains(&self) -> impl Iterator<Item = ChainId> {
+        self.frontends.iter().map(|_| self.chain())
+    }
+
+    fn chain(&self) -> ChainId {
+        ChainId::Sources(self.allowed.clone())
+    }
+
+    /// Calls `each` with the elements.
+    pub(crate) fn for_each_element(
+        &self,
+        name: &ObjectName,
+        each: &mut impl FnMut(SetId, Element),
+    ) {
+        for (frontend, port) in &self.frontends {
+            let element = Element {
+                key: Key::Frontend(*frontend),
+                value: Some(Value::Verdict(Verdict::Goto(self.chain()))),
+                comment: Some(comment(name, port)),
+            };
+            each(SetId::SourceChecked, element);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the rules do with a packet, without a kernel: a tracer that walks a
+//! table as the kernel does for the first packet of a connection.
+//!
+//! ```
+//! use rules::nft::Table;
+//! use rules::model::Protocol;
+//! use rules::nft::trace::{Origin, Packet, Tracer};
+//!
+//! let table = Table::new();
+//! let tracer = Tracer::new(&table, ["192.0.2.1".parse()?]);
+//! let packet = Packet {
+//!     origin: Origin::Interface("eth0".into()),
+//!     protocol: Protocol::Tcp,
+//!     source: "203.0.113.9".parse()?,
+//!     destination: "10.96.0.1".parse()?,
+//!     port: 80,
+//! };
+//! let trace = tracer.explain(&packet);
+//! assert_eq!(
+//!     trace.to_string(),
+//!     "tcp 203.0.113.9 to 10.96.0.1:80, in by eth0\n=> not translated\n"
+//! );
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
+//!
+//! Random choices are all explored, so a trace holds every way that a packet
+//! may go. Not modelled are packets of known connections, which no rule of the
+//! table changes, and what other tables and routes do.
+
+mod choices;
+mod show;
+mod statement;
+mod walk;
+
+use crate::model::{Backend, Protocol};
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookPoint};
+use crate::nft::table::Table;
+use choices::Choices;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use walk::Walk;
+
+/// Where a packet enters the packet path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// A process of the node itself sends it: hooks output and postrouting,
+    /// and for an address of the node then prerouting and input by way of `lo`.
+    Node,
+    /// It comes in by this interface, from a pod or from outside: hook
+    /// prerouting, then input, or forward and postrouting.
+    Interface(Arc<str>),
+}
+
+/// The first packet of a connection. Both addresses are of one family, that
+/// of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Packet {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// The client's address.
+    pub source: IpAddr,
+    /// The address that the client connects to.
+    pub destination: IpAddr,
+    /// The port that the client connects to.
+    pub port: u16,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum End {
+    /// It goes to an endpoint.
+    Endpoint {
+        /// The endpoint.
+        backend: Backend,
+        /// With the node's address as its source.
+        masquerade: bool,
+    },
+    /// It goes where it was sent, as if there were no rules.
+    Untranslated {
+        /// With the node's address as its source.
+        masquerade: bool,
+    },
+    /// It is answered with ICMP port unreachable.
+    Rejected,
+    /// It is discarded.
+    Dropped,
+}
+
+/// A rule that matched; jumps to chains in which none did are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How many random choices came before.
+    pub choices: usize,
+    /// The hook.
+    pub point: HookPoint,
+    /// The chain.
+    pub chain: ChainId,
+    /// The rule as nft lists it.
+    pub rule: String,
+    /// What it looked up in a map, if that is what it does.
+    pub found: Option<String>,
+}
+
+/// One way that a packet may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The rules that matched, in order; empty if they were not asked for.
+    pub steps: Vec<Step>,
+    /// How many random choices lead there.
+    pub choices: usize,
+    /// Endpoints that remember the client from now on (session affinity).
+    pub remembered: Vec<AffinitySet>,
+    /// What becomes of the packet.
+    pub end: End,
+}
+
+/// Every way that a packet may go. Shown one step a line; after a
+/// random choice, each way is indented below what they have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// The packet as it was sent.
+    pub packet: Packet,
+    /// The ways, in the order of the choices that lead to them.
+    pub paths: Vec<Path>,
+}
+
+impl Trace {
+    /// What may become of the packet.
+    pub fn ends(&self) -> BTreeSet<End> {
+        self.paths.iter().map(|path| path.end).collect()
+    }
+}
+
+/// Sends packets through one family's table.
+#[derive(Clone, Debug)]
+pub struct Tracer<'a> {
+    table: &'a Table,
+    /// The base chains of each hook, in the order in which the kernel calls them.
+    hooks: BTreeMap<HookPoint, Vec<&'a Chain>>,
+    node_addresses: BTreeSet<IpAddr>,
+    remembered: BTreeMap<AffinitySet, BTreeSet<IpAddr>>,
+}
+
+impl<'a> Tracer<'a> {
+    /// A tracer of `table`, on a node that has `node_addresses` on its
+    /// interfaces. Loopback addresses are the node's in any case.
+    pub fn new(table: &'a Table, node_addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut hooks: BTreeMap<HookPoint, Vec<&Chain>> = BTreeMap::new();
+        for chain in table.chains.values() {
+            if let Some(hook) = chain.hook {
+                hooks.entry(hook.point).or_default().push(chain);
+            }
+        }
+        for chains in hooks.values_mut() {
+            chains.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
+        }
+        Self {
+            table,
+            hooks,
+            node_addresses: node_addresses.into_iter().collect(),
+            remembered: BTreeMap::new(),
+        }
+    }
+
+    /// Lets an endpoint remember a client, as an earlier connection would have.
+    pub fn remember(&mut self, endpoint: AffinitySet, client: IpAddr) {
+        self.remembered.entry(endpoint).or_default().insert(client);
+    }
+
+    /// Every way that `packet` may go, without the steps. Costs a few lookups
+    /// for each way.
+    pub fn trace(&self, packet: &Packet) -> Trace {
+        self.explore(packet, false)
+    }
+
+    /// Every way that `packet` may go, with the rules that send it there.
+    pub fn explain(&self, packet: &Packet) -> Trace {
+        self.explore(packet, true)
+    }
+
+    /// Walks again from the start for each way: simpler than to part, and as
+    /// a walk is short, fast enough.
+    fn explore(&self, packet: &Packet, with_steps: bool) -> Trace {
+        let mut choices = Choices::default();
+        let mut paths: Vec<Path> = Vec::new();
+        loop {
+            let path = Walk::new(self, packet, &mut choices, with_steps).go();
+            paths.push(path);
+            if !choices.advance() {
+                break;
+            }
+        }
+        Trace {
+            packet: packet.clone(),
+            paths,
+        }
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.node_addresses.contains(&address)
+    }
+
+    fn remembers(&self, endpoint: &AffinitySet, client: IpAddr) -> bool {
+        let clients = self.remembered.get(endpoint);
+        clients.is_some_and(|clients| clients.contains(&client))
+    }
+}
+
+#[cfg(test)]
+mod tests;

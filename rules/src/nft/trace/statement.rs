@@ -1,0 +1,166 @@
+//! What single statements do to a packet.
+
+use super::walk::{After, Say, Walk};
+use crate::model::{Backend, Frontend};
+use crate::nft::ruleset::{Header, Key, SetId, Side, Statement, Value, Verdict};
+use std::net::IpAddr;
+
+impl<'a> Walk<'a, '_> {
+    /// Evaluates a statement; `None` if it does not match, which ends its
+    /// rule. What a map yields is left in `found`.
+    pub(super) fn statement(
+        &mut self,
+        statement: &'a Statement,
+        found: &mut Option<&'a Value>,
+    ) -> Option<After<'a>> {
+        let go_on = |matches: bool| matches.then_some(After::Next);
+        match statement {
+            // Only first packets are traced.
+            Statement::CtStateNew => go_on(true),
+            Statement::CtStatusDnat => go_on(self.translated),
+            Statement::FibLocal(side) => go_on(self.tracer.is_local(self.address(*side))),
+            Statement::Address {
+                side,
+                prefix,
+                negated,
+            } => go_on(prefix.contains(&self.address(*side)) != *negated),
+            Statement::InputInterface {
+                name,
+                wildcard,
+                negated,
+            } => {
+                // The kernel compares with an empty name where there is none.
+                let input = self.input.unwrap_or_default();
+                let same = input == &**name || (*wildcard && input.starts_with(&**name));
+                go_on(same != *negated)
+            }
+            Statement::InSet { key, set, negated } => {
+                let holds = self.key(key).is_some_and(|key| self.holds(*set, key));
+                go_on(holds != *negated)
+            }
+            Statement::NotFrom(set) => go_on(!set.holds(self.source)),
+            Statement::InAffinity(set) => go_on(self.tracer.remembers(set, self.source)),
+            Statement::UpdateAffinity { set, .. } => {
+                self.remembered.push(set.clone());
+                go_on(true)
+            }
+            Statement::OneIn(count) => go_on(*count <= 1 || self.choices.choose(2) == 0),
+            Statement::VerdictMap { key, map } => {
+                let value = self.look_up(*map, self.key(key)?)?;
+                *found = Some(value);
+                match value {
+                    Value::Verdict(verdict) => Some(after(verdict)),
+                    Value::Backend(_) => None,
+                }
+            }
+            Statement::MarkHas(bit) => go_on(self.mark & bit != 0),
+            Statement::MarkOr(bit) => {
+                self.mark |= bit;
+                go_on(true)
+            }
+            Statement::MarkXor(bit) => {
+                self.mark ^= bit;
+                go_on(true)
+            }
+            Statement::Masquerade => {
+                self.masquerade = true;
+                self.source_decided = true;
+                Some(After::Done(Say::Accept))
+            }
+            Statement::Reject => Some(After::Done(Say::Reject)),
+            Statement::Dnat { key, modulus, map } => {
+                let Some(Key::Frontend(frontend)) = self.key(key) else {
+                    return None;
+                };
+                let index = self.choices.choose(*modulus);
+                let value = self.look_up(*map, Key::Indexed(frontend, index))?;
+                *found = Some(value);
+                match value {
+                    Value::Backend(backend) => Some(self.translate(*backend)),
+                    Value::Verdict(_) => None,
+                }
+            }
+            Statement::DnatListed {
+                protocol,
+                count,
+                first,
+                ..
+            } => {
+                if *protocol != self.protocol {
+                    return None;
+                }
+                // Which one a hash yields is not modelled: it may be any.
+                let key = Key::Listed(first + self.choices.choose(*count));
+                let value = self.look_up(SetId::PortEndpoints, key)?;
+                *found = Some(value);
+                match value {
+                    Value::Backend(backend) => Some(self.translate(*backend)),
+                    Value::Verdict(_) => None,
+                }
+            }
+            Statement::DnatTo { protocol, backend } => {
+                (*protocol == self.protocol).then(|| self.translate(*backend))
+            }
+            Statement::Verdict(verdict) => Some(after(verdict)),
+        }
+    }
+
+    fn translate(&mut self, to: Backend) -> After<'a> {
+        // A translation that changes nothing does not set ct status dnat.
+        self.translated = (self.destination, self.port) != (to.address, to.port);
+        self.destination = to.address;
+        self.port = to.port;
+        self.destination_decided = true;
+        After::Done(Say::Accept)
+    }
+
+    fn address(&self, side: Side) -> IpAddr {
+        match side {
+            Side::Source => self.source,
+            Side::Destination => self.destination,
+        }
+    }
+
+    /// The packet's fields as a key; `None` if no element's key can equal it.
+    fn key(&self, fields: &[Header]) -> Option<Key> {
+        use Header::{Address, Port, Protocol};
+        let frontend = |address| Frontend {
+            address,
+            protocol: self.protocol,
+            port: self.port,
+        };
+        match *fields {
+            [Address(side)] => Some(Key::Address(self.address(side))),
+            [Protocol, Port] => Some(Key::Frontend(frontend(None))),
+            [Address(side), Protocol, Port] => {
+                Some(Key::Frontend(frontend(Some(self.address(side)))))
+            }
+            [Address(_), Address(_), Protocol, Port] if self.source == self.destination => {
+                let backend = Backend {
+                    address: self.destination,
+                    port: self.port,
+                };
+                Some(Key::Hairpin(backend, self.protocol))
+            }
+            _ => None,
+        }
+    }
+
+    fn look_up(&self, set: SetId, key: Key) -> Option<&'a Value> {
+        let elements = self.tracer.table.sets.get(&set)?;
+        elements.get(&key)?.value.as_ref()
+    }
+
+    fn holds(&self, set: SetId, key: Key) -> bool {
+        let elements = self.tracer.table.sets.get(&set);
+        elements.is_some_and(|elements| elements.contains_key(&key))
+    }
+}
+
+fn after(verdict: &Verdict) -> After<'_> {
+    match verdict {
+        Verdict::Drop => After::Done(Say::Drop),
+        Verdict::Goto(chain) => After::Goto(chain),
+        Verdict::Jump(chain) => After::Jump(chain),
+    }
+}

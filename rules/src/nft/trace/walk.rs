@@ -1,0 +1,242 @@
+//! One packet on one way through the hooks.
+
+use super::{Choices, End, Origin, Packet, Path, Step, Tracer};
+use crate::model::{Backend, Family, Protocol};
+use crate::nft::print;
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookKind, HookPoint, Rule};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// The kernel refuses tables in which chains go round in a circle, or jump
+/// deeper than 16; so this is never reached with a table of its own.
+const HOPS_MAX: usize = 64;
+
+/// What a base chain, or a chain that it goes to, says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Say {
+    /// Nothing: its rules are through.
+    Nothing,
+    /// The packet goes on; this base chain is done with it.
+    Accept,
+    /// `drop`.
+    Drop,
+    /// `reject`.
+    Reject,
+}
+
+/// Where the walk goes after a rule.
+pub(super) enum After<'a> {
+    /// To the next rule.
+    Next,
+    /// To another chain, for good.
+    Goto(&'a ChainId),
+    /// To another chain, and back.
+    Jump(&'a ChainId),
+    /// Out of the base chain.
+    Done(Say),
+}
+
+pub(super) struct Walk<'a, 'c> {
+    pub(super) tracer: &'a Tracer<'a>,
+    pub(super) choices: &'c mut Choices,
+    origin: &'a Origin,
+    pub(super) input: Option<&'a str>,
+    pub(super) protocol: Protocol,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) port: u16,
+    pub(super) mark: u32,
+    /// `ct status dnat`.
+    pub(super) translated: bool,
+    pub(super) masquerade: bool,
+    /// A connection's destination and source are decided once; after that nat
+    /// chains are not called for it.
+    pub(super) destination_decided: bool,
+    pub(super) source_decided: bool,
+    pub(super) remembered: Vec<AffinitySet>,
+    steps: Option<Vec<Step>>,
+    point: HookPoint,
+    hops: usize,
+}
+
+impl<'a, 'c> Walk<'a, 'c> {
+    pub(super) fn new(
+        tracer: &'a Tracer<'a>,
+        packet: &'a Packet,
+        choices: &'c mut Choices,
+        with_steps: bool,
+    ) -> Self {
+        Self {
+            tracer,
+            choices,
+            origin: &packet.origin,
+            input: match &packet.origin {
+                Origin::Node => None,
+                Origin::Interface(name) => Some(name),
+            },
+            protocol: packet.protocol,
+            source: packet.source,
+            destination: packet.destination,
+            port: packet.port,
+            mark: 0,
+            translated: false,
+            masquerade: false,
+            destination_decided: false,
+            source_decided: false,
+            remembered: Vec::new(),
+            steps: with_steps.then(Vec::new),
+            point: HookPoint::Prerouting,
+            hops: 0,
+        }
+    }
+
+    pub(super) fn go(mut self) -> Path {
+        let end = match self.hooks() {
+            ControlFlow::Break(end) => end,
+            ControlFlow::Continue(()) if self.translated => End::Endpoint {
+                backend: Backend {
+                    address: self.destination,
+                    port: self.port,
+                },
+                masquerade: self.masquerade,
+            },
+            ControlFlow::Continue(()) => End::Untranslated {
+                masquerade: self.masquerade,
+            },
+        };
+        Path {
+            steps: self.steps.unwrap_or_default(),
+            choices: self.choices.made(),
+            remembered: self.remembered,
+            end,
+        }
+    }
+
+    /// The way through the hooks, routed by the destination of the moment.
+    fn hooks(&mut self) -> ControlFlow<End> {
+        use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
+        match self.origin {
+            Origin::Interface(_) => {
+                self.hook(Prerouting)?;
+                if self.tracer.is_local(self.destination) {
+                    return self.hook(Input);
+                }
+                self.hook(Forward)?;
+                self.hook(Postrouting)
+            }
+            Origin::Node => {
+                self.hook(Output)?;
+                self.hook(Postrouting)?;
+                if self.tracer.is_local(self.destination) {
+                    // What a node sends to itself comes in again.
+                    self.input = Some("lo");
+                    self.hook(Prerouting)?;
+                    self.hook(Input)?;
+                }
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn hook(&mut self, point: HookPoint) -> ControlFlow<End> {
+        self.point = point;
+        let chains = self.tracer.hooks.get(&point);
+        for chain in chains.into_iter().flatten() {
+            if self.is_nat(chain) && self.is_decided() {
+                continue;
+            }
+            match self.run(chain) {
+                Say::Nothing | Say::Accept => {}
+                Say::Drop => return ControlFlow::Break(End::Dropped),
+                Say::Reject => return ControlFlow::Break(End::Rejected),
+            }
+        }
+        match point {
+            HookPoint::Prerouting | HookPoint::Output => self.destination_decided = true,
+            HookPoint::Postrouting => self.source_decided = true,
+            HookPoint::Input | HookPoint::Forward => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_nat(&self, chain: &Chain) -> bool {
+        chain.hook.is_some_and(|hook| hook.kind == HookKind::Nat)
+    }
+
+    fn is_decided(&self) -> bool {
+        match self.point {
+            HookPoint::Postrouting | HookPoint::Input => self.source_decided,
+            _ => self.destination_decided,
+        }
+    }
+
+    /// Runs a chain, and those that it goes on to, until they are through.
+    fn run(&mut self, mut chain: &'a Chain) -> Say {
+        'chain: loop {
+            self.hops += 1;
+            if self.hops > HOPS_MAX {
+                return Say::Nothing;
+            }
+            for rule in &chain.rules {
+                match self.rule(chain, rule) {
+                    After::Next => {}
+                    After::Done(say) => return say,
+                    After::Goto(next) => match self.tracer.table.chains.get(next) {
+                        Some(next) => {
+                            chain = next;
+                            continue 'chain;
+                        }
+                        None => return Say::Nothing,
+                    },
+                    After::Jump(next) => {
+                        let said = self.jump(next);
+                        if said != Say::Nothing {
+                            return said;
+                        }
+                    }
+                }
+            }
+            return Say::Nothing;
+        }
+    }
+
+    /// Runs a chain and comes back. A jump to where nothing matched is no step.
+    fn jump(&mut self, to: &ChainId) -> Say {
+        let steps = self.steps.as_ref().map(Vec::len);
+        let next = self.tracer.table.chains.get(to);
+        let said = next.map_or(Say::Nothing, |next| self.run(next));
+        if let Some(own) = &mut self.steps
+            && Some(own.len()) == steps
+        {
+            own.pop();
+        }
+        said
+    }
+
+    /// Runs a rule up to the first statement that does not match.
+    fn rule(&mut self, chain: &'a Chain, rule: &'a Rule) -> After<'a> {
+        let choices = self.choices.made();
+        let mut found = None;
+        let mut after = After::Next;
+        for statement in &rule.statements {
+            match self.statement(statement, &mut found) {
+                None => return After::Next,
+                Some(After::Next) => {}
+                Some(other) => {
+                    after = other;
+                    break;
+                }
+            }
+        }
+        if let Some(steps) = &mut self.steps {
+            steps.push(Step {
+                choices,
+                point: self.point,
+                chain: chain.id.clone(),
+                rule: print::rule(rule, Family::of(self.destination)),
+                found: found.map(print::value),
+            });
+        }
+        after
+    }
+}
