@@ -5,9 +5,7 @@
 //! module into node-1's namespace; what comes out is compared with the
 //! reference's decision table (section 5.6) and packet paths (section 5.7).
 
-#[path = "packets/features.rs"]
 mod features;
-#[path = "packets/rig.rs"]
 mod rig;
 
 use rig::{Expect, Rig, Source, echo};

@@ -1,0 +1,20 @@
+//! The daemon itself, as a process: bad input, changes, interference, its end,
+//! and taking over from another proxy.
+//!
+//! Each test has network namespaces of its own, and fails where it cannot.
+
+mod affinity;
+mod api_server;
+mod config;
+mod descriptors;
+mod drift;
+mod growth;
+mod input;
+mod life;
+mod objects;
+mod rig;
+mod rights;
+mod takeover;
+#[path = "../kernel/text.rs"]
+mod text;
+mod watch;
