@@ -19,8 +19,8 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin demo
-	@KEEP=$(KEEP) target/release/demo
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@KEEP=$(KEEP) target/release/e2e demo
 
 # Unit, golden and kernel tests: all that needs no control plane.
 test: deps
@@ -28,49 +28,49 @@ test: deps
 
 # The daemon against a real control plane, proved by packets.
 e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin cluster
-	@target/debug/cluster $(SCENARIOS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/debug/e2e cluster $(SCENARIOS)
 
 # The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin conformance
-	@target/debug/conformance $(FLAGS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/debug/e2e conformance $(FLAGS)
 
 # Named faults on a node with traffic; FLAGS="--short", "--filter half-open" or "--list".
 faults: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e -p inject --lib --bin kube-proxy --bin faults
-	@target/debug/faults $(FLAGS)
+	cargo build --quiet -p kube-proxy-rs -p e2e -p inject --lib --bin kube-proxy --bin e2e
+	@target/debug/e2e faults $(FLAGS)
 
 # Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics;
 # VERBOSE=1 names what is the same, too.
 compare: deps-go $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin compare
-	@target/debug/compare $(PARTS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/debug/e2e compare $(PARTS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench --bin bench_flows
-	@target/release/bench $(SIZES)
-	@target/release/bench_flows
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/release/e2e bench $(SIZES)
+	@target/release/e2e bench-flows
 
 # One Service as large or crooked as the API lets it be, and how long others wait meanwhile.
 bench-hostile: deps
-	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin bench_hostile
-	@target/release/bench_hostile
+	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/release/e2e bench-hostile
 
 # Upstream's kube-proxy and the image's on the same objects: SIZES="1000x10 10000x10",
-# FLAGS="--packets --docs"; `target/release/bench_upstream --help` has the rest.
+# FLAGS="--packets --docs"; `target/release/e2e bench-upstream --help` has the rest.
 bench-upstream: deps-go deps-image $(CONTROL_PLANE_PROGRAMS)
-	cargo build --quiet --release -p e2e --bin bench_upstream
+	cargo build --quiet --release -p e2e --bin e2e
 	cargo build --quiet --release -p kube-proxy-rs --example replay
 	@image/binary.sh $(OWN_ARCH)
-	@KUBE_PROXY=$(firstword $(IMAGE_BINARIES)) target/release/bench_upstream $(SIZES) $(FLAGS)
+	@KUBE_PROXY=$(firstword $(IMAGE_BINARIES)) target/release/e2e bench-upstream $(SIZES) $(FLAGS)
 
 # The static image as an OCI archive, and run with no more rights than it needs.
 image: deps-image
 	@for arch in $(sort $(OWN_ARCH) $(ARCH)); do image/build.sh $$arch || exit 1; done
-	cargo build --quiet -p e2e --bin image
-	@target/debug/image $(IMAGE) $(IMAGE_BINARIES)
+	cargo build --quiet -p e2e --bin e2e
+	@target/debug/e2e image $(IMAGE) $(IMAGE_BINARIES)
 
 # Only if there is none; `make image` builds it anew.
 $(IMAGE): | deps-image
@@ -79,24 +79,24 @@ $(IMAGE): | deps-image
 # The Helm chart: linted, rendered, applied to a real API server, and its pod run.
 chart: deps-chart deps-image $(CONTROL_PLANE_PROGRAMS) $(IMAGE) \
 		target/tools/bin/helm target/tools/bin/promtool target/tools/crds
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin chart
-	@target/debug/chart
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/debug/e2e chart
 
 # deploy/kube-proxy-rs.yaml from the chart, for whoever has no Helm.
 manifest: deps-chart target/tools/bin/helm
-	cargo build --quiet -p e2e --bin chart
-	@target/debug/chart --manifest
+	cargo build --quiet -p e2e --bin e2e
+	@target/debug/e2e chart --manifest
 
 # Every fuzz target, FUZZ_S seconds in all: FUZZ_TARGETS="events http"; or FUZZ_INPUTS=2000 made-up
 # inputs for each target, always from the same seed.
 FUZZ_S := 60
 fuzz: fuzz-engine
-	@target/debug/fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) \
+	@target/debug/e2e fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) \
 		$(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(FUZZ_TARGETS)
 
 # Leaves those inputs in fuzz/corpus that reach what no other does.
 fuzz-corpora: fuzz-engine
-	@target/debug/fuzz --engine $(FUZZ_ENGINE) --minimise $(FUZZ_TARGETS)
+	@target/debug/e2e fuzz --engine $(FUZZ_ENGINE) --minimise $(FUZZ_TARGETS)
 
 # The targets with libFuzzer, which wants to know what an input reaches: with instructions for
 # that in all that is built for it, so in a directory of its own.
@@ -106,7 +106,7 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares
 fuzz-engine: deps-fuzz
-	cargo build --quiet -p kube-proxy-rs -p e2e --bin fuzz
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin e2e
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --target-dir target/fuzz --target $(FUZZ_HOST) \
 		--profile fuzz -p fuzz --features libfuzzer --bin libfuzzer
 

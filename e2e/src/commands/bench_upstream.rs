@@ -1,0 +1,74 @@
+//! `make bench-upstream`: upstream's kube-proxy and ours, one after the other in one run, on the
+//! same objects of a real API server.
+//!
+//! Times depend on the machine and on what else it does; only ratios of one run say something.
+
+mod args;
+mod chart;
+mod floor;
+mod measure;
+mod objects;
+mod packets;
+mod proxy;
+mod read;
+mod report;
+mod rig;
+mod sample;
+
+use anyhow::{Context, Result};
+pub(crate) use args::Args;
+use report::{Report, Row};
+use rig::{Rig, Side};
+
+use crate::size::Size;
+
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let mut report = Report::default();
+    for earlier in &args.reports {
+        read::add(&mut report, earlier)?;
+    }
+    // First, as a transaction of upstream's that was cut off may go on for minutes.
+    if args.packets {
+        for services in args.packet_sizes() {
+            let rows = packets::measure(args, services)
+                .with_context(|| format!("connections at {services} Services"))?;
+            report.packets.extend(rows);
+            report.save()?;
+        }
+    }
+    for size in args.sizes() {
+        report
+            .sizes
+            .push(run_size(args, *size).with_context(|| size.to_string())?);
+        report.save()?;
+    }
+    println!("{}", report.text());
+    report.save()?;
+    if args.docs {
+        report.write_docs()?;
+    }
+    Ok(true)
+}
+
+fn run_size(args: &Args, size: Size) -> Result<Row> {
+    eprintln!("{size}: starting a control plane");
+    let rig = Rig::start()?;
+    let took = objects::create(&rig.api, size)?;
+    eprintln!(
+        "{size}: objects are there after {:.1} s",
+        took.as_secs_f64()
+    );
+    let mut row = Row::new(size);
+    if args.runs_upstream(size) {
+        row.upstream = Some(measure::run(args, &rig, Side::Upstream, size)?);
+    } else {
+        eprintln!("{size}: upstream only with --heavy");
+    }
+    row.ours = measure::run(args, &rig, Side::Ours, size)?;
+    match floor::measure(&rig, size) {
+        Ok(floor) => row.floor = Some(floor),
+        // A run without the replay program is still a comparison.
+        Err(error) => eprintln!("{size}: no floor: {error:#}"),
+    }
+    Ok(row)
+}

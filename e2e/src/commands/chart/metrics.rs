@@ -1,0 +1,146 @@
+//! What alerts and dashboard ask for exists.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::cleanup::ScratchDir;
+use e2e::{Bed, Daemon, Node, manifest, wait};
+use serde_json::{Value, json};
+
+use crate::chart::helm::tool;
+use crate::chart::own;
+
+const ALERTS: &str = "charts/kube-proxy-rs/files/alerts.yaml";
+const DASHBOARD: &str = "charts/kube-proxy-rs/files/dashboard.json";
+/// What makes `nft -i` the table's owner.
+const TAKE: &[u8] = b"delete table ip kube-proxy; add table ip kube-proxy { flags owner; }\n";
+
+/// promtool takes them, and each fires in its test.
+pub(crate) fn check_alerts() -> Result<()> {
+    tool("promtool", &["check", "rules", ALERTS])?;
+    tool("promtool", &["test", "rules", "e2e/chart/alerts_test.yaml"]).map(drop)
+}
+
+/// Every metric that they name is in a running daemon's answer. One that was never observed is
+/// not, so everything happens to this daemon that has a metric.
+pub(crate) fn check_names() -> Result<()> {
+    let mut asked = BTreeSet::new();
+    names(&std::fs::read_to_string(own(ALERTS))?, &mut asked);
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(own(DASHBOARD))?)?;
+    names(&dashboard.to_string(), &mut asked);
+    ensure!(asked.len() > 10, "only {asked:?} found");
+
+    let bed = Bed::build(1)?;
+    let node = &bed.nodes()[0];
+    let directory = ScratchDir::create("chart-metrics")?;
+    let manifests = directory.path().join("manifests");
+    std::fs::create_dir(&manifests)?;
+    let write = |ports: &[u16]| manifest::write(&manifests, "all", &objects(node, ports));
+    write(&[53])?;
+    let source = ["--manifests", &manifests.to_string_lossy()];
+    let mut daemon = Daemon::start(node, &source, directory.path())?;
+    daemon.wait_live(node)?;
+    let health = SocketAddr::new(IpAddr::V4(node.addresses().v4), 10256);
+    node.namespace().get(health, "/healthz")?;
+    write(&[53, 54])?;
+    let metrics = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+    let there = || Ok::<_, anyhow::Error>(node.namespace().get(metrics, "/metrics")?.body);
+    let limit = Duration::from_secs(20);
+    wait::until("a change of some Services", limit, || {
+        ensure!(there()?.contains("kubeproxy_sync_partial_proxy_rules_duration_seconds_count"));
+        Ok(())
+    })?;
+    // What is drift first and then a refusal: the table is another process's, for its life.
+    let mut owner = node.namespace().command("nft");
+    let mut owner = owner
+        .arg("-i")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let taken = owner.stdin.as_mut().map(|input| input.write_all(TAKE));
+    taken.context("nft has no input")??;
+    let every = wait::until("every metric", limit, || {
+        let there = there()?;
+        let there: BTreeSet<&str> = there.lines().filter_map(name).collect();
+        let missing: Vec<_> = asked
+            .iter()
+            .filter(|name| !there.contains(name.as_str()))
+            .collect();
+        ensure!(missing.is_empty(), "not in /metrics: {missing:?}");
+        Ok(())
+    });
+    owner.kill()?;
+    owner.wait()?;
+    every.map(drop)
+}
+
+/// A Service with policy Local and these UDP ports, and one endpoint that is elsewhere.
+fn objects(node: &Node, ports: &[u16]) -> Vec<Value> {
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|port| json!({"name": format!("p{port}"), "protocol": "UDP", "port": port}))
+        .collect();
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "dns", "namespace": "default", "uid": "dns"},
+        "spec": {
+            "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10"], "ipFamilies": ["IPv4"],
+            "internalTrafficPolicy": "Local", "ports": ports,
+        },
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "dns-1",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "dns"},
+            // Later than the daemon's start, so that it counts.
+            "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2099-01-01T00:00:00Z"},
+        },
+        "addressType": "IPv4",
+        "ports": ports,
+        "endpoints": [{"addresses": ["10.244.9.9"], "conditions": {"ready": true}}],
+    });
+    vec![manifest::node(node), service, slice]
+}
+
+/// The metric that a line of the text format is about; histograms have three names each.
+fn name(line: &str) -> Option<&str> {
+    (!line.starts_with('#')).then(|| line.split(['{', ' ']).next())?
+}
+
+/// Collects the words in `text` that are metrics of ours.
+fn names(text: &str, found: &mut BTreeSet<String>) {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let ours = words.filter(|word| word.starts_with("kubeproxy_") || word.starts_with("process_"));
+    found.extend(ours.map(str::to_owned));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_expressions_and_in_the_text_format() {
+        let mut found = BTreeSet::new();
+        names(
+            "rate(kubeproxy_a_total{x=\"y\"}[5m]) > process_b",
+            &mut found,
+        );
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            ["kubeproxy_a_total", "process_b"]
+        );
+        assert_eq!(
+            name("kubeproxy_a_bucket{le=\"1\"} 3"),
+            Some("kubeproxy_a_bucket")
+        );
+        assert_eq!(name("# HELP kubeproxy_a x"), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! `make compare`: upstream's kube-proxy and ours, asked the same.
+//!
+//! Each part has a table of questions and puts them to both binaries.
+
+mod config;
+mod exposition;
+mod http;
+mod metrics;
+mod report;
+mod rig;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use e2e::target_directory;
+
+use report::Report;
+
+/// The two binaries.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Upstream's, as `make` built it.
+    pub upstream: PathBuf,
+    /// `$KUBE_PROXY`, or the one built beside this program.
+    pub ours: PathBuf,
+}
+
+/// A part's name, and what asks its questions.
+type Part = (&'static str, fn(&Programs, &mut Report) -> Result<()>);
+
+const PARTS: [Part; 3] = [
+    ("config", config::compare),
+    ("http", http::compare),
+    ("metrics", metrics::compare),
+];
+
+/// Ask upstream's kube-proxy and ours the same: configuration, HTTP answers, metrics
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Those to ask about, instead of all
+    #[arg(value_parser = PARTS.map(|(name, _)| name))]
+    parts: Vec<String>,
+}
+
+/// Asks the chosen parts' questions; true if all answers were the same.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let upstream = target_directory().join("controlplane").join("kube-proxy");
+    ensure!(
+        upstream.is_file(),
+        "{} is missing: make compare builds it",
+        upstream.display()
+    );
+    let programs = Programs {
+        upstream,
+        ours: e2e::binary()?,
+    };
+    let mut report = Report::default();
+    for (name, compare) in PARTS {
+        if args.parts.is_empty() || args.parts.iter().any(|part| part == name) {
+            report.begin(name);
+            compare(&programs, &mut report)?;
+        }
+    }
+    Ok(report.end())
+}

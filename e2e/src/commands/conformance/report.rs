@@ -1,0 +1,130 @@
+//! What is printed, and the report that is left for machines.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use e2e::target_directory;
+use serde::Serialize;
+
+use crate::conformance::accepted::Accepted;
+use crate::conformance::run::Row;
+
+/// Differences of one group that are shown one by one.
+const SHOWN: usize = 12;
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    description: String,
+    family: &'static str,
+    protocol: &'static str,
+    source: &'static str,
+    upstream: String,
+    ours: String,
+    pass: bool,
+    /// Whether it passes although it differs, as docs/differences.md says.
+    accepted: bool,
+}
+
+/// What cases are counted by: the first word of their Service's name; the whole of it where that
+/// names a sequence or a setting.
+fn group(id: &str) -> String {
+    let service = id.split('/').next().unwrap_or_default();
+    match service.split_once('-') {
+        Some((first, _)) if !["seq", "set"].contains(&first) => first.to_owned(),
+        _ => service.to_owned(),
+    }
+}
+
+/// All results so far.
+pub(crate) struct Report {
+    accepted: Accepted,
+    entries: Vec<Entry>,
+    begun: Instant,
+}
+
+impl Report {
+    pub(crate) fn new(accepted: Accepted) -> Self {
+        Self {
+            accepted,
+            entries: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// Adds rows and prints what became of each group, which is an id's first part.
+    pub(crate) fn add(&mut self, rows: Vec<Row>) {
+        let mut groups: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        for row in rows {
+            let entry = self.entry(&row);
+            groups.entry(group(&entry.id)).or_default().push(entry);
+        }
+        for (group, entries) in groups {
+            let failed: Vec<_> = entries.iter().filter(|entry| !entry.pass).collect();
+            let accepted = entries.iter().filter(|entry| entry.accepted).count();
+            let noted = match accepted {
+                0 => String::new(),
+                count => format!(", {count} differ on purpose"),
+            };
+            println!(
+                "{} {group}: {} passed{noted}, {} failed",
+                if failed.is_empty() {
+                    "ok    "
+                } else {
+                    "FAILED"
+                },
+                entries.len() - failed.len(),
+                failed.len()
+            );
+            for entry in failed.iter().take(SHOWN) {
+                println!("  {} ({})", entry.id, entry.description);
+                println!(
+                    "    upstream  {}\n    ours      {}",
+                    entry.upstream, entry.ours
+                );
+            }
+            if failed.len() > SHOWN {
+                println!("  and {} more, in the report", failed.len() - SHOWN);
+            }
+            self.entries.extend(entries);
+        }
+    }
+
+    /// Whether this row is no failure.
+    pub(crate) fn passes(&self, row: &Row) -> bool {
+        row.same() || self.accepted.contains(&row.case.id)
+    }
+
+    fn entry(&self, row: &Row) -> Entry {
+        let [upstream, ours] = row.seen.each_ref().map(ToString::to_string);
+        Entry {
+            id: row.case.id.clone(),
+            description: row.case.description.clone(),
+            family: row.case.family.name(),
+            protocol: row.case.protocol(),
+            source: row.case.source.name(),
+            upstream,
+            ours,
+            pass: self.passes(row),
+            accepted: !row.same() && self.passes(row),
+        }
+    }
+
+    /// Writes `target/conformance/report.json` and prints the count; returns how many failed.
+    pub(crate) fn finish(&self) -> Result<usize> {
+        let directory = target_directory().join("conformance");
+        std::fs::create_dir_all(&directory)?;
+        let path = directory.join("report.json");
+        let text = serde_json::to_string_pretty(&self.entries).context("print the report")?;
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        let failed = self.entries.iter().filter(|entry| !entry.pass).count();
+        println!(
+            "\n{} in {:.0} s",
+            path.display(),
+            self.begun.elapsed().as_secs_f64()
+        );
+        println!("{} passed, {failed} failed", self.entries.len() - failed);
+        Ok(failed)
+    }
+}

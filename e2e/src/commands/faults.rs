@@ -1,0 +1,141 @@
+//! `make faults`: named faults on a node with traffic, and what became of it.
+//!
+//! A daemon runs in a node's namespace on the objects of a fake API server; clients make new
+//! connections and hold old ones, by TCP and UDP, in both families. A fault is applied, and a
+//! figure told for each promise: see `docs/faults.md`.
+
+mod dns;
+mod fault;
+mod forward_proxy;
+mod inject;
+mod objects;
+mod plan;
+mod proxy;
+mod report;
+mod site;
+mod traffic;
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+
+use fault::{Fault, Scale};
+use report::Row;
+use site::Site;
+
+/// Apply named faults to a node with traffic
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer times of each, for every change
+    #[arg(long)]
+    short: bool,
+    /// Only faults whose name holds this; may stand several times
+    #[arg(long = "filter", value_name = "TEXT")]
+    filters: Vec<String>,
+    /// Run as many beside each other that mostly wait
+    #[arg(long, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+    /// Print the names
+    #[arg(long)]
+    list: bool,
+}
+
+impl Args {
+    fn scale(&self) -> Scale {
+        if self.short {
+            Scale::Short
+        } else {
+            Scale::Long
+        }
+    }
+
+    fn wants(&self, fault: &Fault) -> bool {
+        let mut filters = self.filters.iter();
+        self.filters.is_empty() || filters.any(|part| fault.name.contains(part.as_str()))
+    }
+}
+
+/// Whether every promise was kept.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let mut faults = fault::all();
+    faults.retain(|fault| args.wants(fault));
+    if args.list {
+        for fault in &faults {
+            println!("{}", fault.name);
+        }
+        return Ok(true);
+    }
+    if faults.is_empty() {
+        bail!("no fault has such a name");
+    }
+    let begun = Instant::now();
+    let order: Vec<String> = faults.iter().map(|fault| fault.name.clone()).collect();
+    report::print_head();
+    let (beside, alone): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| fault.waits);
+    // Those that wait cost next to nothing meanwhile.
+    let mut rows = std::thread::scope(|scope| {
+        let alone = scope.spawn(|| work(alone, 1, 0, args.scale()));
+        let mut rows = work(beside, args.jobs.get(), 1, args.scale());
+        rows.extend(alone.join().unwrap_or_default());
+        rows
+    });
+    ensure!(rows.len() == order.len(), "a worker panicked");
+    rows.sort_by_key(|row| order.iter().position(|name| *name == row.name));
+    let path = report::write(&rows)?;
+    let failed = rows.iter().filter(|row| !row.holds()).count();
+    println!(
+        "\n{} passed, {failed} failed ({:.0} s); figures are in {}",
+        rows.len() - failed,
+        begun.elapsed().as_secs_f64(),
+        path.display()
+    );
+    Ok(failed == 0)
+}
+
+/// Runs faults by so many workers, each with a site of its own; those are numbered from `first` on.
+fn work(faults: Vec<Fault>, workers: usize, first: usize, scale: Scale) -> Vec<Row> {
+    let workers = workers.min(faults.len());
+    let queue = Mutex::new(VecDeque::from(faults));
+    let rows = Mutex::new(Vec::new());
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.pop_front()
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let (next, rows) = (&next, &rows);
+            scope.spawn(move || {
+                let mut site = None;
+                while let Some(fault) = next() {
+                    let row = on_site(&mut site, first + worker, &fault, scale);
+                    row.print();
+                    rows.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(row);
+                }
+            });
+        }
+    });
+    rows.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a fault on the worker's site, which is built anew after one that was not healed.
+fn on_site(site: &mut Option<Site>, worker: usize, fault: &Fault, scale: Scale) -> Row {
+    let built = match site.take() {
+        Some(site) => Ok(site),
+        None => Site::build(worker),
+    };
+    match built {
+        Ok(mut own) => {
+            let row = fault.run(&mut own, scale);
+            if row.holds() {
+                *site = Some(own);
+            }
+            row
+        }
+        Err(error) => fault.impossible(&error),
+    }
+}
