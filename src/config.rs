@@ -14,6 +14,7 @@ mod quantity;
 mod schema;
 mod tree;
 mod validate;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use duration::GoDuration;
 pub use net::{parse_cidr, parse_ip, split_host_port};
 pub use quantity::Quantity;
 pub use validate::{FieldError, FieldErrors, validate, validate_logging};
+pub use watch::ConfigFile;
 
 use std::collections::BTreeMap;
 
@@ -49,9 +51,9 @@ pub struct KubeProxyConfiguration {
     /// `featureGates`.
     pub feature_gates: BTreeMap<String, bool>,
     /// `clientConnection`.
-    pub client_connection: ClientConnection,
+    pub client_connection: ClientConnectionConfiguration,
     /// `logging`.
-    pub logging: Logging,
+    pub logging: LoggingConfiguration,
     /// `hostnameOverride`.
     pub hostname_override: String,
     /// `bindAddress`.
@@ -69,17 +71,17 @@ pub struct KubeProxyConfiguration {
     /// `mode`.
     pub mode: String,
     /// `iptables`.
-    pub iptables: Iptables,
+    pub iptables: KubeProxyIPTablesConfiguration,
     /// `ipvs`.
-    pub ipvs: Ipvs,
+    pub ipvs: KubeProxyIPVSConfiguration,
     /// `nftables`.
-    pub nftables: Nftables,
+    pub nftables: KubeProxyNFTablesConfiguration,
     /// `winkernel`.
-    pub winkernel: Winkernel,
+    pub winkernel: KubeProxyWinkernelConfiguration,
     /// `detectLocalMode`.
     pub detect_local_mode: String,
     /// `detectLocal`.
-    pub detect_local: DetectLocal,
+    pub detect_local: DetectLocalConfiguration,
     /// `clusterCIDR`, at its commas.
     pub cluster_cidrs: Vec<String>,
     /// `nodePortAddresses`.
@@ -87,7 +89,7 @@ pub struct KubeProxyConfiguration {
     /// `oomScoreAdj`.
     pub oom_score_adj: Option<i32>,
     /// `conntrack`.
-    pub conntrack: Conntrack,
+    pub conntrack: KubeProxyConntrackConfiguration,
     /// `configSyncPeriod`.
     pub config_sync_period: GoDuration,
     /// `portRange`.
@@ -98,7 +100,7 @@ pub struct KubeProxyConfiguration {
 
 /// `clientConnection`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClientConnection {
+pub struct ClientConnectionConfiguration {
     /// `kubeconfig`.
     pub kubeconfig: String,
     /// `acceptContentTypes`.
@@ -113,7 +115,7 @@ pub struct ClientConnection {
 
 /// `logging`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Logging {
+pub struct LoggingConfiguration {
     /// `format`.
     pub format: String,
     /// `flushFrequency`.
@@ -123,14 +125,14 @@ pub struct Logging {
     /// `verbosity`.
     pub verbosity: u32,
     /// `vmodule`.
-    pub vmodule: Vec<VModule>,
+    pub vmodule: Vec<VModuleItem>,
     /// `options`.
-    pub options: LoggingOptions,
+    pub options: FormatOptions,
 }
 
 /// One of `logging.vmodule`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VModule {
+pub struct VModuleItem {
     /// `filePattern`.
     pub file_pattern: String,
     /// `verbosity`.
@@ -139,16 +141,16 @@ pub struct VModule {
 
 /// `logging.options`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LoggingOptions {
+pub struct FormatOptions {
     /// `text`.
-    pub text: OutputRouting,
+    pub text: OutputRoutingOptions,
     /// `json`.
-    pub json: OutputRouting,
+    pub json: OutputRoutingOptions,
 }
 
 /// `logging.options.text` and `logging.options.json`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct OutputRouting {
+pub struct OutputRoutingOptions {
     /// `splitStream`.
     pub split_stream: bool,
     /// `infoBufferSize`.
@@ -157,7 +159,7 @@ pub struct OutputRouting {
 
 /// `iptables`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Iptables {
+pub struct KubeProxyIPTablesConfiguration {
     /// `masqueradeBit`.
     pub masquerade_bit: Option<i32>,
     /// `masqueradeAll`.
@@ -172,7 +174,7 @@ pub struct Iptables {
 
 /// `ipvs`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ipvs {
+pub struct KubeProxyIPVSConfiguration {
     /// `syncPeriod`.
     pub sync_period: GoDuration,
     /// `minSyncPeriod`.
@@ -193,7 +195,7 @@ pub struct Ipvs {
 
 /// `nftables`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Nftables {
+pub struct KubeProxyNFTablesConfiguration {
     /// `masqueradeBit`.
     pub masquerade_bit: Option<i32>,
     /// `masqueradeAll`.
@@ -206,7 +208,7 @@ pub struct Nftables {
 
 /// `winkernel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Winkernel {
+pub struct KubeProxyWinkernelConfiguration {
     /// `networkName`.
     pub network_name: String,
     /// `sourceVip`.
@@ -221,7 +223,7 @@ pub struct Winkernel {
 
 /// `detectLocal`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DetectLocal {
+pub struct DetectLocalConfiguration {
     /// `bridgeInterface`.
     pub bridge_interface: String,
     /// `interfaceNamePrefix`.
@@ -230,7 +232,7 @@ pub struct DetectLocal {
 
 /// `conntrack`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conntrack {
+pub struct KubeProxyConntrackConfiguration {
     /// `maxPerCore`.
     pub max_per_core: Option<i32>,
     /// `min`.

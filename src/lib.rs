@@ -23,7 +23,6 @@ pub mod fuzzing;
 
 mod addresses;
 pub mod cleanup;
-pub mod config_file;
 mod jitter;
 mod kernel_version;
 mod sysctl;

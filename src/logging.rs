@@ -6,7 +6,7 @@ mod throttle;
 
 pub use throttle::Throttle;
 
-use crate::config::{Logging, OutputRouting, VModule};
+use crate::config::{LoggingConfiguration, OutputRoutingOptions, VModuleItem};
 use flood::Bounded;
 use std::fmt;
 use std::io::IsTerminal;
@@ -36,7 +36,7 @@ pub fn set_verbosity(verbosity: u32) {
 
 /// Starts logging; later calls change nothing, so that an error before the configuration is
 /// known can be told by the defaults.
-pub fn start(logging: &Logging) {
+pub fn start(logging: &LoggingConfiguration) {
     VERBOSITY.store(logging.verbosity, Ordering::Relaxed);
     let vmodule = logging.vmodule.clone();
     let filter = filter_fn(move |metadata| wanted(metadata, &vmodule)).with_max_level_hint(
@@ -88,7 +88,7 @@ fn note(text: &str) -> String {
 }
 
 /// Everything goes to standard error, unless streams are split: then only errors do.
-fn writer(routing: &OutputRouting) -> BoxMakeWriter {
+fn writer(routing: &OutputRoutingOptions) -> BoxMakeWriter {
     if routing.split_stream {
         BoxMakeWriter::new(
             std::io::stderr
@@ -101,7 +101,7 @@ fn writer(routing: &OutputRouting) -> BoxMakeWriter {
 }
 
 /// Whether a line is to be written.
-fn wanted(metadata: &Metadata<'_>, vmodule: &[VModule]) -> bool {
+fn wanted(metadata: &Metadata<'_>, vmodule: &[VModuleItem]) -> bool {
     let file = metadata.file().and_then(stem).unwrap_or_default();
     let pattern = vmodule
         .iter()

@@ -1,6 +1,6 @@
 //! The `kube-proxy` command.
 
-use kube_proxy::config::Logging;
+use kube_proxy::config::LoggingConfiguration;
 use kube_proxy::options::{self, ParseError};
 use kube_proxy::{logging, startup};
 use std::io::Write;
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing was logged yet if there is no configuration.
-            logging::start(&Logging::default());
+            logging::start(&LoggingConfiguration::default());
             tracing::error!("{}", describe(&error));
             ExitCode::FAILURE
         }

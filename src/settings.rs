@@ -10,7 +10,8 @@ pub use notices::{mode_notice, notices};
 use crate::addresses;
 use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates};
 use crate::config::{
-    Conntrack, KubeProxyConfiguration, MODE_IPVS, MODE_NFTABLES, parse_cidr, parse_ip,
+    KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPVS, MODE_NFTABLES, parse_cidr,
+    parse_ip,
 };
 use crate::options::{Complete, Options};
 use anyhow::{Context, bail, ensure};
@@ -44,7 +45,7 @@ pub struct Settings {
     /// The shortest time between two syncs.
     pub min_sync_period: Duration,
     /// What the kernel's connection tracking is set to.
-    pub conntrack: Conntrack,
+    pub conntrack: KubeProxyConntrackConfiguration,
     /// How eagerly the kernel ends this process.
     pub oom_score_adj: Option<i32>,
     /// Set up and exit.

@@ -1,6 +1,6 @@
 //! From the command line to whatever it asks for, in upstream's order (reference: section 1).
 
-use crate::config_file::ConfigFile;
+use crate::config::ConfigFile;
 use crate::options::{Command, Complete, Options};
 use crate::proxy::daemon;
 use crate::settings::Settings;

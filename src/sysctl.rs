@@ -1,7 +1,7 @@
 //! The kernel's settings that kube-proxy is in charge of (reference: section 9): how many
 //! connections it tracks and for how long, and this process's OOM score.
 
-use crate::config::{Conntrack, GoDuration};
+use crate::config::{GoDuration, KubeProxyConntrackConfiguration};
 use std::io;
 #[cfg(test)]
 use std::path::Path;
@@ -52,7 +52,7 @@ type Setting = (&'static str, i64);
 ///
 /// The cap comes before the floor, as upstream has it: a `min` above the cap is lost once the
 /// CPUs alone are above it.
-fn conntrack_max(config: &Conntrack, cpus: i64) -> Option<i64> {
+fn conntrack_max(config: &KubeProxyConntrackConfiguration, cpus: i64) -> Option<i64> {
     let per_core = i64::from(config.max_per_core?);
     if per_core <= 0 {
         return None;
@@ -67,7 +67,7 @@ fn conntrack_max(config: &Conntrack, cpus: i64) -> Option<i64> {
 }
 
 /// The settings other than the limit.
-fn conntrack_settings(config: &Conntrack) -> Vec<Setting> {
+fn conntrack_settings(config: &KubeProxyConntrackConfiguration) -> Vec<Setting> {
     let timeout = |file, value: Option<GoDuration>| {
         let value = value.filter(|value| *value > GoDuration::default())?;
         Some((file, value.seconds()))
@@ -112,7 +112,7 @@ impl Kernel {
     ///
     /// # Errors
     /// Names the first file that is not to be had right.
-    pub fn set_conntrack(&self, config: &Conntrack) -> Result<(), Error> {
+    pub fn set_conntrack(&self, config: &KubeProxyConntrackConfiguration) -> Result<(), Error> {
         if let Some(max) = conntrack_max(config, self.cpus()) {
             self.raise("proc/sys/net/netfilter/nf_conntrack_max", max)?;
             let hash_size = "sys/module/nf_conntrack/parameters/hashsize";

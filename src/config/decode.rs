@@ -5,7 +5,7 @@
 
 use super::schema::{Section, Visitor};
 use super::tree::Tree;
-use super::{API_VERSION, GoDuration, KIND, KubeProxyConfiguration, Quantity, VModule};
+use super::{API_VERSION, GoDuration, KIND, KubeProxyConfiguration, Quantity, VModuleItem};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A file's content.
@@ -303,7 +303,7 @@ impl Visitor for Reader<'_> {
         });
     }
 
-    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModule>) {
+    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModuleItem>) {
         let path = path_of(self.path, name);
         let mut inner = Log::default();
         self.set(name, value, "a list of objects", |tree| {
@@ -315,7 +315,7 @@ impl Visitor for Reader<'_> {
                 let Tree::Map(fields) = item else {
                     return Err(Some(format!("[{at}] is a {}, not an object", item.kind())));
                 };
-                let mut module = VModule::default();
+                let mut module = VModuleItem::default();
                 read(
                     &mut module,
                     fields.clone(),

@@ -1,6 +1,9 @@
 //! What holds where neither the file nor a flag says anything (reference: section 2).
 
-use super::{GoDuration, KubeProxyConfiguration, Logging, MODE_IPTABLES, MODE_NFTABLES, parse_ip};
+use super::{
+    GoDuration, KubeProxyConfiguration, LoggingConfiguration, MODE_IPTABLES, MODE_NFTABLES,
+    parse_ip,
+};
 use std::net::IpAddr;
 
 const SYNC_PERIOD: GoDuration = GoDuration::from_secs(30);
@@ -79,7 +82,7 @@ pub fn append_port(address: &str, port: i32) -> String {
     }
 }
 
-fn logging(logging: &mut Logging) {
+fn logging(logging: &mut LoggingConfiguration) {
     text(&mut logging.format, "text");
     if logging.flush_frequency == GoDuration::default() {
         logging.flush_frequency = GoDuration::from_secs(5);

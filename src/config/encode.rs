@@ -3,7 +3,7 @@
 mod scalar;
 
 use super::schema::{Section, Visitor};
-use super::{API_VERSION, GoDuration, KIND, KubeProxyConfiguration, Quantity, VModule};
+use super::{API_VERSION, GoDuration, KIND, KubeProxyConfiguration, Quantity, VModuleItem};
 use scalar::yaml_scalar;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ impl Visitor for Writer {
         }
     }
 
-    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModule>) {
+    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModuleItem>) {
         if !value.is_empty() {
             let items = value.iter_mut().map(|module| section(module)).collect();
             self.add(name, Member::List(items));

@@ -1,8 +1,10 @@
 //! The file's fields, each named once: decoding and encoding walk the same lists.
 
 use super::{
-    ClientConnection, Conntrack, DetectLocal, GoDuration, Iptables, Ipvs, KubeProxyConfiguration,
-    Logging, LoggingOptions, Nftables, OutputRouting, Quantity, VModule, Winkernel,
+    ClientConnectionConfiguration, DetectLocalConfiguration, FormatOptions, GoDuration,
+    KubeProxyConfiguration, KubeProxyConntrackConfiguration, KubeProxyIPTablesConfiguration,
+    KubeProxyIPVSConfiguration, KubeProxyNFTablesConfiguration, KubeProxyWinkernelConfiguration,
+    LoggingConfiguration, OutputRoutingOptions, Quantity, VModuleItem,
 };
 use std::collections::BTreeMap;
 
@@ -33,7 +35,7 @@ pub(super) trait Visitor {
     /// Not written when empty.
     fn gates(&mut self, name: &'static str, value: &mut BTreeMap<String, bool>);
     /// Not written when empty.
-    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModule>);
+    fn vmodule(&mut self, name: &'static str, value: &mut Vec<VModuleItem>);
     fn quantity(&mut self, name: &'static str, value: &mut Quantity);
     fn section(&mut self, name: &'static str, value: &mut dyn Section);
 }
@@ -76,7 +78,7 @@ impl Section for KubeProxyConfiguration {
     }
 }
 
-impl Section for ClientConnection {
+impl Section for ClientConnectionConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.text("kubeconfig", &mut self.kubeconfig);
         v.text("acceptContentTypes", &mut self.accept_content_types);
@@ -86,7 +88,7 @@ impl Section for ClientConnection {
     }
 }
 
-impl Section for Logging {
+impl Section for LoggingConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.text("format", &mut self.format);
         v.duration_or_nanos(
@@ -100,28 +102,28 @@ impl Section for Logging {
     }
 }
 
-impl Section for VModule {
+impl Section for VModuleItem {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.text("filePattern", &mut self.file_pattern);
         v.verbosity("verbosity", &mut self.verbosity);
     }
 }
 
-impl Section for LoggingOptions {
+impl Section for FormatOptions {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.section("text", &mut self.text);
         v.section("json", &mut self.json);
     }
 }
 
-impl Section for OutputRouting {
+impl Section for OutputRoutingOptions {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.flag_or_absent("splitStream", &mut self.split_stream);
         v.quantity("infoBufferSize", &mut self.info_buffer_size);
     }
 }
 
-impl Section for Iptables {
+impl Section for KubeProxyIPTablesConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.optional_integer("masqueradeBit", &mut self.masquerade_bit);
         v.flag("masqueradeAll", &mut self.masquerade_all);
@@ -131,7 +133,7 @@ impl Section for Iptables {
     }
 }
 
-impl Section for Ipvs {
+impl Section for KubeProxyIPVSConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.duration("syncPeriod", &mut self.sync_period);
         v.duration("minSyncPeriod", &mut self.min_sync_period);
@@ -144,7 +146,7 @@ impl Section for Ipvs {
     }
 }
 
-impl Section for Nftables {
+impl Section for KubeProxyNFTablesConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.optional_integer("masqueradeBit", &mut self.masquerade_bit);
         v.flag("masqueradeAll", &mut self.masquerade_all);
@@ -153,7 +155,7 @@ impl Section for Nftables {
     }
 }
 
-impl Section for Winkernel {
+impl Section for KubeProxyWinkernelConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.text("networkName", &mut self.network_name);
         v.text("sourceVip", &mut self.source_vip);
@@ -163,14 +165,14 @@ impl Section for Winkernel {
     }
 }
 
-impl Section for DetectLocal {
+impl Section for DetectLocalConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.text("bridgeInterface", &mut self.bridge_interface);
         v.text("interfaceNamePrefix", &mut self.interface_name_prefix);
     }
 }
 
-impl Section for Conntrack {
+impl Section for KubeProxyConntrackConfiguration {
     fn fields(&mut self, v: &mut dyn Visitor) {
         v.optional_integer("maxPerCore", &mut self.max_per_core);
         v.optional_integer("min", &mut self.min);

@@ -3,7 +3,8 @@
 use super::{Command, Options};
 use crate::config::features::FeatureGates;
 use crate::config::{
-    self, KubeProxyConfiguration, Logging, MODE_IPVS, MODE_NFTABLES, append_port, decode,
+    self, KubeProxyConfiguration, LoggingConfiguration, MODE_IPVS, MODE_NFTABLES, append_port,
+    decode,
 };
 use anyhow::Context;
 
@@ -111,7 +112,7 @@ impl Options {
     }
 
     /// Flags of the log that were given go before what the file says.
-    fn copy_logging(&self, to: &mut Logging) {
+    fn copy_logging(&self, to: &mut LoggingConfiguration) {
         let from = &self.config.logging;
         if self.is_set("logging-format") {
             to.format.clone_from(&from.format);

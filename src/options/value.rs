@@ -1,7 +1,7 @@
 //! How flags' values are read and shown: as Go's flag library does it.
 
 use super::list;
-use crate::config::{GoDuration, Quantity, VModule, parse_ip, split_host_port};
+use crate::config::{GoDuration, Quantity, VModuleItem, parse_ip, split_host_port};
 use std::collections::BTreeMap;
 
 /// A type that a flag may have.
@@ -206,7 +206,7 @@ impl FlagValue for BTreeMap<String, bool> {
 }
 
 /// `pattern=N,other=M`; further occurrences add to it.
-impl FlagValue for Vec<VModule> {
+impl FlagValue for Vec<VModuleItem> {
     const TYPE: &'static str = "pattern=N,...";
 
     fn set(&mut self, text: &str) -> Result<(), String> {
@@ -217,7 +217,7 @@ impl FlagValue for Vec<VModule> {
                 .ok_or_else(|| format!("{pair:?} does not have the pattern=N format"))?;
             let verbosity = parse_level(level)
                 .map_err(|error| format!("parsing verbosity in {pair:?}: {error}"))?;
-            self.push(VModule {
+            self.push(VModuleItem {
                 file_pattern: pattern.to_owned(),
                 verbosity,
             });
@@ -226,7 +226,7 @@ impl FlagValue for Vec<VModule> {
     }
 
     fn show(&self) -> String {
-        let pair = |item: &VModule| format!("{}={}", item.file_pattern, item.verbosity);
+        let pair = |item: &VModuleItem| format!("{}={}", item.file_pattern, item.verbosity);
         self.iter().map(pair).collect::<Vec<_>>().join(",")
     }
 }

@@ -1,7 +1,7 @@
 //! The daemon: objects come in, rules and health answers follow.
 
 use crate::about::{self, About};
-use crate::config_file::ConfigFile;
+use crate::config::ConfigFile;
 use crate::events::{self, Events, Report};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};

@@ -1,11 +1,11 @@
 use super::*;
 use std::fs;
 
-fn conntrack(max_per_core: i32, min: i32) -> Conntrack {
-    Conntrack {
+fn conntrack(max_per_core: i32, min: i32) -> KubeProxyConntrackConfiguration {
+    KubeProxyConntrackConfiguration {
         max_per_core: Some(max_per_core),
         min: Some(min),
-        ..Conntrack::default()
+        ..KubeProxyConntrackConfiguration::default()
     }
 }
 
@@ -25,19 +25,25 @@ fn how_many_connections() {
         let config = conntrack(per_core, min);
         assert_eq!(conntrack_max(&config, cpus), max, "{per_core} {min} {cpus}");
     }
-    assert_eq!(conntrack_max(&Conntrack::default(), 4), None);
+    assert_eq!(
+        conntrack_max(&KubeProxyConntrackConfiguration::default(), 4),
+        None
+    );
 }
 
 #[test]
 fn how_long_and_how() {
-    assert_eq!(conntrack_settings(&Conntrack::default()), []);
-    let config = Conntrack {
+    assert_eq!(
+        conntrack_settings(&KubeProxyConntrackConfiguration::default()),
+        []
+    );
+    let config = KubeProxyConntrackConfiguration {
         tcp_established_timeout: Some(GoDuration::from_secs(86_400)),
         tcp_close_wait_timeout: Some(GoDuration::from_secs(0)),
         tcp_be_liberal: true,
         udp_timeout: GoDuration::from_nanos(1_900_000_000),
         udp_stream_timeout: GoDuration::from_secs(-1),
-        ..Conntrack::default()
+        ..KubeProxyConntrackConfiguration::default()
     };
     assert_eq!(
         conntrack_settings(&config),
@@ -109,7 +115,7 @@ impl Drop for Machine {
     }
 }
 
-fn defaults() -> Conntrack {
+fn defaults() -> KubeProxyConntrackConfiguration {
     let mut config = crate::config::KubeProxyConfiguration::default();
     crate::config::set_defaults(&mut config);
     config.conntrack
@@ -158,7 +164,7 @@ fn what_cannot_be_written_is_named() {
         "{error}"
     );
     // All that is alone is not even looked at.
-    let none = Conntrack::default();
+    let none = KubeProxyConntrackConfiguration::default();
     machine
         .kernel()
         .set_conntrack(&none)

@@ -2,7 +2,7 @@
 
 use super::{FieldErrors, quoted};
 use crate::config::features::{FeatureGates, LOGGING_ALPHA_OPTIONS, LOGGING_BETA_OPTIONS};
-use crate::config::{GoDuration, Logging, OutputRouting};
+use crate::config::{GoDuration, LoggingConfiguration, OutputRoutingOptions};
 
 /// The highest verbosity that klog takes.
 const MAX_VERBOSITY: u32 = i32::MAX.cast_unsigned();
@@ -11,13 +11,21 @@ const MAX_VERBOSITY: u32 = i32::MAX.cast_unsigned();
 ///
 /// # Errors
 /// Names each field that holds what it may not, and what it may.
-pub fn validate_logging(logging: &Logging, gates: &FeatureGates) -> Result<(), FieldErrors> {
+pub fn validate_logging(
+    logging: &LoggingConfiguration,
+    gates: &FeatureGates,
+) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::default();
     check(&mut errors, logging, gates, "logging");
     errors.result()
 }
 
-pub(super) fn check(errors: &mut FieldErrors, logging: &Logging, gates: &FeatureGates, path: &str) {
+pub(super) fn check(
+    errors: &mut FieldErrors,
+    logging: &LoggingConfiguration,
+    gates: &FeatureGates,
+    path: &str,
+) {
     if logging.flush_frequency <= GoDuration::default() {
         errors.invalid(
             &format!("{path}.flushFrequency"),
@@ -45,7 +53,12 @@ pub(super) fn check(errors: &mut FieldErrors, logging: &Logging, gates: &Feature
     );
 }
 
-fn format(errors: &mut FieldErrors, logging: &Logging, gates: &FeatureGates, path: &str) {
+fn format(
+    errors: &mut FieldErrors,
+    logging: &LoggingConfiguration,
+    gates: &FeatureGates,
+    path: &str,
+) {
     match logging.format.as_str() {
         "text" => {}
         "json" if gates.enabled(LOGGING_BETA_OPTIONS) => {}
@@ -57,7 +70,7 @@ fn format(errors: &mut FieldErrors, logging: &Logging, gates: &FeatureGates, pat
     }
 }
 
-fn vmodule(errors: &mut FieldErrors, logging: &Logging, path: &str) {
+fn vmodule(errors: &mut FieldErrors, logging: &LoggingConfiguration, path: &str) {
     if !logging.vmodule.is_empty() && logging.format != "text" {
         errors.say(path, "Forbidden: Only supported for text log format");
     }
@@ -83,7 +96,12 @@ fn vmodule(errors: &mut FieldErrors, logging: &Logging, path: &str) {
     }
 }
 
-fn routing(errors: &mut FieldErrors, options: &OutputRouting, gates: &FeatureGates, path: &str) {
+fn routing(
+    errors: &mut FieldErrors,
+    options: &OutputRoutingOptions,
+    gates: &FeatureGates,
+    path: &str,
+) {
     if gates.enabled(LOGGING_ALPHA_OPTIONS) {
         return;
     }
