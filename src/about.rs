@@ -42,7 +42,7 @@ pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
 };
 
 /// Feature gates that mean something here, and the stage that each is in; a
-/// general one has none (reference: section 0).
+/// general one has none (docs/reference.md#feature-gates).
 const FEATURES: [(&str, &str); 11] = [
     ("AllAlpha", "ALPHA"),
     ("AllBeta", "BETA"),

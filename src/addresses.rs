@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 /// Whether the kernel has IPv6 switched on; upstream's test for dual-stack
-/// (reference: section 5.1).
+/// (docs/reference.md#ip-families).
 pub fn has_ipv6() -> bool {
     let disabled = std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6");
     Path::new("/proc/net/if_inet6").exists() && !disabled.is_ok_and(|value| value.trim() == "1")

@@ -1,4 +1,4 @@
-//! Removing what kube-proxy of any mode leaves (reference: section 10).
+//! Removing what kube-proxy of any mode leaves (docs/reference.md#clean-up).
 //!
 //! Everything goes over netlink, chains of iptables on nf_tables included. Only the tables of
 //! legacy iptables have no such door: they are left to `iptables-legacy-save` and

@@ -1,5 +1,5 @@
 //! KubeProxyConfiguration v1alpha1: the file behind `--config`, which flags fill as well
-//! (reference: section 2).
+//! (docs/reference.md#configuration).
 //!
 //! Decoding, defaults and validation are functions of their input alone. What the daemon works
 //! with is made from the result by [`crate::settings`].

@@ -1,6 +1,6 @@
 //! Events of the API server (`events.k8s.io/v1`): what an operator should know
-//! is told where `kubectl get events` and `kubectl describe` look (reference:
-//! section 8).
+//! is told where `kubectl get events` and `kubectl describe` look
+//! (docs/reference.md#events).
 //!
 //! They go out in a task of their own. Reporting one never waits: what does not
 //! fit into the queue is left out.

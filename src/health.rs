@@ -1,5 +1,5 @@
 //! Whether the proxy keeps up, and whether the node takes traffic: what
-//! `/healthz` and `/livez` tell (reference: section 4.1).
+//! `/healthz` and `/livez` tell (docs/reference.md#health-port).
 //!
 //! How long a change waits is measured by the monotonic clock, as Go's `time.Since` does: a step
 //! of the wall clock is no verdict. The times that are shown are the wall clock's.

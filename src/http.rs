@@ -146,7 +146,7 @@ pub(crate) async fn answer_stream(
     }
 }
 
-/// Reference: section 4.1.
+/// docs/reference.md#health-port.
 fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
     let now = Moment::now();
     let path = request::path(request);

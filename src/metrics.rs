@@ -1,5 +1,5 @@
 //! Prometheus metrics under the names, types, labels and buckets that upstream
-//! uses in nftables mode (reference: section 3).
+//! uses in nftables mode (docs/reference.md#metrics).
 
 mod maker;
 mod process;

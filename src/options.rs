@@ -1,5 +1,5 @@
 //! The command line: upstream's flags, and how they and a configuration file come together
-//! (reference: section 1).
+//! (docs/reference.md#command-line).
 //!
 //! A file, where one is given, is all that counts: of the flags only those that are no part of
 //! the file do, the node's name, and those of the log.

@@ -309,7 +309,7 @@ pub fn config(
     }
 }
 
-/// Reference: section 8. Of several ranges of a family the first one counts.
+/// docs/reference.md#local-traffic. Of several ranges of a family the first one counts.
 fn local_detector(settings: &RuleSettings, node: Option<&Node>, family: Family) -> LocalDetector {
     let by_source = |ranges: &[IpNet]| {
         let first = ranges

@@ -1,4 +1,4 @@
-//! From the command line to whatever it asks for, in upstream's order (reference: section 1).
+//! From the command line to whatever it asks for, in upstream's order (docs/reference.md#start).
 
 use crate::config::ConfigFile;
 use crate::options::{Command, Complete, Options};

@@ -1,4 +1,4 @@
-//! The kernel's settings that kube-proxy is in charge of (reference: section 9): how many
+//! The kernel's settings that kube-proxy is in charge of (docs/reference.md#sysctls): how many
 //! connections it tracks and for how long, and this process's OOM score.
 
 use crate::config::{GoDuration, KubeProxyConntrackConfiguration};

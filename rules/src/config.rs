@@ -39,7 +39,7 @@ pub enum NodeportAddresses {
 
 impl NodeportAddresses {
     /// Resolves configured ranges for one family: none of the family, or one
-    /// of length zero, means all (reference: section 5.8).
+    /// of length zero, means all (docs/reference.md#node-port-addresses).
     pub fn from_ranges(family: Family, ranges: &[IpNet]) -> Self {
         let own: Vec<IpNet> = ranges
             .iter()
@@ -88,7 +88,7 @@ pub struct Config {
     pub nodeport_addresses: NodeportAddresses,
     /// The node's primary address of the family. Source ranges that hold it
     /// also let in connections that the node makes from the load-balancer IP
-    /// itself (reference: section 5.6).
+    /// itself (docs/reference.md#source-ranges).
     pub node_ip: Option<IpAddr>,
 }
 

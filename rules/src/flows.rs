@@ -1,5 +1,5 @@
 //! Which UDP flows the kernel has to forget because the Service behind them
-//! changed (reference: section 7).
+//! changed (docs/reference.md#stale-flows).
 //!
 //! Conntrack translates a flow the way its first packet was translated, for as
 //! long as packets keep coming. A client that keeps its source port would send

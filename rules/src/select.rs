@@ -1,5 +1,5 @@
 //! Endpoint selection: which endpoints serve a Service port, for policy
-//! Cluster and for policy Local (reference: section 6).
+//! Cluster and for policy Local (docs/reference.md#endpoint-selection).
 
 use crate::limits;
 use crate::model::{Backend, Endpoint, EndpointSlice, Family, Protocol, ServicePort};
@@ -260,7 +260,7 @@ fn candidates<'a>(
 }
 
 /// The endpoints that still serve a port, whatever else they are, sorted: those
-/// that flows may go on to (reference: section 7).
+/// that flows may go on to (docs/reference.md#stale-flows).
 pub(crate) fn serving(
     port: &ServicePort,
     family: Family,
@@ -326,7 +326,7 @@ fn nearest<'a>(ready: Vec<Candidate<'a>>, place: Place<'_>) -> Vec<Candidate<'a>
 }
 
 /// Distinct addresses of ready endpoints on this node, over all ports: what a
-/// health check node port reports (reference: section 4.3).
+/// health check node port reports (docs/reference.md#health-check-node-ports).
 pub(crate) fn local_ready_addresses(
     family: Family,
     slices: &[EndpointSlice],

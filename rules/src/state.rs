@@ -101,7 +101,7 @@ impl State {
     }
 
     /// Whether Services and EndpointSlices have each been listed once: before
-    /// that nothing may be programmed (reference: section 8, start gate).
+    /// that nothing may be programmed (docs/reference.md#sync-loop).
     pub fn is_listed(&self) -> bool {
         self.lists.services_done && self.lists.slices_done
     }

@@ -1,4 +1,4 @@
-//! What holds where neither the file nor a flag says anything (reference: section 2).
+//! What holds where neither the file nor a flag says anything (docs/reference.md#configuration).
 
 use super::{
     GoDuration, KubeProxyConfiguration, LoggingConfiguration, MODE_IPTABLES, MODE_NFTABLES,

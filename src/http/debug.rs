@@ -1,4 +1,4 @@
-//! `/debug`, which is there with `--profiling` only (reference: section 4.2).
+//! `/debug`, which is there with `--profiling` only (docs/reference.md#metrics-port).
 
 use super::Answer;
 use crate::logging;

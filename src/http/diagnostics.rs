@@ -1,4 +1,4 @@
-//! The metrics port (reference: section 4.2).
+//! The metrics port (docs/reference.md#metrics-port).
 
 use super::exposition::expose;
 use super::{Answer, debug, zpages};

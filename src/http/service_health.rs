@@ -1,5 +1,5 @@
 //! One server per healthCheckNodePort: tells load balancers whether this node
-//! has endpoints of a Service with external policy Local (reference: section 4.3).
+//! has endpoints of a Service with external policy Local (docs/reference.md#health-check-node-ports).
 
 use super::Answer;
 use super::pool::Pool;

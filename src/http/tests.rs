@@ -1,4 +1,4 @@
-//! What the servers answer, byte for byte (reference: sections 4.1 to 4.3), by
+//! What the servers answer, byte for byte (docs/reference.md#health-port and what follows), by
 //! real requests in network namespaces of their own.
 
 mod attacks;

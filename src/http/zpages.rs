@@ -1,5 +1,5 @@
 //! `/flagz` and `/statusz`: text for people, or an object of `config.k8s.io`
-//! in JSON or YAML for those that ask for exactly that (reference: section 4.2).
+//! in JSON or YAML for those that ask for exactly that (docs/reference.md#metrics-port).
 
 use super::Answer;
 use super::accept::{Range, accepted};

@@ -1,4 +1,4 @@
-//! What the first sync waits for (reference: section 8, node handling).
+//! What the first sync waits for (docs/reference.md#the-node).
 
 use crate::settings::{self, DetectLocalMode, Settings};
 use rules::State;

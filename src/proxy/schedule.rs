@@ -1,5 +1,5 @@
 //! When to sync: at once after a quiet time, never more often than the minimum
-//! period, again a while after a failure (reference: section 8).
+//! period, again a while after a failure (docs/reference.md#sync-loop).
 
 use std::time::{Duration, Instant};
 

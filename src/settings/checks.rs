@@ -1,4 +1,4 @@
-//! Whether the configuration fits the node's IP families (reference: section 2, soft checks).
+//! Whether the configuration fits the node's IP families (docs/reference.md#checks-against-the-node).
 
 use super::{DetectLocalMode, NodeportAddress, Settings};
 use crate::config::{parse_cidr, parse_ip};

@@ -1,4 +1,4 @@
-//! Objects from an API server (reference: section 11).
+//! Objects from an API server (docs/reference.md#watches).
 //!
 //! Lists and watches are made here and not by kube's `watcher`, which has no
 //! limit on the time of an answer, keeps to a version that an API server

@@ -2,8 +2,8 @@
 //! policy, from a pod, the node, another node and outside, in both families.
 //!
 //! The rules are those of the planner, sent by the product's own netlink
-//! module into node-1's namespace; what comes out is compared with the
-//! reference's decision table (section 5.6) and packet paths (section 5.7).
+//! module into node-1's namespace; what comes out is what docs/reference.md#traffic-policies and
+//! docs/reference.md#packet-paths say.
 
 mod features;
 mod rig;

@@ -196,7 +196,7 @@ pub(crate) fn required(config: &Config, id: &ChainId) -> Vec<ChainId> {
         .collect()
 }
 
-/// Reference: section 5.6, the external chain of policy Local.
+/// docs/reference.md#traffic-policies, what is external under policy Local.
 pub(crate) fn external_local(
     config: &Config,
     cluster: ChainId,
@@ -228,7 +228,7 @@ fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
     }
 }
 
-/// Reference: section 5.3, chain services.
+/// docs/reference.md#chain-services.
 fn dispatch(config: &Config) -> Vec<Rule> {
     let to_cluster_ip = is_in(ADDRESS, SetId::ClusterIps);
     let mark = Statement::MarkOr(config.masquerade_mark);
@@ -299,7 +299,7 @@ fn to(prefix: IpNet, negated: bool) -> Statement {
     }
 }
 
-/// Reference: section 5.2. Priorities are the kernel's own names: dstnat is
+/// docs/reference.md#base-chains. Priorities are the kernel's own names: dstnat is
 /// -100, srcnat 100, filter 0.
 fn hooks() -> Vec<Chain> {
     use HookKind::{Filter, Nat};

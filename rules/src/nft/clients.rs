@@ -146,7 +146,7 @@ fn key(set: &str) -> Option<&str> {
     }
 }
 
-/// The same as upstream names it (reference: section 5.3): by the port's name
+/// The same as upstream names it (docs/reference.md#session-affinity): by the port's name
 /// where ours has its number.
 fn upstream_key(set: &AffinitySet, port_name: &str) -> String {
     let own = set.to_string();

@@ -1,5 +1,5 @@
 //! Chains and sets that single Service ports have of their own: those with
-//! session affinity ClientIP (reference: section 5.5), and those with many
+//! session affinity ClientIP (docs/reference.md#session-affinity), and those with many
 //! frontends, whose endpoints are listed once for all of them.
 //!
 //! With affinity, a client is in the set of the endpoint that it was sent to,

@@ -1,5 +1,5 @@
 //! loadBalancerSourceRanges: who may reach the load-balancer IPs of a Service
-//! (reference: section 5.6). Node ports, external and cluster IPs stay open.
+//! (docs/reference.md#source-ranges). Node ports, external and cluster IPs stay open.
 
 use crate::config::Config;
 use crate::model::{Family, Frontend, ObjectName, Service};

@@ -23,7 +23,7 @@ pub(super) struct PortBuild<'a> {
 }
 
 impl PortBuild<'_> {
-    /// Reference: the decision table of section 5.6.
+    /// docs/reference.md#traffic-policies.
     pub(super) fn plan(
         &mut self,
         taken: &mut HashSet<Frontend>,

@@ -1,4 +1,4 @@
-//! The table of section 6 of the reference, row by row.
+//! docs/reference.md#endpoint-selection, row by row.
 
 use super::*;
 use crate::model::{EndpointPort, Hints, ObjectName, Protocol};

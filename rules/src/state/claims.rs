@@ -179,7 +179,7 @@ impl Claims {
 }
 
 /// The frontends of a Service, each with the best kind that it is of. Without a
-/// cluster IP of a family it gets no rules there (reference: section 5.10), so
+/// cluster IP of a family it gets no rules there (docs/reference.md#services-and-slices), so
 /// it does not ask for addresses of that family either, and nobody has to
 /// stand back for it.
 fn wishes(service: &Service) -> BTreeMap<Frontend, Kind> {

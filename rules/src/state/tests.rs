@@ -126,7 +126,7 @@ fn service_ranges_are_a_union() {
         }));
     }
     state.apply(Change::ServiceCidrGone("b".into()));
-    // Upstream loses the range here (reference: section 11).
+    // Upstream loses the range here (docs/reference.md#service-ranges).
     assert_eq!(state.service_cidrs(Family::V4).len(), 1);
     assert_eq!(state.service_cidrs(Family::V6).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Reference: section 6, endpoint selection.
+//! docs/reference.md#endpoint-selection.
 
 use crate::world::World;
 use rules::model::{Backend, Endpoint, Service, ServicePort, TrafficPolicy};

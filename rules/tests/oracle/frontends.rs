@@ -1,4 +1,5 @@
-//! Who answers an address and a port (reference: sections 5.6, 5.8 and 5.10).
+//! Who answers an address and a port (docs/reference.md#traffic-policies,
+//! docs/reference.md#node-port-addresses, docs/reference.md#services-and-slices).
 
 use crate::world::World;
 use ipnet::IpNet;

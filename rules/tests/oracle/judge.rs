@@ -1,4 +1,4 @@
-//! What becomes of a packet (reference: sections 5.6 and 5.7).
+//! What becomes of a packet (docs/reference.md#traffic-policies, docs/reference.md#packet-paths).
 
 use crate::endpoints::of_port;
 use crate::frontends::{Kind, Port};

@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Services that get rules in this family at all: those with a cluster IP
-    /// of it (reference: section 5.10). The oldest first, then by name, as
+    /// of it (docs/reference.md#services-and-slices). The oldest first, then by name, as
     /// they take precedence over a frontend that several of them list as the
     /// same kind of address (docs/ruleset.md).
     pub fn served(&self) -> Vec<&Service> {

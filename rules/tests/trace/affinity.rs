@@ -1,4 +1,4 @@
-//! Reference: section 5.5, session affinity ClientIP.
+//! docs/reference.md#session-affinity.
 
 use crate::cluster::Cluster;
 use crate::{OUTSIDE, table};

@@ -1,4 +1,4 @@
-//! Reference: sections 5.3 (chain cluster-ips-check), 5.7 and 5.10.
+//! docs/reference.md#cluster-ips-that-serve-nothing, #packet-paths, #services-and-slices.
 
 use crate::{ALL_SOURCES, table};
 use rules::model::Protocol;

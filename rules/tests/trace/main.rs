@@ -1,5 +1,5 @@
 //! What packets meet, as tables: source, destination, and what becomes of it.
-//! Each table names the rule of the reference that it comes from, and holds in
+//! Each table names the section of docs/reference.md that it comes from, and holds in
 //! both families. How to read the words: see `names`.
 
 mod cluster;

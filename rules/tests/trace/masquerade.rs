@@ -1,4 +1,4 @@
-//! Reference: sections 5.3 (chains services and masquerading) and 5.7.
+//! docs/reference.md#chain-masquerading, docs/reference.md#packet-paths.
 
 use crate::table;
 use rules::LocalDetector;

@@ -1,4 +1,4 @@
-//! Reference: section 5.8, nodePortAddresses.
+//! docs/reference.md#node-port-addresses.
 
 use crate::cluster::{Cluster, service};
 use crate::names::address;

@@ -1,4 +1,4 @@
-//! Reference: section 5.6, traffic policies.
+//! docs/reference.md#traffic-policies.
 
 use crate::cluster::Cluster;
 use crate::{ALL_SOURCES, OUTSIDE, table};

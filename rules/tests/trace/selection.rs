@@ -1,4 +1,4 @@
-//! Reference: section 6, endpoint selection.
+//! docs/reference.md#endpoint-selection.
 
 use crate::cluster::Cluster;
 use crate::{ALL_SOURCES, OUTSIDE, table};

@@ -1,4 +1,4 @@
-//! Reference: section 5.10, which Services get rules; docs/ruleset.md, who
+//! docs/reference.md#services-and-slices, which Services get rules; docs/ruleset.md, who
 //! keeps a contested frontend.
 
 use crate::cluster::{Cluster, service};

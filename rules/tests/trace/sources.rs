@@ -1,4 +1,4 @@
-//! Reference: section 5.6, loadBalancerSourceRanges.
+//! docs/reference.md#source-ranges.
 
 use crate::cluster::Cluster;
 use crate::names::address;

@@ -1,4 +1,4 @@
-//! `--healthz-bind-address` (reference: section 4.1).
+//! `--healthz-bind-address` (docs/reference.md#health-port).
 
 use super::{Site, raw};
 use crate::events::{Events, Message};

@@ -1,4 +1,4 @@
-//! `--metrics-bind-address` (reference: section 4.2).
+//! `--metrics-bind-address` (docs/reference.md#metrics-port).
 
 use super::{Site, raw};
 use e2e::http::Request;

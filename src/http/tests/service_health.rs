@@ -1,4 +1,4 @@
-//! Servers of healthCheckNodePorts (reference: section 4.3).
+//! Servers of healthCheckNodePorts (docs/reference.md#health-check-node-ports).
 
 use super::{Site, raw};
 use crate::events::{Events, Message, Regarding};

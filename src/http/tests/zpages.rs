@@ -1,4 +1,4 @@
-//! `/configz`, `/flagz` and `/statusz` (reference: section 4.2).
+//! `/configz`, `/flagz` and `/statusz` (docs/reference.md#metrics-port).
 
 use super::{Site, raw};
 use e2e::http::Request;

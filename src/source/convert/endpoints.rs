@@ -11,7 +11,7 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
-/// Converts an EndpointSlice (reference: section 5.10). Those of headless
+/// Converts an EndpointSlice (docs/reference.md#services-and-slices). Those of headless
 /// Services, of no Service, and with host names get no rules.
 pub fn endpoint_slice(
     slice: &api::EndpointSlice,

@@ -11,7 +11,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// Set by the cluster autoscaler on a node that it is about to remove.
 const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 
-/// Converts a Node (reference: section 8, node handling).
+/// Converts a Node (docs/reference.md#the-node).
 pub fn node(node: &core::Node) -> Converted<Node> {
     let mut problems = Vec::new();
     let spec = node.spec.as_ref();

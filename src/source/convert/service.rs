@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// Services with this label belong to another proxy.
 const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 
-/// Converts a Service (reference: section 5.10). Headless and ExternalName
+/// Converts a Service (docs/reference.md#services-and-slices). Headless and ExternalName
 /// Services, and those of another proxy, get no rules.
 pub fn service(service: &api::Service) -> Converted<Service> {
     let Some(spec) = &service.spec else {

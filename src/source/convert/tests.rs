@@ -1,4 +1,4 @@
-//! Each rule of the reference (sections 5.10 and 6, input conditions) as a row
+//! Each rule of docs/reference.md#services-and-slices as a row
 //! of a table, and each kind of bad part: one message that names its field,
 //! and the rest is used.
 
