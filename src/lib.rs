@@ -16,6 +16,7 @@ pub mod render;
 pub mod settings;
 pub mod source;
 pub mod startup;
+pub mod world;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -1,83 +1,40 @@
-//! `kube-proxy render`: the ruleset of a directory of manifests, as text.
+//! `kube-proxy render`: what the daemon would program, as text.
 
-use crate::addresses;
-use crate::settings::{self, Settings};
-use crate::source::Manifests;
+use crate::settings::Settings;
+use crate::world::{self, Loaded, Nodes};
 use anyhow::Context;
 use rules::model::Family;
-use rules::nft::{Planner, print};
-use rules::{NodeportAddresses, State};
+use rules::nft::print;
 use std::io::Write;
-use std::net::IpAddr;
 
-/// Prints the ruleset of one or both families; problems of the manifests go to
-/// the log.
+/// Prints the ruleset of one or both families for the objects of `--manifests`, or of the API
+/// server; their problems go to the log.
 ///
 /// # Errors
-/// The directory cannot be read, or the output not written.
+/// The objects cannot be had, or the output not written.
 pub fn render(
     settings: &Settings,
     only: Option<Family>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let node_name = &settings.node_name;
-    let dir = settings
-        .source
-        .manifests
-        .as_ref()
-        .context("render: --manifests DIR is missing")?;
-    let mut state = settings::state(&settings.rules);
-    let mut problems = Vec::new();
-    let mut manifests = Manifests::new(dir, node_name);
-    let found = manifests
-        .load(&mut |event| problems.extend(state.apply(event).problems))
-        .with_context(|| format!("reading --manifests {}", dir.display()))?;
-    let conflicts = problems.iter().map(ToString::to_string);
-    for problem in found.iter().map(ToString::to_string).chain(conflicts) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let Loaded { world, problems } = runtime
+        .block_on(world::load(settings, Nodes::Own))
+        .context("render: objects of --manifests DIR, or of an API server")?;
+    for problem in problems {
         tracing::warn!("{problem}");
     }
-    for family in Family::ALL {
-        if only.is_some_and(|only| only != family) {
-            continue;
-        }
-        let config = settings::config(&settings.rules, node_name, state.last_node(), family);
-        let local = stated_addresses(
-            &config.nodeport_addresses,
-            &state,
-            settings.rules.bind_address,
-        );
-        let mut planner = Planner::new(config);
-        planner.mark(&state.take_dirty());
-        if let Some(pending) = planner.prepare(&state, &local, Default::default) {
-            out.write_all(print::transaction(&pending.transaction).as_bytes())?;
+    let families = Family::ALL.into_iter();
+    for family in families.filter(|family| only.is_none_or(|only| only == *family)) {
+        if let Some(transaction) = world.here().ruleset(family) {
+            out.write_all(print::transaction(&transaction).as_bytes())?;
         }
     }
     out.flush()?;
     Ok(())
-}
-
-/// The node's addresses as its object tells them: the machine that renders is
-/// seldom the node itself.
-fn stated_addresses(
-    nodeport: &NodeportAddresses,
-    state: &State,
-    bind_address: IpAddr,
-) -> Vec<IpAddr> {
-    let mut stated: Vec<IpAddr> = Family::ALL
-        .into_iter()
-        .filter_map(|family| addresses::primary(state.last_node(), bind_address, family))
-        .collect();
-    stated.extend(
-        state
-            .last_node()
-            .into_iter()
-            .flat_map(|node| node.addresses.iter().copied()),
-    );
-    debug_assert!(
-        *nodeport != NodeportAddresses::Within(Vec::new()),
-        "a list has ranges"
-    );
-    stated
 }
 
 #[cfg(test)]

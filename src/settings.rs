@@ -7,7 +7,6 @@ mod notices;
 pub use checks::{IpChecks, check_ips, check_node_ports};
 pub use notices::{mode_notice, notices};
 
-use crate::addresses;
 use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates};
 use crate::config::{
     KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPVS, MODE_NFTABLES, parse_cidr,
@@ -16,8 +15,7 @@ use crate::config::{
 use crate::options::{Complete, Options};
 use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
-use rules::model::{Family, Node};
-use rules::{Config, LocalDetector, State};
+use rules::Config;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -274,61 +272,4 @@ fn node_name(hostname_override: &str) -> anyhow::Result<Arc<str>> {
         "KubeProxyConfiguration.HostnameOverride: empty hostname is invalid"
     );
     Ok(name.into())
-}
-
-/// An empty cluster, of which the daemon and `render` alike see what the
-/// settings let count.
-pub fn state(settings: &RuleSettings) -> State {
-    if settings.external_ips {
-        State::new()
-    } else {
-        State::without_external_ips()
-    }
-}
-
-/// The settings of one family's rules. What the Node object says may change
-/// later; see [`rules::nft::Planner::configure`].
-pub fn config(
-    settings: &RuleSettings,
-    node_name: &Arc<str>,
-    node: Option<&Node>,
-    family: Family,
-) -> Config {
-    let primary = addresses::primary(node, settings.bind_address, family);
-    Config {
-        masquerade_mark: settings.masquerade_mark,
-        masquerade_all: settings.masquerade_all,
-        local_detector: local_detector(settings, node, family),
-        node_ip: primary,
-        nodeport_addresses: addresses::nodeport_addresses(
-            &settings.nodeport_addresses,
-            primary,
-            family,
-        ),
-        ..Config::new(family, node_name.clone())
-    }
-}
-
-/// docs/reference.md#local-traffic. Of several ranges of a family the first one counts.
-fn local_detector(settings: &RuleSettings, node: Option<&Node>, family: Family) -> LocalDetector {
-    let by_source = |ranges: &[IpNet]| {
-        let first = ranges
-            .iter()
-            .find(|range| Family::of(range.addr()) == family);
-        first.map_or(LocalDetector::None, |range| {
-            LocalDetector::Source(range.trunc())
-        })
-    };
-    let by_interface = |name: &str, wildcard| LocalDetector::Interface {
-        name: name.into(),
-        wildcard,
-    };
-    match settings.detect_local_mode {
-        DetectLocalMode::ClusterCidr => by_source(&settings.cluster_cidrs),
-        DetectLocalMode::NodeCidr => {
-            by_source(node.map(|node| &node.pod_cidrs[..]).unwrap_or_default())
-        }
-        DetectLocalMode::BridgeInterface => by_interface(&settings.bridge_interface, false),
-        DetectLocalMode::InterfaceNamePrefix => by_interface(&settings.interface_name_prefix, true),
-    }
 }

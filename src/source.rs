@@ -13,6 +13,6 @@ mod watch;
 pub use client::{ClientOptions, client};
 pub(crate) use describe::{describe, describe_status};
 pub use manifests::{Manifests, Problem};
-pub use watch::watch;
+pub use watch::{list, watch};
 #[cfg(feature = "fuzzing")]
 pub(crate) use {client::fuzzing as kubeconfigs, manifests::read_text, watch::fuzzing as answers};

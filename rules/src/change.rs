@@ -16,6 +16,16 @@ pub enum ObjectKind {
     ServiceCidr,
 }
 
+impl ObjectKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Node,
+        Self::ServiceCidr,
+    ];
+}
+
 /// One thing that happened to the cluster's objects.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {

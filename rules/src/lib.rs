@@ -24,4 +24,4 @@ pub use backoff::Backoff;
 pub use change::{Change, ObjectKind};
 pub use config::{Config, LocalDetector, NodeportAddresses};
 pub use nft::kernel::{Cause, Commit, Refusal, Remedy};
-pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger};
+pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger, View};

@@ -20,5 +20,5 @@ pub(crate) mod sources;
 
 pub use clients::RememberedClients;
 pub use kernel::{Kernel, Object};
-pub use planner::{Pending, Planner, Summary};
+pub use planner::{HealthCheck, Pending, Planner, Summary};
 pub use table::Table;

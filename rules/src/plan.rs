@@ -6,7 +6,6 @@ mod lists;
 mod planned;
 mod port;
 
-use crate::State;
 use crate::config::Config;
 use crate::limits;
 use crate::model::{Family, ObjectName, Protocol, ServicePort};
@@ -14,7 +13,7 @@ use crate::nft::clients::Clients;
 use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Element, Key, Op, SetId};
 use crate::nft::sources::Sources;
 use crate::select::{Place, Selector, local_ready_addresses};
-use crate::state::Entry;
+use crate::state::{Entry, View};
 use build::PortBuild;
 pub(crate) use counts::Counts;
 use foldhash::{HashMap, HashSet};
@@ -154,7 +153,7 @@ pub(crate) fn comment(service: &ObjectName, port: &str) -> Arc<str> {
 /// Plans a Service; `None` if it is not there or has nothing in this family.
 pub(crate) fn plan(
     config: &Config,
-    state: &State,
+    view: View<'_>,
     entry: &Entry,
     previous: Option<&ServicePlan>,
     rows: &Rows,
@@ -170,10 +169,9 @@ pub(crate) fn plan(
     if cluster_ips.is_empty() {
         return None;
     }
-    let zone = state.node().and_then(|node| node.zone.as_deref());
     let place = Place {
         node: &config.node_name,
-        zone,
+        zone: view.zone,
     };
     let mut plan = ServicePlan {
         cluster_ips,
@@ -196,7 +194,7 @@ pub(crate) fn plan(
         }
         let mut build = PortBuild {
             config,
-            state,
+            state: view.state,
             service,
             port,
             rows,
@@ -204,7 +202,7 @@ pub(crate) fn plan(
         ports.push(build.plan(&mut taken, &mut plan, before.of(port), &mut selector));
     }
     plan.ports = ports.into();
-    plan.sources = Sources::of(config, state.claims(), service).map(Box::new);
+    plan.sources = Sources::of(config, view.state.claims(), service).map(Box::new);
     plan.health = service.health_check_node_port.map(|port| {
         (
             port,

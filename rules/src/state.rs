@@ -7,6 +7,7 @@ mod contests;
 mod crowds;
 mod node;
 mod problems;
+mod view;
 
 use crate::change::{Change, ObjectKind};
 use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
@@ -20,6 +21,7 @@ use node::OwnNode;
 pub use problems::{Problem, ProblemKind};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+pub use view::View;
 
 /// A Service with the slices that name it; either may come first.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use crate::proxy::schedule::Schedule;
 use crate::proxy::sync::{Reports, Syncer};
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
+use crate::world::World;
 use crate::{addresses, cleanup, descriptors, health, kernel_version, sysctl};
 use anyhow::Context;
 use kube::Client;
@@ -154,8 +155,7 @@ async fn run_parts(
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let drift = follow_drift(&mut kernel);
     let syncer = Syncer::new(
-        settings.rules.clone(),
-        &settings.node_name,
+        World::new(&settings),
         families,
         kernel,
         reports.clone(),

@@ -12,7 +12,7 @@ use crate::http::{ServiceHealth, ServiceHealthCheck};
 use crate::metrics::Metrics;
 use crate::netlink::interfaces::Interfaces;
 use crate::proxy::flows::FlowCleanup;
-use crate::settings::{self, RuleSettings};
+use crate::world::World;
 use family::OfFamily;
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
@@ -36,8 +36,7 @@ pub struct Reports {
 
 /// The state, a planner per family, and the kernel that they program.
 pub struct Syncer<K> {
-    settings: RuleSettings,
-    state: State,
+    world: World,
     families: Vec<OfFamily>,
     kernel: K,
     reports: Reports,
@@ -61,22 +60,17 @@ pub struct Syncer<K> {
 impl<K: Kernel> Syncer<K> {
     /// A syncer whose first sync takes over whatever table there is.
     pub fn new(
-        settings: RuleSettings,
-        node_name: &Arc<str>,
+        world: World,
         families: &[Family],
         kernel: K,
         reports: Reports,
         service_health: ServiceHealth,
         flows: FlowCleanup,
     ) -> Self {
-        let of_family = |family: &Family| {
-            let config = settings::config(&settings, node_name, None, *family);
-            OfFamily::new(config)
-        };
+        let of_family = |family: &Family| OfFamily::new(world.here().config(*family));
         let families = families.iter().map(of_family).collect();
         Self {
-            state: settings::state(&settings),
-            settings,
+            world,
             families,
             kernel,
             reports,
@@ -112,7 +106,7 @@ impl<K: Kernel> Syncer<K> {
 
     /// The objects as far as they are known.
     pub fn state(&self) -> &State {
-        &self.state
+        self.world.state()
     }
 
     /// Takes in an event; true if a sync is needed.
@@ -127,7 +121,7 @@ impl<K: Kernel> Syncer<K> {
             event,
             Change::Node(_) | Change::NodeGone | Change::ListEnd(rules::ObjectKind::Node)
         );
-        let applied = self.state.apply(event);
+        let applied = self.world.apply(event);
         for problem in applied.problems {
             tracing::warn!("{problem}");
             self.reports.events.report(Report::from(problem));
@@ -138,7 +132,7 @@ impl<K: Kernel> Syncer<K> {
         if about_node {
             self.reports
                 .health
-                .node_eligible(self.state.node().map(|node| node.eligible));
+                .node_eligible(self.world.state().node().map(|node| node.eligible));
         }
         if applied.changed {
             self.changed_services.extend(service);
@@ -195,14 +189,14 @@ impl<K: Kernel> Syncer<K> {
     /// What the kernel refused, now or at an attempt that is not repeated yet; that family's
     /// old rules are whole. When it is tried again tells [`next_look`](Self::next_look).
     pub fn sync(&mut self) -> Result<(), Vec<Refusal>> {
-        let dirty = self.state.take_dirty();
+        let dirty = self.world.take_dirty();
         let started = self.started;
-        let triggers = self.state.take_triggers().into_iter();
+        let triggers = self.world.take_triggers().into_iter();
         self.triggers
             .extend(triggers.filter(|trigger| trigger.at > started));
         self.changed_services = HashSet::new();
         self.reports.metrics.changes_taken();
-        self.flows.note(&self.state, &dirty);
+        self.flows.note(self.world.state(), &dirty);
         self.list_addresses();
         let local = self.local.clone();
         for own in &mut self.families {
@@ -282,9 +276,7 @@ impl<K: Kernel> Syncer<K> {
     /// Node object and the interfaces.
     fn follow_node(&mut self, at: usize, local: &[IpAddr]) {
         let family = self.families[at].planner.config().family;
-        let node_name = &self.families[at].planner.config().node_name.clone();
-        let node = self.state.last_node();
-        let config = settings::config(&self.settings, node_name, node, family);
+        let config = self.world.here().config(family);
         self.service_health
             .listen_on(family, &config.nodeport_addresses, local);
         self.families[at].planner.configure(config);
@@ -311,7 +303,7 @@ impl<K: Kernel> Syncer<K> {
         let config = self.families[at].planner.config();
         self.flows.clean(
             config.family,
-            &self.state,
+            self.world.state(),
             &config.nodeport_addresses,
             local,
         );

@@ -42,7 +42,8 @@ type ObjectKey = (ObjectKind, Arc<str>, Arc<str>);
 /// A directory and what was found in it.
 pub struct Manifests {
     dir: PathBuf,
-    node_name: Arc<str>,
+    /// The only Node that counts; `None` if all do.
+    node_name: Option<Arc<str>>,
     files: BTreeMap<PathBuf, FileState>,
     /// Which file defines an object; the first one by name.
     owners: HashMap<ObjectKey, Arc<Path>>,
@@ -69,10 +70,19 @@ impl Manifests {
     pub fn new(dir: &Path, node_name: &str) -> Self {
         Self {
             dir: dir.to_owned(),
-            node_name: node_name.into(),
+            node_name: Some(node_name.into()),
             files: BTreeMap::new(),
             owners: HashMap::new(),
             interner: Interner::default(),
+        }
+    }
+
+    /// Every Node counts, for one [`load`](Self::load): of a Node that is gone it is not told
+    /// which one it was.
+    pub fn with_all_nodes(self) -> Self {
+        Self {
+            node_name: None,
+            ..self
         }
     }
 
@@ -206,8 +216,12 @@ impl Manifests {
             &text,
             &mut |place: String, parsed: Parsed| match parsed {
                 Parsed::Object(object) => {
-                    let found =
-                        parse::convert(&object, &self.node_name, &origin, &mut self.interner);
+                    let found = parse::convert(
+                        &object,
+                        self.node_name.as_deref(),
+                        &origin,
+                        &mut self.interner,
+                    );
                     let own = |message: String| Problem {
                         place: place.clone(),
                         message: format!("{}: {message}", object.label()),
@@ -277,7 +291,7 @@ pub(crate) fn read_text(path: &Path, text: &str, node_name: &str) -> (Vec<Change
     let (mut events, mut problems) = (Vec::new(), Vec::new());
     parse::text(path, text, &mut |_, parsed: Parsed| match parsed {
         Parsed::Object(object) => {
-            let found = parse::convert(&object, node_name, &origin, &mut interner);
+            let found = parse::convert(&object, Some(node_name), &origin, &mut interner);
             problems.extend(found.problems);
             if let Some(key) = found.key {
                 events.push(found.event.unwrap_or_else(|| gone(&key)));

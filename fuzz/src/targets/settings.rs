@@ -2,6 +2,7 @@
 
 use crate::table::{self, cluster};
 use kube_proxy::settings::{self, Settings};
+use kube_proxy::world;
 use rules::model::Family;
 use rules::nft::Planner;
 use rules::nft::Table;
@@ -17,7 +18,7 @@ pub(super) fn check_rules(settings: &Settings) {
         settings::check_node_ports(settings, node);
         for family in Family::ALL {
             let name = &settings.node_name;
-            let config = settings::config(&settings.rules, name, node, family);
+            let config = world::config(&settings.rules, name, node, family);
             let mut kernel = Table::new();
             table::sync(&mut Planner::new(config), &state, &addresses, &mut kernel);
         }

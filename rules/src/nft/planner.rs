@@ -13,12 +13,12 @@ mod left_out;
 mod own;
 mod room;
 
-use crate::State;
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::nft::clients::{Clients, RememberedClients};
 use crate::nft::ruleset::{ChainId, Element, Key, SetId, Transaction};
 use crate::plan::{PlannedServices, Rows, ServicePlan};
+use crate::{State, View};
 use foldhash::HashMap;
 use ipnet::IpNet;
 use ledger::{Ledger, Touched};
@@ -51,6 +51,8 @@ pub struct Planner {
     /// From how many elements on a set gets a size.
     large: usize,
     summary: Summary,
+    /// Services whose health checks may be others than they were told to be last.
+    health_changed: BTreeSet<ObjectName>,
 }
 
 /// Figures over all programmed Services.
@@ -62,6 +64,15 @@ pub struct Summary {
     pub no_local_external: i64,
     /// `healthCheckNodePort` and local ready endpoints, by Service.
     pub health: BTreeMap<ObjectName, (u16, usize)>,
+}
+
+/// What is answered on a Service's `healthCheckNodePort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The port.
+    pub port: u16,
+    /// Distinct addresses of ready endpoints on this node.
+    pub local_endpoints: usize,
 }
 
 /// A prepared sync.
@@ -110,6 +121,7 @@ impl Planner {
             rows: Rows::new(),
             large: room::LARGE,
             summary: Summary::default(),
+            health_changed: BTreeSet::new(),
         }
     }
 
@@ -150,29 +162,39 @@ impl Planner {
         }
     }
 
-    /// Plans what is dirty. `local_addresses` are the node's interface
-    /// addresses; `clients` lists those that the table remembers, and is asked
-    /// only if that is going to be replaced. `None` means that there is nothing
-    /// to change.
+    /// [`prepare_seen`](Self::prepare_seen) by this node.
     pub fn prepare(
         &mut self,
         state: &State,
         local_addresses: &[IpAddr],
         clients: impl FnOnce() -> RememberedClients,
     ) -> Option<Pending> {
+        self.prepare_seen(state.view(), local_addresses, clients)
+    }
+
+    /// Plans what is dirty. `local_addresses` are the node's interface
+    /// addresses; `clients` lists those that the table remembers, and is asked
+    /// only if that is going to be replaced. `None` means that there is nothing
+    /// to change.
+    pub fn prepare_seen(
+        &mut self,
+        view: View<'_>,
+        local_addresses: &[IpAddr],
+        clients: impl FnOnce() -> RememberedClients,
+    ) -> Option<Pending> {
         self.full |= self.rows.is_used_up();
-        let mut pending = self.nothing_yet(state, local_addresses);
+        let mut pending = self.nothing_yet(view.state, local_addresses);
         if !self.full {
-            self.prepare_dirty(state, &mut pending);
+            self.prepare_dirty(view, &mut pending);
             let outgrown = pending.room.too_small();
             if outgrown.is_some() {
                 self.full = true;
-                pending = self.nothing_yet(state, local_addresses);
+                pending = self.nothing_yet(view.state, local_addresses);
                 pending.outgrown = outgrown;
             }
         }
         if self.full {
-            self.prepare_full(state, &Clients::new(clients()), &mut pending);
+            self.prepare_full(view, &Clients::new(clients()), &mut pending);
         }
         if pending.transaction.ops.is_empty() && pending.services.services.is_empty() {
             self.dirty.clear();
@@ -216,7 +238,8 @@ impl Planner {
             self.applied.clear();
             self.applied.reserve(planned.services.len());
             self.ledger = Ledger::default();
-            self.summary = Summary::default();
+            let before = std::mem::take(&mut self.summary);
+            self.health_changed.extend(before.health.into_keys());
         }
         self.full = false;
         self.dirty.clear();
@@ -235,14 +258,29 @@ impl Planner {
                 }
                 None => self.applied.remove(&name),
             };
-            let health_stays = self
-                .applied
-                .get(&name)
-                .is_some_and(|plan| plan.health.is_some());
+            let health = self.applied.get(&name).and_then(|plan| plan.health);
+            let health_stays = health.is_some();
+            if health != old.as_ref().and_then(|plan| plan.health) {
+                self.health_changed.insert(name.clone());
+            }
             if let Some(old) = old {
                 self.summary.subtract(&name, &old, health_stays);
             }
         }
+    }
+
+    /// What became of the health checks of Services since the last call: of those that changed,
+    /// and of all when the table was replaced. `None` where there is none any more.
+    pub fn take_health_changes(&mut self) -> Vec<(ObjectName, Option<HealthCheck>)> {
+        let changed = std::mem::take(&mut self.health_changed).into_iter();
+        let now = |name: &ObjectName| {
+            let check = self.summary.health.get(name);
+            check.map(|(port, local_endpoints)| HealthCheck {
+                port: *port,
+                local_endpoints: *local_endpoints,
+            })
+        };
+        changed.map(|name| (name.clone(), now(&name))).collect()
     }
 
     /// The table is not, or may not be, what the last sync left there: the next one replaces it

@@ -83,7 +83,7 @@ impl<K: Kernel> Syncer<K> {
         let kernel = &mut self.kernel;
         let pending = own
             .planner
-            .prepare(&self.state, local, || remembered(kernel, family));
+            .prepare(self.world.state(), local, || remembered(kernel, family));
         let planned = start.elapsed();
         let full = pending.as_ref().is_some_and(|pending| pending.full);
         let services = pending

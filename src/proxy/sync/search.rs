@@ -82,7 +82,7 @@ impl<K: Kernel> Syncer<K> {
     /// Whether the kernel would take what is planned now. Nothing changes.
     fn would_take(&mut self, at: usize, local: &[IpAddr]) -> bool {
         let planner = &mut self.families[at].planner;
-        let Some(mut pending) = planner.prepare(&self.state, local, Default::default) else {
+        let Some(mut pending) = planner.prepare(self.world.state(), local, Default::default) else {
             return true;
         };
         pending.transaction.ops.push(Op::DeleteChain(NOWHERE));

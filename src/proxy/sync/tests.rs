@@ -88,7 +88,7 @@ fn syncer(
     reports: &Reports,
     runtime: &tokio::runtime::Runtime,
 ) -> Syncer<Rules> {
-    let flags = ["--proxy-mode=nftables"];
+    let flags = ["--proxy-mode=nftables", "--hostname-override=n1"];
     let rules = Rules(Table::new(), switches.clone());
     syncer_with(&flags, rules, families, switches, reports, runtime)
 }
@@ -104,8 +104,7 @@ fn syncer_with<K: Kernel>(
     let flows = Box::new(Flows(switches.clone()));
     let (health, events) = (reports.health.clone(), reports.events.clone());
     Syncer::new(
-        Settings::from_flags(flags).expect("flags").rules,
-        &"n1".into(),
+        World::new(&Settings::from_flags(flags).expect("flags")),
         families,
         kernel,
         reports.clone(),
@@ -290,7 +289,11 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     let (events, mut queue) = Events::queue();
     let reports = reports(events);
     let mut syncer = syncer_with(
-        &["--proxy-mode=nftables", "--detect-local-mode=NodeCIDR"],
+        &[
+            "--proxy-mode=nftables",
+            "--hostname-override=n1",
+            "--detect-local-mode=NodeCIDR",
+        ],
         Rules(Table::new(), Arc::default()),
         &Family::ALL,
         &Arc::default(),
@@ -303,6 +306,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
             .iter()
             .map(|range| range.parse().expect("a range"));
         Change::Node(rules::model::Node {
+            name: "n1".into(),
             addresses: addresses.collect(),
             pod_cidrs: pod_cidrs.collect(),
             ..rules::model::Node::default()

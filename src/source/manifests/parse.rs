@@ -66,10 +66,11 @@ impl Object {
     }
 }
 
-/// Converts an object found in the file `origin`.
+/// Converts an object found in the file `origin`. Of the Nodes, only the one that is called
+/// `node_name` counts, if it is given.
 pub(super) fn convert(
     object: &Object,
-    node_name: &str,
+    node_name: Option<&str>,
     origin: &Arc<str>,
     interner: &mut Interner,
 ) -> Found {
@@ -111,7 +112,7 @@ pub(super) fn convert(
             );
             found(key, object.map(Change::Slice), problems)
         }
-        Object::Node(node) if *name.name == *node_name => {
+        Object::Node(node) if node_name.is_none_or(|own| *name.name == *own) => {
             let Converted { object, problems } = convert::node(node);
             found(global(ObjectKind::Node), object.map(Change::Node), problems)
         }

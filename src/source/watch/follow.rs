@@ -6,6 +6,7 @@ use super::list::List;
 use super::log::{Log, Phase};
 use super::progress::{Ask, Progress};
 use super::request::{Target, watch_time};
+use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -37,6 +38,15 @@ pub struct Follow<'a, K, F> {
     convert: F,
     progress: Progress,
     of: PhantomData<fn() -> K>,
+}
+
+/// What follows a failure that is not part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Another attempt, after a pause.
+    ForEver,
+    /// The end, unless the API server asks to be asked again. After its list nothing is watched.
+    Once,
 }
 
 /// How an answer went that did not fail.
@@ -82,13 +92,17 @@ where
         }
     }
 
-    /// For ever.
+    /// For ever, unless a failure is the end.
     ///
     /// # Errors
-    /// The receiver is gone.
-    pub async fn run(mut self) -> anyhow::Result<()> {
+    /// The receiver is gone, or what failed is not to be tried again.
+    pub async fn run(mut self, persistence: Persistence) -> anyhow::Result<()> {
         loop {
             let ask = self.progress.ask().clone();
+            if persistence == Persistence::Once && matches!(ask, Ask::Watch { .. }) {
+                // Whoever wanted the list ends this when all others are complete, too.
+                return std::future::pending().await;
+            }
             let wanted = watch_time(fastrand::f64());
             let mut tally = Tally::default();
             let result = self.perform(&ask, wanted, &mut tally).await;
@@ -104,10 +118,19 @@ where
             let pause = match result {
                 Ok(pause) => pause,
                 Err(Failure::NoReceiver) => anyhow::bail!(Failure::NoReceiver),
+                Err(failure) if self.is_final(&failure, lived, persistence) => {
+                    return Err(failure).with_context(|| format!("listing {}", self.log.what()));
+                }
                 Err(failure) => self.failed(&ask, &failure, lived),
             };
             tokio::time::sleep(pause).await;
         }
+    }
+
+    fn is_final(&self, failure: &Failure, lived: Duration, persistence: Persistence) -> bool {
+        persistence == Persistence::Once
+            && !self.progress.expects(failure, lived)
+            && failure.retry_after().is_none()
     }
 
     /// Says so, and how long to wait.

@@ -55,6 +55,11 @@ impl Log {
         }
     }
 
+    /// The kind's plural name.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// A request failed. What is `expected` is part of the protocol.
     pub fn failed(&mut self, phase: Phase, failure: &Failure, expected: bool) {
         self.metrics.failed(failure.label());

@@ -3,6 +3,7 @@
 
 mod faults;
 mod lists;
+mod once;
 
 use super::*;
 use crate::metrics::Metrics;
@@ -149,15 +150,14 @@ impl Seen {
     }
 }
 
-/// Follows ServiceCIDRs until so many events have come from a server that
-/// answers the nth request with this URI so.
-async fn follow<S>(server: S, count: usize) -> Seen
+/// What was asked for, and the seconds after which.
+type Asked = Arc<Mutex<Vec<(u64, String)>>>;
+
+/// A client of a server that answers the nth request with this URI so.
+fn client<S>(server: S, begun: Instant, noted: Asked) -> Client
 where
     S: Fn(usize, &str) -> Reply + Clone + Send + Sync + 'static,
 {
-    let begun = Instant::now();
-    let asked: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
-    let noted = asked.clone();
     let answer = move |request: Request<Body>| {
         let uri = request.uri().to_string();
         let number = {
@@ -185,12 +185,24 @@ where
         };
         deadline::keep(answer, SILENCE, patience, || {})
     };
+    Client::new(service_fn(answer), "default")
+}
+
+/// Follows ServiceCIDRs until so many events have come from a server that
+/// answers the nth request with this URI so.
+async fn follow<S>(server: S, count: usize) -> Seen
+where
+    S: Fn(usize, &str) -> Reply + Clone + Send + Sync + 'static,
+{
+    let begun = Instant::now();
+    let asked = Asked::default();
+    let client = client(server, begun, asked.clone());
     let (events, mut received) = mpsc::channel(16);
     let (reports, mut queue) = Events::queue();
     let metrics = Metrics::new().expect("metrics");
     let kind = ObjectKind::ServiceCidr;
     let following = Follow::new(
-        Client::new(service_fn(answer), "default"),
+        client,
         Target::all::<ServiceCIDR>(),
         kind,
         &events,
@@ -202,7 +214,7 @@ where
         ),
         |cidr: &ServiceCIDR| upsert(convert::service_cidr(cidr), Change::ServiceCidr),
     )
-    .run();
+    .run(Persistence::ForEver);
     let receiving = async {
         let mut all = Vec::new();
         while all.len() < count {

@@ -3,7 +3,7 @@
 use super::chains::{add_chains, delete_chains};
 use super::own::OwnObjects;
 use super::{Pending, Planner, address_element};
-use crate::State;
+use crate::View;
 use crate::model::ObjectName;
 use crate::nft::base;
 use crate::nft::ruleset::{ChainId, Element, Key, Op, SetId};
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Planner {
-    pub(super) fn prepare_dirty(&self, state: &State, pending: &mut Pending) {
+    pub(super) fn prepare_dirty(&self, view: View<'_>, pending: &mut Pending) {
         let mut gone: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let mut come: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let mut own = OwnObjects::default();
@@ -22,9 +22,9 @@ impl Planner {
         let mut services = Vec::new();
         for name in names {
             let old = self.applied.get(name);
-            let entry = state.entry(name);
+            let entry = view.state.entry(name);
             let entry = entry.filter(|_| !self.left_out.contains(name));
-            let new = entry.and_then(|entry| plan(&self.config, state, entry, old, &pending.rows));
+            let new = entry.and_then(|entry| plan(&self.config, view, entry, old, &pending.rows));
             if old == new.as_ref() {
                 continue;
             }

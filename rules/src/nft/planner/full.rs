@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::own::OwnObjects;
 use super::room::Room;
 use super::{Pending, Planner, address_element};
-use crate::State;
+use crate::View;
 use crate::nft::base;
 use crate::nft::clients::Clients;
 use crate::nft::ruleset::{Op, SetId};
@@ -14,20 +14,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Planner {
-    pub(super) fn prepare_full(&self, state: &State, remembered: &Clients, pending: &mut Pending) {
+    pub(super) fn prepare_full(&self, view: View<'_>, remembered: &Clients, pending: &mut Pending) {
         let empty = Ledger::default();
         let mut own = OwnObjects::default();
         let mut clients = Vec::new();
         let mut planned = PlannedServices::default();
         let mut counts = Counts::default();
         counts.add(SetId::NodeportIps, pending.nodeport_ips.len());
-        let entries = state.entries();
+        let entries = view.state.entries();
         planned.services.reserve(entries.len());
         for (name, entry) in entries {
             if self.left_out.contains(name) {
                 continue;
             }
-            let Some(plan) = plan(&self.config, state, entry, None, &pending.rows) else {
+            let Some(plan) = plan(&self.config, view, entry, None, &pending.rows) else {
                 continue;
             };
             plan.count(&mut counts);

@@ -260,6 +260,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What the health check servers were told.
+type Told = BTreeMap<ObjectName, HealthCheck>;
+
+fn tell(planner: &mut Planner, told: &mut Told) {
+    for (name, check) in planner.take_health_changes() {
+        match check {
+            Some(check) => told.insert(name, check),
+            None => told.remove(&name),
+        };
+    }
+}
+
 fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table) {
     let dirty = state.take_dirty();
     planner.mark(&dirty);
@@ -289,11 +301,13 @@ proptest! {
         // The table in memory refuses what does not fit into a set.
         let mut planner = Planner { large, ..Planner::new(config(family)) };
         let mut kernel = Table::new();
+        let mut told = Told::new();
         for step in steps {
             match step {
                 Step::Change(change) => { state.apply(change); }
                 Step::Sync => {
                     sync(&mut planner, &mut state, &mut kernel);
+                    tell(&mut planner, &mut told);
                     if used_up {
                         planner.rows.use_up();
                     }
@@ -316,6 +330,10 @@ proptest! {
         if kernel.applied > 0 {
             prop_assert_eq!(meaning(&kernel), meaning(&fresh_kernel));
             prop_assert_eq!(planner.summary(), fresh.summary());
+            tell(&mut planner, &mut told);
+            let mut told_fresh = Told::new();
+            tell(&mut fresh, &mut told_fresh);
+            prop_assert_eq!(told, told_fresh);
         }
     }
 }

@@ -216,3 +216,35 @@ fn leftover_chains_go_at_the_next_sync() {
         assert_eq!(kernel.chains.contains_key(&three), there);
     }
 }
+
+#[test]
+fn health_checks_are_told_of_as_they_change_however_many_there_are() {
+    let checked = |n: u8| {
+        let mut service = web_service(n, 0);
+        service.external_ips.clear();
+        service.health_check_node_port = Some(32000 + u16::from(n));
+        Change::Service(service)
+    };
+    let (mut state, mut planner, mut kernel) =
+        first_sync(Planner::new(config(Family::V4)), (0..50).map(checked));
+    assert_eq!(planner.take_health_changes().len(), 50);
+    assert_eq!(planner.take_health_changes(), []);
+
+    // Of one the endpoints change, one is asked no more, one is gone.
+    let mut slice = web(1..4);
+    slice.endpoints[0].node = Some("n1".into());
+    state.apply(Change::Slice(slice));
+    state.apply(Change::Service(web_service(1, 0)));
+    state.apply(Change::ServiceGone(name(2)));
+    sync(&mut planner, &mut state, &mut kernel);
+    let check = |port, local_endpoints| {
+        Some(HealthCheck {
+            port,
+            local_endpoints,
+        })
+    };
+    assert_eq!(
+        planner.take_health_changes(),
+        [(name(0), check(32000, 1)), (name(1), None), (name(2), None)]
+    );
+}
