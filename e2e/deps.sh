@@ -79,7 +79,9 @@ fi
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "deps: installing Rust"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -q -y --profile minimal >/dev/null
+    # No version of its own: the first cargo installs the one of rust-toolchain.toml.
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+        sh -s -- -q -y --profile minimal --default-toolchain none >/dev/null
 fi
 
 if [ "${1:-}" = go ] && ! command -v go >/dev/null 2>&1; then
