@@ -1,4 +1,5 @@
-# Every target installs what it needs, on Debian as root.
+# Every target installs what it needs, on Debian as root. What stands above a target is what
+# `make help` says of it.
 
 export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin:/usr/sbin:/sbin
 
@@ -14,8 +15,15 @@ IMAGE := target/image/kube-proxy-rs-$(OWN_ARCH).tar
 IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
-.PHONY: demo test e2e faults conformance compare bench bench-hostile bench-upstream image chart manifest lint deny \
+.DEFAULT_GOAL := help
+.PHONY: help demo test e2e faults conformance compare bench bench-hostile bench-upstream image chart manifest lint deny \
 	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
+
+# This list.
+help:
+	@awk '/^#/ { text = text (text ? "\n                 " : "") substr($$0, 3); next } \
+		/^[a-z][a-z0-9-]*:/ && text { sub(/:.*/, ""); printf "  %-14s %s\n", $$0, text } \
+		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
@@ -87,9 +95,9 @@ manifest: deps-chart target/tools/bin/helm
 	cargo build --quiet -p e2e --bin e2e
 	@target/debug/e2e chart --manifest
 
+FUZZ_S := 60
 # Every fuzz target, FUZZ_S seconds in all: FUZZ_TARGETS="events http"; or FUZZ_INPUTS=2000 made-up
 # inputs for each target, always from the same seed.
-FUZZ_S := 60
 fuzz: fuzz-engine
 	@target/debug/e2e fuzz --engine $(FUZZ_ENGINE) --seconds $(FUZZ_S) \
 		$(if $(FUZZ_INPUTS),--inputs $(FUZZ_INPUTS)) $(FUZZ_TARGETS)
@@ -110,13 +118,20 @@ fuzz-engine: deps-fuzz
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --target-dir target/fuzz --target $(FUZZ_HOST) \
 		--profile fuzz -p fuzz --features libfuzzer --bin libfuzzer
 
+# Formatting, and clippy without a warning.
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-# Licences, sources and banned crates; advisories where their database can be fetched.
+# Licences, sources, crates that are there twice; advisories where their database can be fetched,
+# and a line that says so where it can't.
 deny: deps target/tools/bin/cargo-deny
 	target/tools/bin/cargo-deny --log-level error check bans licenses sources
+	@if said=$$(target/tools/bin/cargo-deny fetch db 2>&1); then \
+		target/tools/bin/cargo-deny --log-level error check advisories; \
+	else \
+		echo "deny: advisories were NOT checked: $$(echo "$$said" | tail -n 1)"; \
+	fi
 
 target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools cargo-deny --version $(CARGO_DENY_VERSION)
