@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         let pending = planner.prepare(&state, &[], Default::default);
         let pending = pending.context("nothing to plan")?;
         let planned = start.elapsed();
-        let message = netlink::encode(&pending.transaction);
+        let message = netlink::encode(&pending.transaction)?;
         let encoded = start.elapsed();
         transact(&socket, &message)?;
         let sent = start.elapsed();

@@ -2,14 +2,9 @@
 //! the kernel takes whole or refuses whole. And conntrack, whose flows outlive
 //! the rules that they came by, and the addresses of the node's interfaces.
 //!
-//! All messages are written here, without a C library: what is needed of one is
-//! a list of attribute numbers, and the daemon links statically without it.
-//!
-//! This is the only module with `unsafe`: two system calls that no crate offers
-//! without.
-#![allow(unsafe_code)]
+//! Messages and sockets are `nft_wire`'s, which knows the kernel's objects; here is what knows
+//! our table.
 
-mod attributes;
 mod batch;
 mod clients;
 mod conntrack;
@@ -24,7 +19,6 @@ mod missing;
 mod notifications;
 mod objects;
 mod refusal;
-mod socket;
 mod sources;
 mod statements;
 mod subsystem;
@@ -33,12 +27,11 @@ mod userdata;
 use batch::Batch;
 pub use conntrack::Conntrack;
 pub use follow::Follower;
-use follow::Membership;
+use nft_wire::{Membership, Reply, Socket, TooLong, nf_tables};
 use rules::model::Family;
 use rules::nft::ruleset::{Key, Op, Transaction};
 use rules::nft::{Kernel, RememberedClients};
 use rules::{Cause, Commit, Refusal};
-use socket::{Reply, Socket};
 use std::io;
 
 /// The kernel's nf_tables, in the network namespace that it was opened in.
@@ -82,18 +75,12 @@ impl Nftables {
     /// # Errors
     /// See [`OpenError`].
     pub fn open() -> Result<Self, OpenError> {
-        let mut socket = Socket::open().map_err(OpenError::Socket)?;
-        let probe = batch::probe(socket.sequence());
-        socket.send(&probe).map_err(OpenError::Socket)?;
-        for reply in socket.replies().map_err(OpenError::Socket)? {
-            match reply.errno {
-                0 => {}
-                libc::EPERM | libc::EACCES => return Err(OpenError::NotPermitted),
-                errno => {
-                    return Err(OpenError::NotSupported(io::Error::from_raw_os_error(errno)));
-                }
-            }
-        }
+        let mut socket = nf_tables::open().map_err(OpenError::Socket)?;
+        // Changes nothing, and needs the same rights.
+        nf_tables::generation(&mut socket).map_err(|error| match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => OpenError::NotPermitted,
+            _ => OpenError::NotSupported(error),
+        })?;
         Ok(Self {
             socket,
             sent_bytes: 0,
@@ -111,7 +98,10 @@ impl Nftables {
 
 /// The messages of a transaction as [`Nftables`] sends them, for measuring what
 /// the kernel alone takes.
-pub fn encode(transaction: &Transaction) -> Vec<u8> {
+///
+/// # Errors
+/// Something does not fit the field that tells its length.
+pub fn encode(transaction: &Transaction) -> Result<Vec<u8>, TooLong> {
     Batch::new(transaction, 0, None).into_bytes()
 }
 
@@ -119,13 +109,16 @@ impl Kernel for Nftables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         let replaces = matches!(transaction.ops.first(), Some(Op::ReplaceTable));
         let generation = match &self.membership {
-            Some(_) if replaces => self.socket.generation().ok(),
+            Some(_) if replaces => nf_tables::generation(&mut self.socket).ok(),
             _ => None,
         };
         let mut batch = Batch::new(transaction, self.socket.sequence(), generation);
         self.socket.number_on(batch.end_sequence() + 1);
         self.sent_bytes = batch.bytes().len();
         self.commit = Commit::default();
+        if let Some((sequence, error)) = batch.failed() {
+            return Err(refusal::unwritten(transaction, &batch, sequence, error));
+        }
         if self.membership.is_none() || (!replaces && self.sent_bytes < LARGE) {
             return self.send(transaction, &batch);
         }
@@ -159,9 +152,13 @@ impl Nftables {
             let attempted = format!("sending a transaction of {} bytes", batch.bytes().len());
             refusal::failed(family, attempted, &error)
         })?;
-        let replies = self.socket.all_replies();
+        let replies = self.socket.replies();
         let replies = replies.map_err(|error| refusal::unanswered(family, &error))?;
-        let errors: Vec<&Reply> = replies.all.iter().filter(|own| own.errno != 0).collect();
+        let errors: Vec<&Reply> = replies
+            .all
+            .iter()
+            .filter(|reply| reply.errno != 0)
+            .collect();
         let taken = |reply: &Reply| reply.sequence == batch.last_sequence();
         if errors.is_empty() && replies.all.iter().any(taken) {
             return Ok(());
@@ -180,7 +177,7 @@ impl Nftables {
         // What others do up to this generation is told.
         let before = match generation {
             Some(before) => Some(before),
-            None => self.socket.generation().ok(),
+            None => nf_tables::generation(&mut self.socket).ok(),
         };
         self.leave();
         let mut result = self.send(transaction, batch);
@@ -194,19 +191,21 @@ impl Nftables {
             alone = false;
             // In the end it is better late than never.
             let last = attempt == ATTEMPTS_AT_A_GENERATION;
-            generation = self.socket.generation().ok().filter(|_| !last);
+            generation = nf_tables::generation(&mut self.socket)
+                .ok()
+                .filter(|_| !last);
             batch.set_generation(generation.unwrap_or(0));
             result = self.send(transaction, batch);
         }
         self.join();
-        let after = self.socket.generation().ok();
+        let after = nf_tables::generation(&mut self.socket).ok();
         let taken = u32::from(result.is_ok());
         let expected = if batch.has_generation() {
             generation
         } else {
             before
         };
-        let expected = expected.map(|own| own.wrapping_add(taken));
+        let expected = expected.map(|before| before.wrapping_add(taken));
         alone &= expected.is_some() && expected == after;
         self.commit = Commit {
             generation: expected.filter(|_| result.is_ok()),

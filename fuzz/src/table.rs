@@ -167,7 +167,7 @@ fn check_text(text: &str) {
 fn check_messages(transaction: &Transaction) {
     /// `struct nlmsghdr` and `struct nfgenmsg`.
     const HEADERS: usize = 20;
-    let bytes = netlink::encode(transaction);
+    let bytes = netlink::encode(transaction).expect("nothing is too long");
     let mut rest = &bytes[..];
     while let Some(length) = rest.first_chunk() {
         let length = u32::from_ne_bytes(*length) as usize;

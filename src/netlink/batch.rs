@@ -4,14 +4,14 @@ use super::clients;
 use super::elements::{About, List};
 use super::objects;
 use super::sources;
-use super::subsystem;
+use nft_wire::{TooLong, Writer, nf_tables};
 use rules::model::Family;
 use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
 use std::ops::Range;
 
 /// Messages between a begin and an end mark.
 pub(super) struct Batch {
-    bytes: Vec<u8>,
+    out: Writer,
     /// The number of the first message after the begin mark.
     first: u32,
     next_sequence: u32,
@@ -21,6 +21,8 @@ pub(super) struct Batch {
     has_generation: bool,
     /// Where the last message starts.
     last_start: usize,
+    /// The number of the first message that could not be written, and why.
+    failed: Option<(u32, TooLong)>,
 }
 
 /// What a message is about.
@@ -37,22 +39,20 @@ impl Batch {
     /// generation of the ruleset only, if there is one.
     pub(super) fn new(transaction: &Transaction, begin: u32, generation: Option<u32>) -> Self {
         let mut batch = Self {
-            bytes: Vec::with_capacity(room(transaction)),
+            out: Writer::with_capacity(room(transaction)),
             first: begin + 1,
             next_sequence: begin + 1,
             subjects: Vec::new(),
             has_generation: generation.is_some(),
             last_start: 0,
+            failed: None,
         };
-        match generation {
-            Some(generation) => subsystem::begin_at(&mut batch.bytes, begin, generation),
-            None => subsystem::begin(&mut batch.bytes, begin),
-        }
+        nf_tables::begin(&mut batch.out, begin, generation);
         for (at, op) in transaction.ops.iter().enumerate() {
             batch.add(transaction.family, at, op);
         }
-        acknowledge(&mut batch.bytes, batch.last_start);
-        subsystem::end(&mut batch.bytes, batch.next_sequence);
+        batch.out.acknowledge(batch.last_start);
+        nf_tables::end(&mut batch.out, batch.next_sequence);
         batch
     }
 
@@ -63,19 +63,24 @@ impl Batch {
 
     /// Lets the kernel take it at another generation, if it was made for one; 0 for any.
     pub(super) fn set_generation(&mut self, generation: u32) {
-        /// Behind `struct nlmsghdr`, `struct nfgenmsg` and the attribute's header.
-        const AT: usize = 24;
-        if let Some(value) = self.bytes.get_mut(AT..AT + 4) {
-            value.copy_from_slice(&generation.to_be_bytes());
+        if self.has_generation {
+            nf_tables::set_generation(&mut self.out, generation);
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The messages, if all could be written.
+    pub(super) fn into_bytes(self) -> Result<Vec<u8>, TooLong> {
+        self.out.finish()
     }
 
+    /// The messages, those that [could not be written](Self::failed) left out.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.out.bytes()
+    }
+
+    /// The number of the first message that could not be written, and why.
+    pub(super) fn failed(&self) -> Option<(u32, TooLong)> {
+        self.failed
     }
 
     /// The number of the last message before the end mark.
@@ -185,14 +190,17 @@ impl Batch {
     }
 
     /// Adds one message about a step.
-    fn message(&mut self, step: usize, encode: impl FnOnce(&mut Vec<u8>, u32)) {
+    fn message(&mut self, step: usize, encode: impl FnOnce(&mut Writer, u32)) {
         let elements = None;
         self.message_about(Subject { step, elements }, encode);
     }
 
-    fn message_about(&mut self, subject: Subject, encode: impl FnOnce(&mut Vec<u8>, u32)) {
-        self.last_start = self.bytes.len();
-        encode(&mut self.bytes, self.next_sequence);
+    fn message_about(&mut self, subject: Subject, encode: impl FnOnce(&mut Writer, u32)) {
+        self.last_start = self.out.len();
+        encode(&mut self.out, self.next_sequence);
+        if let Some(error) = self.out.error() {
+            self.failed.get_or_insert((self.next_sequence, error));
+        }
         self.subjects.push(subject);
         self.next_sequence += 1;
     }
@@ -210,21 +218,5 @@ fn room(transaction: &Transaction) -> usize {
     services.map_or(0, |services| services.element_count() * ELEMENT)
 }
 
-/// Sets the acknowledgement flag of the message at an offset.
-pub(super) fn acknowledge(bytes: &mut [u8], at: usize) {
-    const FLAGS: usize = 6;
-    #[expect(clippy::cast_possible_truncation, reason = "it is 4")]
-    const ACK: u16 = libc::NLM_F_ACK as u16;
-    if let Some(flags) = bytes.get_mut(at + FLAGS..at + FLAGS + 2) {
-        let old = u16::from_ne_bytes([flags[0], flags[1]]);
-        flags.copy_from_slice(&(old | ACK).to_ne_bytes());
-    }
-}
-
-/// A request that changes nothing and needs the same rights.
-pub(super) fn probe(sequence: u32) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    subsystem::ask_generation(&mut bytes, sequence);
-    acknowledge(&mut bytes, 0);
-    bytes
-}
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,9 @@
 //! judged while they are read, and deleted one by one. Why so, and how long it
 //! takes: `docs/conntrack.md`.
 
-use super::attributes::{
-    Message, attribute, attributes, message, messages, narrow, nested, u32_at,
-};
-use super::socket::{Reply, Socket};
 use super::subsystem::protocol_family;
+use nft_wire::nf_tables::{self, HEADER};
+use nft_wire::{Listing, Message, Reply, Socket, Writer, attribute, attributes, flags, ip};
 use rules::flows::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{Backend, Family, Protocol};
 use std::io;
@@ -42,8 +40,6 @@ mod kernel {
 
 /// Listing is tried again so often if the table was resized meanwhile.
 const ATTEMPTS: usize = 5;
-/// Larger than the datagrams of a dump, which are 32 KiB at most.
-const BUFFER: usize = 64 << 10;
 /// Deletions are sent when there are so many bytes of them: what a pass keeps
 /// in memory at most. Some 600 flows, whose answers fit the socket's buffer.
 const CHUNK: usize = 64 << 10;
@@ -53,7 +49,6 @@ pub struct Conntrack {
     list: Socket,
     /// Another one, as the list is still being read while flows are deleted.
     delete: Socket,
-    sequence: u32,
 }
 
 impl Conntrack {
@@ -63,9 +58,8 @@ impl Conntrack {
     /// There are no netlink sockets to be had.
     pub fn open() -> io::Result<Self> {
         Ok(Self {
-            list: Socket::open()?,
-            delete: Socket::open()?,
-            sequence: 0,
+            list: Socket::open(nft_wire::Protocol::Netfilter)?,
+            delete: Socket::open(nft_wire::Protocol::Netfilter)?,
         })
     }
 
@@ -75,103 +69,43 @@ impl Conntrack {
     /// # Errors
     /// The kernel has no conntrack, or does not answer.
     pub fn load(&mut self) -> io::Result<()> {
-        let mut request = Vec::new();
-        let flags = narrow(libc::NLM_F_REQUEST | libc::NLM_F_ACK);
-        message(
-            &mut request,
-            kind(kernel::CT_GET_STATS),
-            flags,
-            self.sequence,
-            |out| header(out, Family::V4),
-        );
-        self.list.send(&request)?;
-        match self.list.replies()?.first() {
-            Some(reply) if reply.errno == 0 => Ok(()),
-            Some(reply) => Err(io::Error::from_raw_os_error(reply.errno)),
-            None => Err(io::Error::other("the kernel did not acknowledge")),
-        }
+        let kind = kind(kernel::CT_GET_STATS);
+        let v4 = protocol_family(Family::V4);
+        self.list
+            .request(kind, 0, |out| nf_tables::header(out, v4))
+            .map(drop)
     }
 
-    /// Lists and deletes once; false if the list has holes.
-    fn pass(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted) -> io::Result<bool> {
-        // Whatever an attempt that failed has left over.
-        self.list.replies()?;
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut request = Vec::new();
-        dump_request(&mut request, self.sequence, suspects);
-        self.list.send(&request)?;
-
-        let mut buffer = vec![0; BUFFER];
+    /// Lists and deletes once.
+    fn pass(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted) -> io::Result<Listing> {
+        let Self { list, delete } = self;
+        let family = suspects.family();
         let mut stale = Deletions::default();
+        // Even if deleting fails the list is read to its end, so the first failure is kept.
         let mut deleting = Ok(());
-        let mut whole = true;
-        loop {
-            let length = self.list.receive(&mut buffer)?;
-            for message in messages(&buffer[..length]) {
-                if message.sequence != self.sequence {
-                    continue;
+        let listing = list.list(
+            kind(kernel::CT_GET),
+            |out| dump_request(out, suspects),
+            |message| {
+                tally.listed += 1;
+                let entry = entry(message, family);
+                if let Some(entry) = entry.filter(|entry| suspects.is_stale(&entry.flow)) {
+                    stale.add(family, &entry);
                 }
-                whole &= i32::from(message.flags) & libc::NLM_F_DUMP_INTR == 0;
-                match i32::from(message.kind) {
-                    libc::NLMSG_DONE | libc::NLMSG_ERROR => {
-                        result_of(message)?;
-                        self.flush(&mut stale, tally, &mut deleting);
-                        return deleting.map(|()| whole);
-                    }
-                    _ => {
-                        tally.listed += 1;
-                        if let Some(entry) = entry(message, suspects.family())
-                            && suspects.is_stale(&entry.flow)
-                        {
-                            stale.add(suspects.family(), &entry);
-                        }
-                    }
+                if stale.out.len() >= CHUNK {
+                    stale.flush(delete, tally, &mut deleting);
                 }
-            }
-            if stale.bytes.len() >= CHUNK {
-                self.flush(&mut stale, tally, &mut deleting);
-            }
-        }
-    }
-
-    /// Deletes what was collected. Even if that fails the list is read to its
-    /// end, so the first failure is kept for then.
-    fn flush(&mut self, stale: &mut Deletions, tally: &mut Deleted, outcome: &mut io::Result<()>) {
-        if stale.count == 0 {
-            return;
-        }
-        let result = self.delete(stale);
-        stale.bytes.clear();
-        stale.count = 0;
-        match result {
-            Ok(deleted) => tally.deleted += u64::from(deleted),
-            Err(error) if outcome.is_ok() => *outcome = Err(error),
-            Err(_) => {}
-        }
-    }
-
-    /// How many of them are gone by our doing.
-    fn delete(&mut self, stale: &mut Deletions) -> io::Result<u32> {
-        stale.acknowledge_last();
-        self.delete.send(&stale.bytes)?;
-        let replies = self.delete.replies()?;
-        let failed = |reply: &&Reply| reply.errno != 0 && reply.errno != libc::ENOENT;
-        if let Some(reply) = replies.iter().find(failed) {
-            return Err(io::Error::from_raw_os_error(reply.errno));
-        }
-        if !replies.iter().any(|reply| reply.sequence == stale.count) {
-            return Err(io::Error::other("the kernel did not acknowledge"));
-        }
-        // Those that ended by themselves meanwhile.
-        let missing = replies.iter().filter(|reply| reply.errno != 0).count();
-        Ok(stale.count - u32::try_from(missing).unwrap_or(stale.count))
+            },
+        )?;
+        stale.flush(delete, tally, &mut deleting);
+        deleting.map(|()| listing)
     }
 }
 
 impl FlowTable for Conntrack {
     fn delete_stale(&mut self, suspects: &Suspects<'_>, tally: &mut Deleted) -> io::Result<()> {
         for _ in 0..ATTEMPTS {
-            if self.pass(suspects, tally)? {
+            if self.pass(suspects, tally)? == Listing::Whole {
                 return Ok(());
             }
         }
@@ -184,7 +118,7 @@ impl FlowTable for Conntrack {
 /// Messages that delete flows, numbered from 1.
 #[derive(Default)]
 struct Deletions {
-    bytes: Vec<u8>,
+    out: Writer,
     count: u32,
     last: usize,
 }
@@ -194,23 +128,52 @@ impl Deletions {
     /// and not one that began since.
     fn add(&mut self, family: Family, entry: &Entry<'_>) {
         self.count += 1;
-        self.last = self.bytes.len();
-        let flags = narrow(libc::NLM_F_REQUEST);
+        self.last = self.out.len();
+        let request = flags(libc::NLM_F_REQUEST);
         let kind = kind(kernel::CT_DELETE);
-        message(&mut self.bytes, kind, flags, self.count, |out| {
-            header(out, family);
-            nested(out, kernel::TUPLE_ORIG, |out| {
-                out.extend_from_slice(entry.tuple);
-            });
+        self.out.message(kind, request, self.count, |out| {
+            nf_tables::header(out, protocol_family(family));
+            out.nested(kernel::TUPLE_ORIG, |out| out.raw(entry.tuple));
             if let Some(id) = entry.id {
-                attribute(out, kernel::ID, id);
+                out.attribute(kernel::ID, id);
             }
         });
     }
 
     /// Failures are answered anyway; this makes sure that silence is no success.
     fn acknowledge_last(&mut self) {
-        super::batch::acknowledge(&mut self.bytes, self.last);
+        self.out.acknowledge(self.last);
+    }
+
+    /// Deletes what was collected, and begins anew.
+    fn flush(&mut self, socket: &mut Socket, tally: &mut Deleted, outcome: &mut io::Result<()>) {
+        if self.count == 0 {
+            return;
+        }
+        let mut all = std::mem::take(self);
+        all.acknowledge_last();
+        match all.send(socket) {
+            Ok(deleted) => tally.deleted += u64::from(deleted),
+            Err(error) if outcome.is_ok() => *outcome = Err(error),
+            Err(_) => {}
+        }
+    }
+
+    /// How many of them are gone by our doing.
+    fn send(self, socket: &mut Socket) -> io::Result<u32> {
+        let bytes = self.out.finish().map_err(io::Error::other)?;
+        socket.send(&bytes)?;
+        let replies = socket.replies()?.all;
+        let failed = |reply: &&Reply| reply.errno != 0 && reply.errno != libc::ENOENT;
+        if let Some(reply) = replies.iter().find(failed) {
+            return Err(io::Error::from_raw_os_error(reply.errno));
+        }
+        if !replies.iter().any(|reply| reply.sequence == self.count) {
+            return Err(io::Error::other("the kernel did not acknowledge"));
+        }
+        // Those that ended by themselves meanwhile.
+        let missing = replies.iter().filter(|reply| reply.errno != 0).count();
+        Ok(self.count - u32::try_from(missing).unwrap_or(self.count))
     }
 }
 
@@ -220,7 +183,7 @@ pub(super) fn deletion(listed: Message<'_>, family: Family) -> Option<Vec<u8>> {
     let mut deletions = Deletions::default();
     deletions.add(family, &entry(listed, family)?);
     deletions.acknowledge_last();
-    Some(deletions.bytes)
+    deletions.out.finish().ok()
 }
 
 /// A flow as it was listed.
@@ -238,7 +201,7 @@ fn entry(message: Message<'_>, family: Family) -> Option<Entry<'_>> {
         return None;
     }
     let (mut original, mut reply, mut id) = (None, None, None);
-    for (kind, value) in attributes(message.payload.get(4..)?) {
+    for (kind, value) in attributes(message.payload.get(HEADER..)?) {
         match kind {
             kernel::TUPLE_ORIG => original = Some(value),
             kernel::TUPLE_REPLY => reply = Some(value),
@@ -276,8 +239,7 @@ fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<Backend> {
     for (kind, value) in attributes(tuple) {
         match kind {
             kernel::TUPLE_IP => {
-                let (_, bytes) = attributes(value).find(|(kind, _)| *kind == wanted_address)?;
-                address = address_of(bytes);
+                address = ip(attribute(value, wanted_address)?);
             }
             kernel::TUPLE_PROTO => {
                 for (kind, value) in attributes(value) {
@@ -299,18 +261,12 @@ fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<Backend> {
     })
 }
 
-fn address_of(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .ok()
-}
-
 /// Asks for the family's UDP flows, and only for those to the one port and the
 /// one address if there are such. A kernel before 5.8 lists the whole family.
 ///
 /// Not by an IPv6 address: up to 6.18 at least, the kernel has that comparison
 /// the wrong way round and leaves out the very flows that were asked for.
-fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
+fn dump_request(out: &mut Writer, suspects: &Suspects<'_>) {
     let port = suspects.port();
     let address = match suspects.address() {
         Some(IpAddr::V4(ip)) => Some(ip),
@@ -323,43 +279,25 @@ fn dump_request(out: &mut Vec<u8>, sequence: u32, suspects: &Suspects<'_>) {
     if address.is_some() {
         compare |= kernel::COMPARE_IP_DST;
     }
-    let flags = narrow(libc::NLM_F_REQUEST | libc::NLM_F_DUMP);
-    message(out, kind(kernel::CT_GET), flags, sequence, |out| {
-        header(out, suspects.family());
-        nested(out, kernel::TUPLE_ORIG, |out| {
-            if let Some(ip) = address {
-                nested(out, kernel::TUPLE_IP, |out| {
-                    attribute(out, kernel::IP_V4_DST, &ip.octets());
-                });
-            }
-            nested(out, kernel::TUPLE_PROTO, |out| {
-                attribute(out, kernel::PROTO_NUM, &[Protocol::Udp.number()]);
-                if let Some(port) = port {
-                    attribute(out, kernel::PROTO_DST_PORT, &port.to_be_bytes());
-                }
+    nf_tables::header(out, protocol_family(suspects.family()));
+    out.nested(kernel::TUPLE_ORIG, |out| {
+        if let Some(ip) = address {
+            out.nested(kernel::TUPLE_IP, |out| {
+                out.attribute(kernel::IP_V4_DST, &ip.octets());
             });
+        }
+        out.nested(kernel::TUPLE_PROTO, |out| {
+            out.attribute(kernel::PROTO_NUM, &[Protocol::Udp.number()]);
+            if let Some(port) = port {
+                out.attribute(kernel::PROTO_DST_PORT, &port.to_be_bytes());
+            }
         });
-        nested(out, kernel::FILTER, |out| {
-            attribute(out, kernel::FILTER_ORIG_FLAGS, &compare.to_ne_bytes());
-        });
+    });
+    out.nested(kernel::FILTER, |out| {
+        out.attribute(kernel::FILTER_ORIG_FLAGS, &compare.to_ne_bytes());
     });
 }
 
-/// `struct nfgenmsg`.
-fn header(out: &mut Vec<u8>, family: Family) {
-    out.extend_from_slice(&[protocol_family(family), 0, 0, 0]);
-}
-
-fn kind(message: u16) -> u16 {
-    narrow(libc::NFNL_SUBSYS_CTNETLINK) << 8 | message
-}
-
-/// The error number at the end of a list, or of a request that was refused.
-fn result_of(message: Message<'_>) -> io::Result<()> {
-    match u32_at(message.payload, 0).unwrap_or(0) {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(
-            code.cast_signed().wrapping_neg(),
-        )),
-    }
+const fn kind(message: u16) -> u16 {
+    flags(libc::NFNL_SUBSYS_CTNETLINK) << 8 | message
 }

@@ -1,12 +1,10 @@
 //! Set elements, written straight into the batch: the hot path of a first sync.
 
-use super::attributes::{
-    ATTRIBUTE_HEADER, attribute, end_attribute, end_message, nested, number_message, text,
-    write_attribute,
-};
 use super::is_of;
 use super::subsystem::table_message;
 use super::userdata::element_comment;
+use nft_wire::Writer;
+use nft_wire::nf_tables::{self, nfta};
 use rules::model::{Family, Frontend, Protocol};
 use rules::nft::ruleset::{Element, Key, SetId, TABLE, Value, Verdict};
 use std::fmt::Write;
@@ -19,20 +17,8 @@ const LIST_MAX: usize = 60_000;
 /// More than an element with the longest comment takes.
 const ELEMENT_MAX: usize = 512;
 
-/// Attributes of `linux/netfilter/nf_tables.h`.
-mod kernel {
-    pub(super) const LIST_TABLE: u16 = 1;
-    pub(super) const LIST_SET: u16 = 2;
-    pub(super) const LIST_ELEMENTS: u16 = 3;
-    pub(super) const LIST_ELEMENT: u16 = 1;
-    pub(super) const ELEMENT_KEY: u16 = 1;
-    pub(super) const ELEMENT_DATA: u16 = 2;
-    pub(super) const ELEMENT_USERDATA: u16 = 6;
-    pub(super) const DATA_VALUE: u16 = 1;
-    pub(super) const DATA_VERDICT: u16 = 2;
-    pub(super) const VERDICT_CODE: u16 = 1;
-    pub(super) const VERDICT_CHAIN: u16 = 2;
-}
+/// Of the header of the list's attribute.
+const LIST_HEADER: usize = 4;
 
 /// What messages with elements are about.
 #[derive(Clone, Copy)]
@@ -45,7 +31,7 @@ pub(super) struct About {
 /// A message that takes elements of one set until it is full.
 pub(super) struct List {
     about: About,
-    message: Vec<u8>,
+    message: Writer,
     /// Where in the message the list is.
     list: usize,
     /// Which of a step's elements of the set are in it.
@@ -54,11 +40,11 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn new(about: About) -> Self {
-        let mut message = Vec::new();
+        let mut message = Writer::new();
         empty_message(&mut message, about);
         Self {
             about,
-            list: message.len() - ATTRIBUTE_HEADER,
+            list: message.len() - LIST_HEADER,
             message,
             elements: 0..0,
         }
@@ -70,9 +56,9 @@ impl List {
     }
 
     pub(super) fn add(&mut self, element: &Element) {
-        nested(&mut self.message, kernel::LIST_ELEMENT, |out| {
-            encode_one(out, self.about, element);
-        });
+        let about = self.about;
+        self.message
+            .nested(nfta::LIST_ELEM, |out| encode_one(out, about, element));
         self.elements.end += 1;
     }
 
@@ -82,12 +68,12 @@ impl List {
 
     /// Appends the message to a batch, and begins another with the elements
     /// that come next.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>, sequence: u32) {
-        end_attribute(&mut self.message, self.list);
-        end_message(&mut self.message, 0);
-        number_message(&mut self.message, sequence);
-        out.extend_from_slice(&self.message);
-        self.message.truncate(self.list + ATTRIBUTE_HEADER);
+    pub(super) fn finish(&mut self, out: &mut Writer, sequence: u32) {
+        self.message.end_attribute(self.list);
+        self.message.end_message(0);
+        self.message.number_message(0, sequence);
+        out.append(&self.message);
+        self.message.truncate(self.list + LIST_HEADER);
         self.elements.start = self.elements.end;
     }
 }
@@ -102,7 +88,7 @@ pub(super) fn element_at(about: About, elements: &[Element], offset: usize) -> O
 }
 
 /// A message whose last attribute is a list without elements.
-fn empty_message(out: &mut Vec<u8>, about: About) {
+fn empty_message(out: &mut Writer, about: About) {
     let (kind, flags) = if about.add {
         // An element that is there already is an error: then the table is not
         // what we think it is.
@@ -114,26 +100,25 @@ fn empty_message(out: &mut Vec<u8>, about: About) {
         (libc::NFT_MSG_DELSETELEM, 0)
     };
     table_message(out, about.family, kind, flags, 0, |out| {
-        text(out, kernel::LIST_TABLE, TABLE);
-        text(out, kernel::LIST_SET, about.set.name());
-        nested(out, kernel::LIST_ELEMENTS, |_| {});
+        nf_tables::Element::write_names(out, TABLE, about.set.name());
+        out.nested(nfta::SET_ELEM_LIST_ELEMENTS, |_| {});
     });
 }
 
-fn encode_one(out: &mut Vec<u8>, about: About, element: &Element) {
+fn encode_one(out: &mut Writer, about: About, element: &Element) {
     debug_assert!(
         is_of(about.family, &element.key),
         "{element:?} in {:?}",
         about.family
     );
-    data(out, kernel::ELEMENT_KEY, |out| key(out, &element.key));
+    data(out, nfta::SET_ELEM_KEY, |out| key(out, &element.key));
     // A deletion goes by the key alone.
     if about.add {
         if let Some(value) = &element.value {
             encode_value(out, value);
         }
         if let Some(comment) = &element.comment {
-            write_attribute(out, kernel::ELEMENT_USERDATA, |out| {
+            out.attribute_with(nfta::SET_ELEM_USERDATA, |out| {
                 element_comment(out, comment);
             });
         }
@@ -141,22 +126,22 @@ fn encode_one(out: &mut Vec<u8>, about: About, element: &Element) {
 }
 
 /// An attribute with a value of some fields.
-fn data(out: &mut Vec<u8>, kind: u16, fields: impl FnOnce(&mut Vec<u8>)) {
-    nested(out, kind, |out| {
-        write_attribute(out, kernel::DATA_VALUE, fields);
+fn data(out: &mut Writer, kind: u16, fields: impl FnOnce(&mut Writer)) {
+    out.nested(kind, |out| {
+        out.attribute_with(nfta::DATA_VALUE, fields);
     });
 }
 
 /// The fields of a key, each filled up to 32 bits.
-fn key(out: &mut Vec<u8>, key: &Key) {
+fn key(out: &mut Writer, key: &Key) {
     match key {
         Key::Address(ip) => address(out, *ip),
         Key::Frontend(own) => frontend(out, own),
         // Numbers that rules compute are in host byte order.
-        Key::Listed(index) => out.extend_from_slice(&index.to_ne_bytes()),
+        Key::Listed(index) => out.raw(&index.to_ne_bytes()),
         Key::Indexed(own, index) => {
             frontend(out, own);
-            out.extend_from_slice(&index.to_ne_bytes());
+            out.raw(&index.to_ne_bytes());
         }
         Key::Hairpin(backend, own) => {
             address(out, backend.address);
@@ -167,7 +152,7 @@ fn key(out: &mut Vec<u8>, key: &Key) {
     }
 }
 
-fn frontend(out: &mut Vec<u8>, own: &Frontend) {
+fn frontend(out: &mut Writer, own: &Frontend) {
     if let Some(ip) = own.address {
         address(out, ip);
     }
@@ -175,57 +160,47 @@ fn frontend(out: &mut Vec<u8>, own: &Frontend) {
     port(out, own.port);
 }
 
-fn address(out: &mut Vec<u8>, ip: IpAddr) {
+fn address(out: &mut Writer, ip: IpAddr) {
     match ip {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+        IpAddr::V4(ip) => out.raw(&ip.octets()),
+        IpAddr::V6(ip) => out.raw(&ip.octets()),
     }
 }
 
-fn protocol(out: &mut Vec<u8>, protocol: Protocol) {
-    out.extend_from_slice(&[protocol.number(), 0, 0, 0]);
+fn protocol(out: &mut Writer, protocol: Protocol) {
+    out.raw(&[protocol.number(), 0, 0, 0]);
 }
 
-fn port(out: &mut Vec<u8>, port: u16) {
+fn port(out: &mut Writer, port: u16) {
     let [high, low] = port.to_be_bytes();
-    out.extend_from_slice(&[high, low, 0, 0]);
+    out.raw(&[high, low, 0, 0]);
 }
 
-fn encode_value(out: &mut Vec<u8>, value: &Value) {
+fn encode_value(out: &mut Writer, value: &Value) {
     match value {
-        Value::Backend(backend) => data(out, kernel::ELEMENT_DATA, |out| {
+        Value::Backend(backend) => data(out, nfta::SET_ELEM_DATA, |out| {
             address(out, backend.address);
             port(out, backend.port);
         }),
-        Value::Verdict(verdict) => nested(out, kernel::ELEMENT_DATA, |out| {
-            nested(out, kernel::DATA_VERDICT, |out| {
+        Value::Verdict(verdict) => out.nested(nfta::SET_ELEM_DATA, |out| {
+            out.nested(nfta::DATA_VERDICT, |out| {
                 encode_verdict(out, verdict);
             });
         }),
     }
 }
 
-fn encode_verdict(out: &mut Vec<u8>, verdict: &Verdict) {
+fn encode_verdict(out: &mut Writer, verdict: &Verdict) {
     let (code, chain) = match verdict {
         Verdict::Drop => (libc::NF_DROP, None),
         Verdict::Goto(chain) => (libc::NFT_GOTO, Some(chain)),
         Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain)),
     };
-    attribute(out, kernel::VERDICT_CODE, &code.to_be_bytes());
+    out.attribute(nfta::VERDICT_CODE, &code.to_be_bytes());
     if let Some(chain) = chain {
-        write_attribute(out, kernel::VERDICT_CHAIN, |out| {
+        out.attribute_with(nfta::VERDICT_CHAIN, |out| {
             // Written in place, as there is one for each frontend.
-            let _ = write!(Bytes(out), "{chain}\0");
+            let _ = write!(out, "{chain}\0");
         });
-    }
-}
-
-/// A byte vector as a sink for formatted text.
-struct Bytes<'a>(&'a mut Vec<u8>);
-
-impl Write for Bytes<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }

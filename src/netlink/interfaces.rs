@@ -1,24 +1,15 @@
 //! The interfaces' addresses over rtnetlink (`linux/rtnetlink.h`,
 //! `linux/if_addr.h`): listed, and followed as they come and go.
 
-use super::attributes::{attributes, message, messages, u32_at};
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
-};
-use nix::sys::time::TimeVal;
+use nft_wire::{Listener, Listing, Membership, Protocol, Socket, attributes, ip, u32_at};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
-/// Larger than any datagram of a list, which are 32 KiB at most.
-const BUFFER: usize = 64 << 10;
 /// Listing is tried again so often if the addresses changed meanwhile.
 const ATTEMPTS: usize = 5;
+/// So many notifications are taken in a row.
+const BUNCH: usize = 1000;
 
 /// Attributes and flags of an address.
 mod kernel {
@@ -29,17 +20,17 @@ mod kernel {
     pub(super) const DAD_FAILED: u32 = 0x08;
     pub(super) const TENTATIVE: u32 = 0x40;
     pub(super) const IFADDRMSG: usize = 8;
-    pub(super) const GROUP_IPV4: u32 = 0x10;
-    pub(super) const GROUP_IPV6: u32 = 0x100;
+    /// `RTNLGRP_IPV4_IFADDR`.
+    pub(super) const GROUP_IPV4: u32 = 5;
+    /// `RTNLGRP_IPV6_IFADDR`.
+    pub(super) const GROUP_IPV6: u32 = 9;
 }
 
 /// Lists addresses by a socket that is opened once: listing must not depend on whether there is a
 /// descriptor to be had at that moment.
 #[derive(Debug, Default)]
 pub struct Interfaces {
-    socket: Option<OwnedFd>,
-    /// Of the last request: answers to earlier ones are not taken for its own.
-    sequence: u32,
+    socket: Option<Socket>,
 }
 
 impl Interfaces {
@@ -53,21 +44,16 @@ impl Interfaces {
     /// # Errors
     /// The kernel refuses to list them.
     pub fn addresses(&mut self) -> io::Result<Vec<IpAddr>> {
-        let socket = match self.socket.take() {
+        let mut socket = match self.socket.take() {
             Some(socket) => socket,
-            None => {
-                let socket = open(SockFlag::SOCK_CLOEXEC, 0)?;
-                setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(5, 0))?;
-                socket
-            }
+            None => Socket::open(Protocol::Route)?,
         };
         let mut addresses = Vec::new();
         for _ in 0..ATTEMPTS {
             addresses.clear();
-            self.sequence = self.sequence.wrapping_add(1);
             // After an error the socket is given up: half a list may be left in it, and the
             // kernel would not begin another.
-            if list(&socket, self.sequence, &mut addresses)? {
+            if list(&mut socket, &mut addresses)? == Listing::Whole {
                 break;
             }
         }
@@ -86,41 +72,15 @@ pub fn local() -> io::Result<Vec<IpAddr>> {
     Interfaces::default().addresses()
 }
 
-/// Lists once; false if addresses changed meanwhile.
-fn list(socket: &OwnedFd, sequence: u32, addresses: &mut Vec<IpAddr>) -> io::Result<bool> {
-    let flags = u16::try_from(libc::NLM_F_REQUEST | libc::NLM_F_DUMP).unwrap_or(0);
-    let mut request = Vec::new();
-    message(&mut request, libc::RTM_GETADDR, flags, sequence, |out| {
-        // Any family, any interface.
-        out.extend_from_slice(&[0; kernel::IFADDRMSG]);
-    });
-    send(socket.as_raw_fd(), &request, MsgFlags::empty())?;
-    let mut buffer = vec![0; BUFFER];
-    let mut whole = true;
-    loop {
-        let length = match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Err(Errno::EINTR) => continue,
-            received => received?,
-        };
-        for message in messages(&buffer[..length]) {
-            if message.sequence != sequence {
-                continue;
-            }
-            whole &= i32::from(message.flags) & libc::NLM_F_DUMP_INTR == 0;
-            match i32::from(message.kind) {
-                libc::NLMSG_DONE => return Ok(whole),
-                libc::NLMSG_ERROR => {
-                    let code = u32_at(message.payload, 0).unwrap_or(0);
-                    let errno = code.cast_signed().wrapping_neg();
-                    return Err(io::Error::from_raw_os_error(errno));
-                }
-                _ if message.kind == libc::RTM_NEWADDR => {
-                    addresses.extend(address(message.payload));
-                }
-                _ => {}
-            }
+/// Lists once.
+fn list(socket: &mut Socket, addresses: &mut Vec<IpAddr>) -> io::Result<Listing> {
+    // Any family, any interface.
+    let any = |out: &mut nft_wire::Writer| out.raw(&[0; kernel::IFADDRMSG]);
+    socket.list(libc::RTM_GETADDR, any, |message| {
+        if message.kind == libc::RTM_NEWADDR {
+            addresses.extend(address(message.payload));
         }
-    }
+    })
 }
 
 /// The interface's own address in `struct ifaddrmsg` and its attributes; none
@@ -146,28 +106,12 @@ pub(super) fn address(payload: &[u8]) -> Option<IpAddr> {
     own.or(given)
 }
 
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .ok()
-}
-
-fn open(flags: SockFlag, groups: u32) -> io::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        flags,
-        SockProtocol::NetlinkRoute,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-    Ok(socket)
-}
-
 /// Tells when addresses come, go or become valid. What exactly happened it
 /// does not say: [`local`] does, and misses nothing.
 #[derive(Debug)]
 pub struct Watch {
-    socket: AsyncFd<OwnedFd>,
+    listener: Listener,
+    _memberships: [Membership; 2],
 }
 
 impl Watch {
@@ -176,19 +120,23 @@ impl Watch {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn open() -> io::Result<Self> {
-        let groups = kernel::GROUP_IPV4 | kernel::GROUP_IPV6;
-        let socket = open(SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, groups)?;
-        // SAFETY: an OwnedFd stays the same open descriptor until it is dropped,
-        // and AsyncFd, which owns it from here on, unregisters it before that.
-        let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
-        Ok(Self { socket })
+        let listener = Listener::open(Protocol::Route)?;
+        let mut memberships =
+            [kernel::GROUP_IPV4, kernel::GROUP_IPV6].map(|group| listener.membership(group));
+        for membership in &mut memberships {
+            membership.join()?;
+        }
+        Ok(Self {
+            listener,
+            _memberships: memberships,
+        })
     }
 
     /// Waits until something happened. May be dropped and called again at any
     /// time without missing anything.
     pub async fn changed(&mut self) {
         let mut said = String::new();
-        while let Err(error) = self.news().await {
+        while let Err(error) = self.listener.hear(BUNCH, |_| {}).await {
             let error = error.to_string();
             if said != error {
                 tracing::warn!("following the interfaces' addresses: {error}; starting anew");
@@ -202,45 +150,20 @@ impl Watch {
             }
         }
     }
-
-    async fn news(&self) -> io::Result<()> {
-        loop {
-            let mut ready = self.socket.readable().await?;
-            if drain(self.socket.get_ref())? {
-                return Ok(());
-            }
-            ready.clear_ready();
-        }
-    }
-}
-
-/// Takes all that there is to read; true if there was anything.
-fn drain(socket: &OwnedFd) -> io::Result<bool> {
-    // Only that there is a message matters, so its end may be lost.
-    let mut start = [0; 64];
-    let mut any = false;
-    loop {
-        match recv(socket.as_raw_fd(), &mut start, MsgFlags::MSG_DONTWAIT) {
-            // Too many at once: some are lost, which is news as well.
-            Ok(_) | Err(Errno::ENOBUFS) => any = true,
-            Err(Errno::EAGAIN) => return Ok(any),
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::attributes::attribute;
+    use nft_wire::Writer;
 
     fn ifaddrmsg(flags: u8, attributes: &[(u16, &[u8])]) -> Option<IpAddr> {
-        let mut payload = vec![0, 64, flags, 0, 2, 0, 0, 0];
+        let mut payload = Writer::new();
+        payload.raw(&[0, 64, flags, 0, 2, 0, 0, 0]);
         for (kind, value) in attributes {
-            attribute(&mut payload, *kind, value);
+            payload.attribute(*kind, value);
         }
-        address(&payload)
+        address(payload.bytes())
     }
 
     #[test]

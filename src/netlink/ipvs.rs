@@ -1,15 +1,8 @@
 //! What kube-proxy in mode ipvs leaves: virtual servers, the interface with
 //! their addresses, and ipsets.
 
-use super::attributes::{attribute, attributes, message, messages, text, u16_at, u32_at};
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
-    sockopt,
-};
-use nix::sys::time::TimeVal;
+use nft_wire::{Protocol, Socket, Writer, attribute, u16_at};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 
 mod kernel {
     /// `struct ifinfomsg`.
@@ -35,9 +28,9 @@ mod kernel {
 /// # Errors
 /// The kernel refuses.
 pub fn delete_interface(name: &str) -> io::Result<bool> {
-    let answer = ask(SockProtocol::NetlinkRoute, libc::RTM_DELLINK, 0, |out| {
-        out.extend_from_slice(&[0; kernel::IFINFOMSG]);
-        text(out, libc::IFLA_IFNAME, name);
+    let answer = ask(Protocol::Route, libc::RTM_DELLINK, 0, |out| {
+        out.raw(&[0; kernel::IFINFOMSG]);
+        out.text(libc::IFLA_IFNAME, name);
     });
     unless_missing(answer, &[libc::ENODEV])
 }
@@ -49,17 +42,12 @@ pub fn delete_interface(name: &str) -> io::Result<bool> {
 pub fn destroy_ipset(name: &str) -> io::Result<bool> {
     // Without the flag EXCL the kernel does not tell whether there was one.
     let kind = (kernel::IPSET_SUBSYSTEM << 8) | kernel::IPSET_DESTROY;
-    let answer = ask(
-        SockProtocol::NetlinkNetFilter,
-        kind,
-        libc::NLM_F_EXCL,
-        |out| {
-            // `struct nfgenmsg` of AF_INET, which is what ipset itself says here.
-            out.extend_from_slice(&[2, 0, 0, 0]);
-            attribute(out, kernel::IPSET_PROTOCOL, &[kernel::IPSET_VERSION]);
-            text(out, kernel::IPSET_NAME, name);
-        },
-    );
+    let answer = ask(Protocol::Netfilter, kind, libc::NLM_F_EXCL, |out| {
+        // `struct nfgenmsg` of AF_INET, which is what ipset itself says here.
+        out.raw(&[2, 0, 0, 0]);
+        out.attribute(kernel::IPSET_PROTOCOL, &[kernel::IPSET_VERSION]);
+        out.text(kernel::IPSET_NAME, name);
+    });
     // A kernel without ipsets knows no such messages.
     unless_missing(answer, &[libc::ENOENT, libc::EINVAL, libc::EOPNOTSUPP])
 }
@@ -69,27 +57,22 @@ pub fn destroy_ipset(name: &str) -> io::Result<bool> {
 /// # Errors
 /// The kernel refuses.
 pub fn flush_virtual_servers() -> io::Result<bool> {
-    let generic = |out: &mut Vec<u8>, command: u8, version: u8| {
-        out.extend_from_slice(&[command, version, 0, 0]);
+    let generic = |out: &mut Writer, command: u8, version: u8| {
+        out.raw(&[command, version, 0, 0]);
     };
-    let family = ask(
-        SockProtocol::NetlinkGeneric,
-        kernel::CONTROL_FAMILY,
-        0,
-        |out| {
-            generic(out, kernel::CONTROL_GET_FAMILY, 1);
-            text(out, kernel::CONTROL_FAMILY_NAME, "IPVS");
-        },
-    );
+    let family = ask(Protocol::Generic, kernel::CONTROL_FAMILY, 0, |out| {
+        generic(out, kernel::CONTROL_GET_FAMILY, 1);
+        out.text(kernel::CONTROL_FAMILY_NAME, "IPVS");
+    });
     let answer = match family {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(false),
         answer => answer?,
     };
-    let id = attributes(answer.get(kernel::GENERIC_HEADER..).unwrap_or_default())
-        .find(|(kind, _)| *kind == kernel::CONTROL_FAMILY_ID)
-        .and_then(|(_, id)| u16_at(id, 0))
+    let body = answer.get(kernel::GENERIC_HEADER..).unwrap_or_default();
+    let id = attribute(body, kernel::CONTROL_FAMILY_ID)
+        .and_then(|id| u16_at(id, 0))
         .ok_or_else(|| io::Error::other("the kernel does not tell the number of IPVS"))?;
-    ask(SockProtocol::NetlinkGeneric, id, 0, |out| {
+    ask(Protocol::Generic, id, 0, |out| {
         generic(out, kernel::IPVS_FLUSH, kernel::IPVS_VERSION);
     })?;
     Ok(true)
@@ -106,39 +89,10 @@ fn unless_missing(answer: io::Result<Vec<u8>>, missing: &[i32]) -> io::Result<bo
 /// Sends one request and waits for its acknowledgement; what was answered
 /// before it comes back.
 fn ask(
-    protocol: SockProtocol,
+    protocol: Protocol,
     kind: u16,
     flags: libc::c_int,
-    write: impl FnOnce(&mut Vec<u8>),
+    write: impl FnOnce(&mut Writer),
 ) -> io::Result<Vec<u8>> {
-    let socket: OwnedFd = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        protocol,
-    )?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::new(5, 0))?;
-    let flags = u16::try_from(libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags).unwrap_or(0);
-    let mut request = Vec::new();
-    message(&mut request, kind, flags, 1, write);
-    send(socket.as_raw_fd(), &request, MsgFlags::empty())?;
-    let mut buffer = vec![0; 32 << 10];
-    let mut answer = Vec::new();
-    loop {
-        let length = match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Err(Errno::EINTR) => continue,
-            received => received?,
-        };
-        for message in messages(&buffer[..length]) {
-            if i32::from(message.kind) != libc::NLMSG_ERROR {
-                message.payload.clone_into(&mut answer);
-                continue;
-            }
-            let code = u32_at(message.payload, 0).unwrap_or(0);
-            return match code.cast_signed().wrapping_neg() {
-                0 => Ok(answer),
-                errno => Err(io::Error::from_raw_os_error(errno)),
-            };
-        }
-    }
+    Socket::open(protocol)?.request(kind, flags, write)
 }

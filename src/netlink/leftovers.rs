@@ -1,31 +1,12 @@
 //! Tables that are not ours, as far as cleaning up needs them: chains and rules
 //! are listed by name, and removed in one transaction for each family.
 
-use super::attributes::{attribute, attributes, read_text, text};
-use super::batch;
-use super::clients::read_list;
 use super::objects;
-use super::socket::Socket;
-use super::subsystem::{self, table_message};
+use super::subsystem::{protocol_family, table_message};
+use nft_wire::nf_tables::{self, Chain, Data, Expression, Rule, nfta};
+use nft_wire::{Socket, Writer};
 use rules::model::Family;
 use std::io;
-
-mod kernel {
-    pub(super) const CHAIN_TABLE: u16 = 1;
-    pub(super) const CHAIN_NAME: u16 = 3;
-    pub(super) const CHAIN_HOOK: u16 = 4;
-    pub(super) const RULE_TABLE: u16 = 1;
-    pub(super) const RULE_CHAIN: u16 = 2;
-    pub(super) const RULE_HANDLE: u16 = 3;
-    pub(super) const RULE_EXPRESSIONS: u16 = 4;
-    pub(super) const EXPRESSION_DATA: u16 = 2;
-    pub(super) const IMMEDIATE_DATA: u16 = 2;
-    pub(super) const DATA_VERDICT: u16 = 2;
-    pub(super) const VERDICT_CHAIN: u16 = 2;
-}
-
-/// Listing is tried again so often if the ruleset changed meanwhile.
-const ATTEMPTS: u32 = 5;
 
 /// A chain of any table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +53,7 @@ impl Leftovers {
     /// There is none to be had.
     pub fn open() -> io::Result<Self> {
         Ok(Self {
-            socket: Socket::open()?,
+            socket: nf_tables::open()?,
         })
     }
 
@@ -100,22 +81,22 @@ impl Leftovers {
         self.transact(|bytes, sequence| {
             for (table, chain, handle) in &removal.rules {
                 message(bytes, family, libc::NFT_MSG_DELRULE, sequence, |out| {
-                    text(out, kernel::RULE_TABLE, table);
-                    text(out, kernel::RULE_CHAIN, chain);
-                    attribute(out, kernel::RULE_HANDLE, &handle.to_be_bytes());
+                    out.text(nfta::RULE_TABLE, table);
+                    out.text(nfta::RULE_CHAIN, chain);
+                    out.long(nfta::RULE_HANDLE, *handle);
                 });
             }
             // All rules first: they lead from chain to chain.
             for (table, chain) in &removal.chains {
                 message(bytes, family, libc::NFT_MSG_DELRULE, sequence, |out| {
-                    text(out, kernel::RULE_TABLE, table);
-                    text(out, kernel::RULE_CHAIN, chain);
+                    out.text(nfta::RULE_TABLE, table);
+                    out.text(nfta::RULE_CHAIN, chain);
                 });
             }
             for (table, chain) in &removal.chains {
                 message(bytes, family, libc::NFT_MSG_DELCHAIN, sequence, |out| {
-                    text(out, kernel::CHAIN_TABLE, table);
-                    text(out, kernel::CHAIN_NAME, chain);
+                    out.text(nfta::CHAIN_TABLE, table);
+                    out.text(nfta::CHAIN_NAME, chain);
                 });
             }
         })
@@ -143,41 +124,37 @@ impl Leftovers {
         table: Option<&str>,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
-        for sequence in 1..=ATTEMPTS {
-            // Whatever an attempt that failed has left over.
-            self.socket.replies()?;
-            let mut request = Vec::new();
-            let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
-            table_message(&mut request, family, kind, flags, sequence, |out| {
+        let found = self.socket.list_whole(
+            nf_tables::message_kind(kind),
+            |out| {
+                nf_tables::header(out, protocol_family(family));
                 if let Some(table) = table {
-                    text(out, kernel::RULE_TABLE, table);
+                    out.text(nfta::RULE_TABLE, table);
                 }
-            });
-            self.socket.send(&request)?;
-            let mut found = Vec::new();
-            if read_list(&self.socket, sequence, &mut |payload| {
-                found.extend(read(payload));
-            })? {
-                return Ok(found);
-            }
+            },
+            |message, found| found.extend(read(message.body(nf_tables::HEADER))),
+        );
+        match found {
+            // There is no such table.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
+            found => found,
         }
-        Err(io::Error::from_raw_os_error(libc::EINTR))
     }
 
     /// Sends what `write` adds as one batch; the number is that of the message before.
-    fn transact(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut u32)) -> io::Result<()> {
-        let mut bytes = Vec::new();
+    fn transact(&mut self, write: impl FnOnce(&mut Writer, &mut u32)) -> io::Result<()> {
+        let mut out = Writer::new();
         let mut last = 0;
-        subsystem::begin(&mut bytes, last);
-        write(&mut bytes, &mut last);
+        nf_tables::begin(&mut out, last, None);
+        write(&mut out, &mut last);
         // The end of the batch is answered by itself when asked to, which tells
         // that all of it was taken.
-        let end = bytes.len();
-        subsystem::end(&mut bytes, last + 1);
-        batch::acknowledge(&mut bytes, end);
-        self.socket.replies()?;
+        let end = out.len();
+        nf_tables::end(&mut out, last + 1);
+        out.acknowledge(end);
+        let bytes = out.finish().map_err(io::Error::other)?;
         self.socket.send(&bytes)?;
-        let replies = self.socket.replies()?;
+        let replies = self.socket.replies()?.all;
         match replies.iter().find(|reply| reply.errno != 0) {
             Some(reply) => Err(io::Error::from_raw_os_error(reply.errno)),
             None => Ok(()),
@@ -186,54 +163,46 @@ impl Leftovers {
 }
 
 fn message(
-    bytes: &mut Vec<u8>,
+    out: &mut Writer,
     family: Family,
     kind: libc::c_int,
     sequence: &mut u32,
-    write: impl FnOnce(&mut Vec<u8>),
+    write: impl FnOnce(&mut Writer),
 ) {
     *sequence += 1;
-    table_message(bytes, family, kind, libc::NLM_F_REQUEST, *sequence, write);
+    table_message(out, family, kind, 0, *sequence, write);
 }
 
 /// A chain that was listed.
-pub(super) fn chain(payload: &[u8]) -> Option<FoundChain> {
+pub(super) fn chain(body: &[u8]) -> Option<FoundChain> {
+    let Chain {
+        table, name, hook, ..
+    } = Chain::read(body)?;
     Some(FoundChain {
-        table: named(payload, kernel::CHAIN_TABLE)?,
-        name: named(payload, kernel::CHAIN_NAME)?,
-        is_base: value(payload, kernel::CHAIN_HOOK).is_some(),
+        table,
+        name,
+        is_base: hook.is_some(),
     })
 }
 
 /// A rule that was listed.
-pub(super) fn rule(payload: &[u8]) -> Option<FoundRule> {
-    let handle = value(payload, kernel::RULE_HANDLE)?;
+pub(super) fn rule(body: &[u8]) -> Option<FoundRule> {
+    let rule = Rule::read(body)?;
     Some(FoundRule {
-        table: named(payload, kernel::RULE_TABLE)?,
-        chain: named(payload, kernel::RULE_CHAIN)?,
-        handle: u64::from_be_bytes(handle.try_into().ok()?),
-        jumps_to: jump(payload),
+        jumps_to: rule.expressions.iter().find_map(jump),
+        handle: rule.handle?,
+        table: rule.table,
+        chain: rule.chain,
     })
 }
 
-fn value(payload: &[u8], kind: u16) -> Option<&[u8]> {
-    let mut all = attributes(payload);
-    all.find(|(found, _)| *found == kind)
-        .map(|(_, value)| value)
-}
-
-fn named(payload: &[u8], kind: u16) -> Option<String> {
-    value(payload, kind).and_then(read_text)
-}
-
-/// The chain that a rule's verdict names.
-fn jump(payload: &[u8]) -> Option<String> {
-    let expressions = value(payload, kernel::RULE_EXPRESSIONS)?;
-    attributes(expressions).find_map(|(_, expression)| {
-        // Of the kinds of expressions only an immediate has these, one in another.
-        let data = value(expression, kernel::EXPRESSION_DATA)?;
-        let data = value(data, kernel::IMMEDIATE_DATA)?;
-        let verdict = value(data, kernel::DATA_VERDICT)?;
-        named(verdict, kernel::VERDICT_CHAIN)
-    })
+/// The chain that an expression leads to.
+fn jump(expression: &Expression) -> Option<String> {
+    match expression {
+        Expression::Immediate {
+            data: Data::Verdict { chain, .. },
+            ..
+        } => chain.clone(),
+        _ => None,
+    }
 }

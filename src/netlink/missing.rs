@@ -1,17 +1,12 @@
 //! What the kernel lacks, if it refuses a rule or chain because of that: the message has the
 //! name of the part, and the answer says where in the message it is.
 
-use super::attributes::{attributes, messages, read_text};
-use super::socket::Reply;
+use nft_wire::nf_tables::{self, HEADER, nfta};
+use nft_wire::{Reply, attribute, attributes, messages, read_text};
 
-mod kernel {
-    pub(super) const CHAIN_TYPE: u16 = 7;
-    pub(super) const RULE_EXPRESSIONS: u16 = 4;
-    pub(super) const EXPRESSION_NAME: u16 = 1;
-    /// `struct nlmsghdr` and `struct nfgenmsg`.
-    pub(super) const HEADERS: usize = 20;
-    pub(super) const HEADER: usize = 4;
-}
+/// `struct nlmsghdr` and `struct nfgenmsg`.
+const HEADERS: usize = 20;
+const ATTRIBUTE_HEADER: usize = 4;
 
 /// A line that names it, if the answer is one of those that tell of something missing.
 pub(super) fn missing(batch: &[u8], reply: &Reply) -> Option<String> {
@@ -21,14 +16,14 @@ pub(super) fn missing(batch: &[u8], reply: &Reply) -> Option<String> {
     ) {
         return None;
     }
-    let message = messages(batch).find(|own| own.sequence == reply.sequence)?;
-    let body = message.payload.get(kernel::HEADER..)?;
-    let offset = reply.offset?.checked_sub(kernel::HEADERS)?;
-    let kind = message.kind.to_be_bytes()[1];
-    match i32::from(kind) {
+    let message = messages(batch).find(|message| message.sequence == reply.sequence)?;
+    let body = message.payload.get(HEADER..)?;
+    let offset = reply.offset?.checked_sub(HEADERS)?;
+    let (kind, _) = nf_tables::kind_of(message)?;
+    match kind {
         libc::NFT_MSG_NEWCHAIN => {
             let (kind, value) = attribute_at(body, offset)?;
-            let name = read_text(value).filter(|_| kind == kernel::CHAIN_TYPE)?;
+            let name = read_text(value).filter(|_| kind == nfta::CHAIN_TYPE)?;
             Some(format!(
                 "this kernel has no chains of type {name} (module nft_chain_{name})"
             ))
@@ -37,10 +32,8 @@ pub(super) fn missing(batch: &[u8], reply: &Reply) -> Option<String> {
             let (kind, list) = attribute_at(body, offset)?;
             let start = list.as_ptr() as usize - body.as_ptr() as usize;
             let (_, expression) = attribute_at(list, offset.checked_sub(start)?)
-                .filter(|_| kind == kernel::RULE_EXPRESSIONS)?;
-            let mut parts = attributes(expression);
-            let (_, name) = parts.find(|(kind, _)| *kind == kernel::EXPRESSION_NAME)?;
-            let name = read_text(name)?;
+                .filter(|_| kind == nfta::RULE_EXPRESSIONS)?;
+            let name = read_text(attribute(expression, nfta::EXPR_NAME)?)?;
             Some(format!(
                 "this kernel has no nf_tables expression {name} (module nft_{name})"
             ))
@@ -53,14 +46,14 @@ pub(super) fn missing(batch: &[u8], reply: &Reply) -> Option<String> {
 fn attribute_at(body: &[u8], offset: usize) -> Option<(u16, &[u8])> {
     attributes(body).find(|(_, value)| {
         let start = value.as_ptr() as usize - body.as_ptr() as usize;
-        (start - kernel::HEADER..start + value.len().max(1)).contains(&offset)
+        (start - ATTRIBUTE_HEADER..start + value.len().max(1)).contains(&offset)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::{attribute, message, nested, text};
     use super::*;
+    use nft_wire::Writer;
 
     fn reply(sequence: u32, errno: i32, offset: usize) -> Reply {
         Reply {
@@ -72,37 +65,36 @@ mod tests {
     }
 
     /// A message of one kind, and where in it some text is.
-    fn batch(kind: i32, needle: &str, write: impl FnOnce(&mut Vec<u8>)) -> (Vec<u8>, usize) {
-        let mut out = Vec::new();
-        let kind = u16::try_from((libc::NFNL_SUBSYS_NFTABLES << 8) | kind).expect("16 bits");
-        message(&mut out, kind, 0, 7, |out| {
-            out.extend_from_slice(&[2, 0, 0, 0]);
-            text(out, 1, "kube-proxy");
+    fn batch(kind: i32, needle: &str, write: impl FnOnce(&mut Writer)) -> (Vec<u8>, usize) {
+        let mut out = Writer::new();
+        nf_tables::message(&mut out, 2, kind, 0, 7, |out| {
+            out.text(1, "kube-proxy");
             write(out);
         });
+        let out = out.finish().expect("a short message");
         let mut windows = out.windows(needle.len());
-        let at = windows.position(|own| own == needle.as_bytes());
+        let at = windows.position(|window| window == needle.as_bytes());
         (out, at.expect("it is there"))
     }
 
     #[test]
     fn the_part_that_is_missing_is_named() {
         let (chain, at) = batch(libc::NFT_MSG_NEWCHAIN, "nat\0", |out| {
-            text(out, 3, "nat-prerouting");
-            text(out, 7, "nat");
+            out.text(3, "nat-prerouting");
+            out.text(7, "nat");
         });
         let found = missing(&chain, &reply(7, libc::ENOENT, at - 4));
         let expected = "this kernel has no chains of type nat (module nft_chain_nat)";
         assert_eq!(found.as_deref(), Some(expected));
-        let expression = |out: &mut Vec<u8>, name: &str| {
-            nested(out, 1, |out| {
-                text(out, 1, name);
-                nested(out, 2, |out| attribute(out, 1, &[0; 4]));
+        let expression = |out: &mut Writer, name: &str| {
+            out.nested(1, |out| {
+                out.text(1, name);
+                out.nested(2, |out| out.attribute(1, &[0; 4]));
             });
         };
         let (rule, at) = batch(libc::NFT_MSG_NEWRULE, "fib\0", |out| {
-            text(out, 2, "services");
-            nested(out, 4, |out| {
+            out.text(2, "services");
+            out.nested(4, |out| {
                 expression(out, "ct");
                 expression(out, "fib");
             });

@@ -5,27 +5,16 @@
 //! Our own are told from others' by the port of the socket in each message, which no two sockets
 //! of a network namespace share, whatever the process is called elsewhere.
 
-use super::attributes::{Message, attributes, messages, narrow, read_text, u32_at};
 use super::subsystem::protocol_family;
+use nft_wire::nf_tables::{self, HEADER, nfta};
+use nft_wire::{Message, attribute, messages, text_of, u32_at};
 use rules::model::Family;
 use rules::nft::drift::{Edit, ForeignChange, Notice, What};
 use rules::nft::ruleset::TABLE;
 
-mod kernel {
-    pub(super) const OBJECT_TABLE: u16 = 1;
-    /// Of rules, sets, elements, objects and flow tables: their own name or what they are in.
-    pub(super) const OBJECT_NAME: u16 = 2;
-    pub(super) const CHAIN_NAME: u16 = 3;
-    pub(super) const GENERATION: u16 = 1;
-    pub(super) const GENERATION_PID: u16 = 2;
-    pub(super) const GENERATION_PROCESS: u16 = 3;
-    /// Not in libc.
-    pub(super) const NEW_FLOWTABLE: i32 = 22;
-    pub(super) const DELETE_FLOWTABLE: i32 = 24;
-}
-
-/// `struct nfgenmsg`.
-const HEADER: usize = 4;
+/// Not in libc.
+const NEW_FLOWTABLE: i32 = 22;
+const DELETE_FLOWTABLE: i32 = 24;
 
 /// More notices than that are one that some are lost.
 const NOTICES: usize = 64;
@@ -75,19 +64,16 @@ impl Decoder {
     }
 
     fn take(&mut self, message: Message<'_>) {
-        let [subsystem, kind] = message.kind.to_be_bytes();
-        if u16::from(subsystem) != narrow(libc::NFNL_SUBSYS_NFTABLES) {
+        let Some((kind, family)) = nf_tables::kind_of(message) else {
             return;
-        }
-        let payload = message.payload;
-        let body = payload.get(HEADER..).unwrap_or_default();
-        if i32::from(kind) == libc::NFT_MSG_NEWGEN {
+        };
+        let body = message.body(HEADER);
+        if kind == libc::NFT_MSG_NEWGEN {
             self.end(body);
             return;
         }
-        let family = Family::ALL
-            .into_iter()
-            .find(|own| payload.first() == Some(&protocol_family(*own)));
+        let is_it = |known: &Family| protocol_family(*known) == family;
+        let family = Family::ALL.into_iter().find(is_it);
         if let Some(family) = family
             && let Some(edit) = edit(family, kind, body)
         {
@@ -121,18 +107,17 @@ impl Decoder {
             return;
         }
         let number = |kind| {
-            value(body, kind)
-                .and_then(|own| u32_at(own, 0))
-                .map(u32::from_be)
+            let value = attribute(body, kind)?;
+            u32_at(value, 0).map(u32::from_be)
         };
-        let process = value(body, kernel::GENERATION_PROCESS).and_then(read_text);
-        let Some(generation) = number(kernel::GENERATION) else {
+        let process = text_of(body, nfta::GEN_PROC_NAME);
+        let Some(generation) = number(nfta::GEN_ID) else {
             self.lost();
             return;
         };
         self.notices.push(Notice::Changed(ForeignChange {
             generation,
-            pid: number(kernel::GENERATION_PID).unwrap_or(0),
+            pid: number(nfta::GEN_PROC_PID).unwrap_or(0),
             process: process.unwrap_or_else(|| "unknown".to_owned()),
             edits,
             upstream,
@@ -141,8 +126,8 @@ impl Decoder {
 }
 
 /// What a message tells, if it is about our table.
-fn edit(family: Family, kind: u8, body: &[u8]) -> Option<Edit> {
-    let (what, added) = match i32::from(kind) {
+fn edit(family: Family, kind: libc::c_int, body: &[u8]) -> Option<Edit> {
+    let (what, added) = match kind {
         libc::NFT_MSG_NEWTABLE => (What::Table, true),
         libc::NFT_MSG_DELTABLE => (What::Table, false),
         libc::NFT_MSG_NEWCHAIN => (What::Chain, true),
@@ -153,20 +138,20 @@ fn edit(family: Family, kind: u8, body: &[u8]) -> Option<Edit> {
         libc::NFT_MSG_DELSET => (What::Set, false),
         libc::NFT_MSG_NEWSETELEM => (What::Element, true),
         libc::NFT_MSG_DELSETELEM => (What::Element, false),
-        libc::NFT_MSG_NEWOBJ | kernel::NEW_FLOWTABLE => (What::Other, true),
-        libc::NFT_MSG_DELOBJ | kernel::DELETE_FLOWTABLE => (What::Other, false),
+        libc::NFT_MSG_NEWOBJ | NEW_FLOWTABLE => (What::Other, true),
+        libc::NFT_MSG_DELOBJ | DELETE_FLOWTABLE => (What::Other, false),
         _ => return None,
     };
-    let table = value(body, kernel::OBJECT_TABLE)?;
+    let table = attribute(body, nfta::OBJECT_TABLE)?;
     if table.strip_suffix(&[0]).unwrap_or(table) != TABLE.as_bytes() {
         return None;
     }
     let name = match what {
-        What::Table => kernel::OBJECT_TABLE,
-        What::Chain => kernel::CHAIN_NAME,
-        _ => kernel::OBJECT_NAME,
+        What::Table => nfta::OBJECT_TABLE,
+        What::Chain => nfta::CHAIN_NAME,
+        _ => nfta::OBJECT_NAME,
     };
-    let name = value(body, name).and_then(read_text).unwrap_or_default();
+    let name = text_of(body, name).unwrap_or_default();
     // Clients come and go: who is in these sets is no rule. Whoever takes one out means that.
     if what == What::Element && name.starts_with("affinity-") {
         return None;
@@ -178,11 +163,6 @@ fn edit(family: Family, kind: u8, body: &[u8]) -> Option<Edit> {
         name,
         count: 1,
     })
-}
-
-fn value(body: &[u8], kind: u16) -> Option<&[u8]> {
-    let mut all = attributes(body);
-    all.find(|(own, _)| *own == kind).map(|(_, value)| value)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::batch::{Batch, Subject};
 use super::elements::{self, About};
 use super::missing::missing;
-use super::socket::{Reply, TooLarge};
+use nft_wire::{Reply, TooLarge, TooLong};
 use rules::model::Family;
 use rules::nft::ruleset::{ChainId, Element, Op, SetId, Transaction};
 use rules::nft::{Object, print};
@@ -40,6 +40,29 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
             Some(missing) if replaces => format!("{}; {missing}", reason(first)),
             _ => reason(first),
         },
+    }
+}
+
+/// What could not be written as a message, by the message's number.
+pub(super) fn unwritten(
+    transaction: &Transaction,
+    batch: &Batch,
+    sequence: u32,
+    error: TooLong,
+) -> Refusal {
+    let reply = Reply {
+        sequence,
+        errno: libc::EMSGSIZE,
+        message: None,
+        offset: None,
+    };
+    Refusal {
+        family: transaction.family,
+        // One Service is the reason: smaller transactions would have the same message.
+        cause: Cause::Invalid,
+        objects: object(transaction, batch, &reply).into_iter().collect(),
+        attempted: attempted(transaction, batch, &reply),
+        reason: error.to_string(),
     }
 }
 

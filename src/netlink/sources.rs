@@ -4,9 +4,10 @@
 //! first address behind it, marked as an end. One that reaches the last address
 //! has no end. nft writes them so too.
 
-use super::attributes::{attribute, nested, text};
-use super::subsystem::{number, table_message};
+use super::subsystem::table_message;
 use ipnet::IpNet;
+use nft_wire::Writer;
+use nft_wire::nf_tables::{Element, nfta};
 use rules::model::Family;
 use rules::nft::ruleset::{SourceSet, TABLE};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,22 +15,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Some 72 bytes each, so that a message's list stays under 64 KiB.
 pub(super) const RANGES_PER_MESSAGE: usize = 800;
 
-mod kernel {
-    pub(super) const LIST_TABLE: u16 = 1;
-    pub(super) const LIST_SET: u16 = 2;
-    pub(super) const LIST_ELEMENTS: u16 = 3;
-    pub(super) const LIST_ELEMENT: u16 = 1;
-    pub(super) const ELEMENT_KEY: u16 = 1;
-    pub(super) const ELEMENT_FLAGS: u16 = 3;
-    pub(super) const DATA_VALUE: u16 = 1;
-    /// `NFT_SET_ELEM_INTERVAL_END`.
-    pub(super) const INTERVAL_END: u32 = 1;
-}
+/// `NFT_SET_ELEM_INTERVAL_END`.
+pub(super) const INTERVAL_END: u32 = 1;
 
 /// Appends a message that adds some of a set's ranges, [`RANGES_PER_MESSAGE`] at
 /// the most.
 pub(super) fn add_ranges(
-    out: &mut Vec<u8>,
+    out: &mut Writer,
     sequence: u32,
     family: Family,
     set: &SourceSet,
@@ -38,27 +30,26 @@ pub(super) fn add_ranges(
     let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
     let kind = libc::NFT_MSG_NEWSETELEM;
     table_message(out, family, kind, flags, sequence, |out| {
-        text(out, kernel::LIST_TABLE, TABLE);
-        text(out, kernel::LIST_SET, &set.to_string());
-        nested(out, kernel::LIST_ELEMENTS, |out| {
+        Element::write_names(out, TABLE, &set.to_string());
+        out.nested(nfta::SET_ELEM_LIST_ELEMENTS, |out| {
             for range in ranges {
                 element(out, range.network(), 0);
                 if let Some(behind) = next(range.broadcast()) {
-                    element(out, behind, kernel::INTERVAL_END);
+                    element(out, behind, INTERVAL_END);
                 }
             }
         });
     });
 }
 
-fn element(out: &mut Vec<u8>, address: IpAddr, flags: u32) {
-    nested(out, kernel::LIST_ELEMENT, |out| {
-        nested(out, kernel::ELEMENT_KEY, |out| match address {
-            IpAddr::V4(ip) => attribute(out, kernel::DATA_VALUE, &ip.octets()),
-            IpAddr::V6(ip) => attribute(out, kernel::DATA_VALUE, &ip.octets()),
+fn element(out: &mut Writer, address: IpAddr, flags: u32) {
+    out.nested(nfta::LIST_ELEM, |out| {
+        out.nested(nfta::SET_ELEM_KEY, |out| match address {
+            IpAddr::V4(ip) => out.attribute(nfta::DATA_VALUE, &ip.octets()),
+            IpAddr::V6(ip) => out.attribute(nfta::DATA_VALUE, &ip.octets()),
         });
         if flags != 0 {
-            number(out, kernel::ELEMENT_FLAGS, flags);
+            out.number(nfta::SET_ELEM_FLAGS, flags);
         }
     });
 }

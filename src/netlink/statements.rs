@@ -1,200 +1,88 @@
-//! Statements of rules, as the expressions of the kernel's virtual machine;
-//! the same ones that nft makes of the same text.
-
-use super::attributes::{attribute, nested, text};
-use super::subsystem::{number, protocol_family};
+use super::subsystem::protocol_family;
 use ipnet::IpNet;
+use nft_wire::nf_tables::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGISTER};
 use rules::model::{Backend, Family, Protocol};
 use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
+use std::net::IpAddr;
 
-/// The first register of 32 bits; the others follow. Keys begin here.
-const FIRST_REGISTER: u32 = 8;
-const VERDICT_REGISTER: u32 = 0;
-
-/// `linux/netfilter/nf_tables.h`.
-mod kernel {
-    pub(super) const LIST_ELEMENT: u16 = 1;
-    pub(super) const EXPRESSION_NAME: u16 = 1;
-    pub(super) const EXPRESSION_DATA: u16 = 2;
-    pub(super) const DATA_VALUE: u16 = 1;
-    pub(super) const DATA_VERDICT: u16 = 2;
-    pub(super) const VERDICT_CODE: u16 = 1;
-    pub(super) const VERDICT_CHAIN: u16 = 2;
-    pub(super) const IMMEDIATE_DREG: u16 = 1;
-    pub(super) const IMMEDIATE_DATA: u16 = 2;
-    pub(super) const BITWISE_SREG: u16 = 1;
-    pub(super) const BITWISE_DREG: u16 = 2;
-    pub(super) const BITWISE_LENGTH: u16 = 3;
-    pub(super) const BITWISE_MASK: u16 = 4;
-    pub(super) const BITWISE_XOR: u16 = 5;
-    pub(super) const CMP_SREG: u16 = 1;
-    pub(super) const CMP_OPERATOR: u16 = 2;
-    pub(super) const CMP_DATA: u16 = 3;
-    pub(super) const LOOKUP_SET: u16 = 1;
-    pub(super) const LOOKUP_SREG: u16 = 2;
-    pub(super) const LOOKUP_DREG: u16 = 3;
-    pub(super) const LOOKUP_FLAGS: u16 = 5;
-    pub(super) const DYNSET_SET: u16 = 1;
-    pub(super) const DYNSET_OPERATION: u16 = 3;
-    pub(super) const DYNSET_SREG_KEY: u16 = 4;
-    pub(super) const DYNSET_TIMEOUT: u16 = 6;
-    pub(super) const PAYLOAD_DREG: u16 = 1;
-    pub(super) const PAYLOAD_BASE: u16 = 2;
-    pub(super) const PAYLOAD_OFFSET: u16 = 3;
-    pub(super) const PAYLOAD_LENGTH: u16 = 4;
-    pub(super) const META_DREG: u16 = 1;
-    pub(super) const META_KEY: u16 = 2;
-    pub(super) const META_SREG: u16 = 3;
-    pub(super) const CT_DREG: u16 = 1;
-    pub(super) const CT_KEY: u16 = 2;
-    pub(super) const FIB_DREG: u16 = 1;
-    pub(super) const FIB_RESULT: u16 = 2;
-    pub(super) const FIB_FLAGS: u16 = 3;
-    pub(super) const MASQ_FLAGS: u16 = 1;
-    pub(super) const REJECT_TYPE: u16 = 1;
-    pub(super) const REJECT_CODE: u16 = 2;
-    pub(super) const NUMGEN_DREG: u16 = 1;
-    pub(super) const NUMGEN_MODULUS: u16 = 2;
-    pub(super) const NUMGEN_TYPE: u16 = 3;
-    pub(super) const NUMGEN_OFFSET: u16 = 4;
-    pub(super) const HASH_SREG: u16 = 1;
-    pub(super) const HASH_DREG: u16 = 2;
-    pub(super) const HASH_LENGTH: u16 = 3;
-    pub(super) const HASH_MODULUS: u16 = 4;
-    pub(super) const HASH_SEED: u16 = 5;
-    pub(super) const HASH_OFFSET: u16 = 6;
-    pub(super) const HASH_TYPE: u16 = 7;
-    pub(super) const NAT_TYPE: u16 = 1;
-    pub(super) const NAT_FAMILY: u16 = 2;
-    pub(super) const NAT_REG_ADDRESS: u16 = 3;
-    pub(super) const NAT_REG_PORT: u16 = 5;
-}
-
-/// Adds a statement's expressions to those of a rule.
-pub(super) fn add(out: &mut Vec<u8>, family: Family, statement: &Statement) {
-    let mut rule = Sink { out, family };
-    match statement {
-        Statement::CtStateNew => rule.ct_bit(libc::NFT_CT_STATE, 8),
-        Statement::CtStatusDnat => rule.ct_bit(libc::NFT_CT_STATUS, 1 << 5),
-        Statement::FibLocal(side) => rule.fib_local(*side),
-        Statement::Address {
-            side,
-            prefix,
-            negated,
-        } => rule.address(*side, prefix, *negated),
-        Statement::InputInterface {
-            name,
-            wildcard,
-            negated,
-        } => {
-            rule.input_interface(name, *wildcard, *negated);
-        }
-        Statement::InSet { key, set, negated } => {
-            rule.key(key);
-            rule.is_in(set.name(), *negated);
-        }
-        Statement::VerdictMap { key, map } => {
-            rule.key(key);
-            rule.lookup(*map, VERDICT_REGISTER);
-        }
-        Statement::NotFrom(set) => {
-            rule.load_address(Side::Source, FIRST_REGISTER);
-            rule.is_in(&set.to_string(), true);
-        }
-        Statement::InAffinity(set) => {
-            rule.load_address(Side::Source, FIRST_REGISTER);
-            rule.is_in(&set.to_string(), false);
-        }
-        Statement::UpdateAffinity { set, seconds } => rule.update(&set.to_string(), *seconds),
-        Statement::OneIn(count) => {
-            rule.random(*count, FIRST_REGISTER, 0);
-            rule.compare(libc::NFT_CMP_EQ, &0u32.to_ne_bytes());
-        }
-        Statement::DnatListed {
-            protocol,
-            pick,
-            count,
-            first,
-        } => {
-            rule.is_protocol(*protocol);
-            rule.pick(*pick, *count, *first);
-            rule.lookup(SetId::PortEndpoints, FIRST_REGISTER);
-            rule.nat();
-        }
-        Statement::DnatTo { protocol, backend } => rule.dnat_to(*protocol, *backend),
-        Statement::MarkHas(bit) => {
-            rule.load_mark();
-            rule.bitwise(&bit.to_ne_bytes(), &[0; 4]);
-            rule.compare(libc::NFT_CMP_NEQ, &[0; 4]);
-        }
-        Statement::MarkOr(bit) => rule.set_mark(!bit, *bit),
-        Statement::MarkXor(bit) => rule.set_mark(u32::MAX, *bit),
-        Statement::Masquerade => rule.masquerade(),
-        Statement::Reject => rule.reject(),
-        Statement::Dnat { key, modulus, map } => rule.dnat(key, *modulus, *map),
-        Statement::Verdict(verdict) => rule.verdict(verdict),
-    }
+/// The expressions of a rule's statements.
+pub(super) fn expressions(family: Family, statements: &[Statement]) -> Vec<Expression> {
+    let list = Vec::new();
+    let mut rule = Sink { list, family };
+    statements.iter().for_each(|statement| rule.add(statement));
+    rule.list
 }
 
 /// The list of a rule's expressions.
-struct Sink<'a> {
-    out: &'a mut Vec<u8>,
+struct Sink {
+    list: Vec<Expression>,
     family: Family,
 }
 
-/// Writes an expression's attributes.
-struct Expression<'a>(&'a mut Vec<u8>);
-
-impl Expression<'_> {
-    fn number(self, kind: u16, value: u32) -> Self {
-        number(self.0, kind, value);
-        self
-    }
-
-    fn long(self, kind: u16, value: u64) -> Self {
-        attribute(self.0, kind, &value.to_be_bytes());
-        self
-    }
-
-    fn byte(self, kind: u16, value: u8) -> Self {
-        attribute(self.0, kind, &[value]);
-        self
-    }
-
-    fn text(self, kind: u16, value: &str) -> Self {
-        text(self.0, kind, value);
-        self
-    }
-
-    fn data(self, kind: u16, value: &[u8]) -> Self {
-        nested(self.0, kind, |out| {
-            attribute(out, kernel::DATA_VALUE, value);
-        });
-        self
-    }
-
-    fn verdict(self, kind: u16, code: libc::c_int, chain: Option<&str>) -> Self {
-        nested(self.0, kind, |out| {
-            nested(out, kernel::DATA_VERDICT, |out| {
-                number(out, kernel::VERDICT_CODE, code.cast_unsigned());
-                if let Some(chain) = chain {
-                    text(out, kernel::VERDICT_CHAIN, chain);
-                }
-            });
-        });
-        self
-    }
-}
-
-impl Sink<'_> {
-    /// Adds an expression with the attributes that `fill` writes.
-    fn push(&mut self, name: &str, fill: impl FnOnce(Expression<'_>) -> Expression<'_>) {
-        nested(self.out, kernel::LIST_ELEMENT, |out| {
-            text(out, kernel::EXPRESSION_NAME, name);
-            nested(out, kernel::EXPRESSION_DATA, |out| {
-                fill(Expression(out));
-            });
-        });
+impl Sink {
+    /// Adds a statement's expressions.
+    fn add(&mut self, statement: &Statement) {
+        match statement {
+            Statement::CtStateNew => self.ct_bit(libc::NFT_CT_STATE, 8),
+            Statement::CtStatusDnat => self.ct_bit(libc::NFT_CT_STATUS, 1 << 5),
+            Statement::FibLocal(side) => self.fib_local(*side),
+            Statement::Address {
+                side,
+                prefix,
+                negated,
+            } => self.address(*side, prefix, *negated),
+            Statement::InputInterface {
+                name,
+                wildcard,
+                negated,
+            } => {
+                self.input_interface(name, *wildcard, *negated);
+            }
+            Statement::InSet { key, set, negated } => {
+                self.key(key);
+                self.is_in(set.name(), *negated);
+            }
+            Statement::VerdictMap { key, map } => {
+                self.key(key);
+                self.lookup(*map, VERDICT_REGISTER);
+            }
+            Statement::NotFrom(set) => {
+                self.load_address(Side::Source, FIRST_REGISTER);
+                self.is_in(&set.to_string(), true);
+            }
+            Statement::InAffinity(set) => {
+                self.load_address(Side::Source, FIRST_REGISTER);
+                self.is_in(&set.to_string(), false);
+            }
+            Statement::UpdateAffinity { set, seconds } => self.update(&set.to_string(), *seconds),
+            Statement::OneIn(count) => {
+                self.random(*count, FIRST_REGISTER, 0);
+                self.compare(libc::NFT_CMP_EQ, &0u32.to_ne_bytes());
+            }
+            Statement::DnatListed {
+                protocol,
+                pick,
+                count,
+                first,
+            } => {
+                self.is_protocol(*protocol);
+                self.pick(*pick, *count, *first);
+                self.lookup(SetId::PortEndpoints, FIRST_REGISTER);
+                self.nat();
+            }
+            Statement::DnatTo { protocol, backend } => self.dnat_to(*protocol, *backend),
+            Statement::MarkHas(bit) => {
+                self.load_mark();
+                self.bitwise(&bit.to_ne_bytes(), &[0; 4]);
+                self.compare(libc::NFT_CMP_NEQ, &[0; 4]);
+            }
+            Statement::MarkOr(bit) => self.set_mark(!bit, *bit),
+            Statement::MarkXor(bit) => self.set_mark(u32::MAX, *bit),
+            Statement::Masquerade => self.masquerade(),
+            Statement::Reject => self.reject(),
+            Statement::Dnat { key, modulus, map } => self.dnat(key, *modulus, *map),
+            Statement::Verdict(verdict) => self.verdict(verdict),
+        }
     }
 
     /// Loads the fields of a key into consecutive registers; returns the next.
@@ -228,46 +116,45 @@ impl Sink<'_> {
         self.payload(libc::NFT_PAYLOAD_NETWORK_HEADER, offset, length, register);
     }
 
-    fn payload(&mut self, base: libc::c_int, offset: u32, length: u32, register: u32) {
-        self.push("payload", |own| {
-            own.number(kernel::PAYLOAD_BASE, base.cast_unsigned())
-                .number(kernel::PAYLOAD_OFFSET, offset)
-                .number(kernel::PAYLOAD_LENGTH, length)
-                .number(kernel::PAYLOAD_DREG, register)
+    fn payload(&mut self, base: libc::c_int, offset: u32, len: u32, dreg: u32) {
+        let base = base.cast_unsigned();
+        self.list.push(Expression::Payload {
+            dreg,
+            base,
+            offset,
+            len,
         });
     }
 
     fn meta(&mut self, key: libc::c_int, register: u32) {
-        self.push("meta", |own| {
-            own.number(kernel::META_KEY, key.cast_unsigned())
-                .number(kernel::META_DREG, register)
+        self.list.push(Expression::Meta {
+            key: key.cast_unsigned(),
+            register: Loaded::Into(register),
         });
     }
 
-    fn compare(&mut self, operator: libc::c_int, data: &[u8]) {
-        self.push("cmp", |own| {
-            own.number(kernel::CMP_SREG, FIRST_REGISTER)
-                .number(kernel::CMP_OPERATOR, operator.cast_unsigned())
-                .data(kernel::CMP_DATA, data)
+    fn compare(&mut self, op: libc::c_int, data: &[u8]) {
+        self.list.push(Expression::Cmp {
+            sreg: FIRST_REGISTER,
+            op: op.cast_unsigned(),
+            data: data.to_vec(),
         });
     }
 
     /// `register = (register & mask) ^ xor`.
     fn bitwise(&mut self, mask: &[u8], xor: &[u8]) {
-        let length = u32::try_from(mask.len()).unwrap_or(u32::MAX);
-        self.push("bitwise", |own| {
-            own.number(kernel::BITWISE_SREG, FIRST_REGISTER)
-                .number(kernel::BITWISE_DREG, FIRST_REGISTER)
-                .number(kernel::BITWISE_LENGTH, length)
-                .data(kernel::BITWISE_MASK, mask)
-                .data(kernel::BITWISE_XOR, xor)
+        self.list.push(Expression::Bitwise {
+            sreg: FIRST_REGISTER,
+            dreg: FIRST_REGISTER,
+            mask: mask.to_vec(),
+            xor: xor.to_vec(),
         });
     }
 
     fn ct_bit(&mut self, key: libc::c_int, bit: u32) {
-        self.push("ct", |own| {
-            own.number(kernel::CT_KEY, key.cast_unsigned())
-                .number(kernel::CT_DREG, FIRST_REGISTER)
+        self.list.push(Expression::Ct {
+            dreg: FIRST_REGISTER,
+            key: key.cast_unsigned(),
         });
         self.bitwise(&bit.to_ne_bytes(), &[0; 4]);
         self.compare(libc::NFT_CMP_NEQ, &[0; 4]);
@@ -282,10 +169,10 @@ impl Sink<'_> {
             Side::Source => SOURCE,
             Side::Destination => DESTINATION,
         };
-        self.push("fib", |own| {
-            own.number(kernel::FIB_RESULT, ADDRESS_TYPE)
-                .number(kernel::FIB_FLAGS, flags)
-                .number(kernel::FIB_DREG, FIRST_REGISTER)
+        self.list.push(Expression::Fib {
+            dreg: FIRST_REGISTER,
+            result: ADDRESS_TYPE,
+            flags,
         });
         self.compare(libc::NFT_CMP_EQ, &u32::from(libc::RTN_LOCAL).to_ne_bytes());
     }
@@ -309,26 +196,21 @@ impl Sink<'_> {
         self.compare(equality(negated), &data);
     }
 
-    fn lookup(&mut self, map: SetId, result: u32) {
-        self.push("lookup", |own| {
-            own.number(kernel::LOOKUP_SREG, FIRST_REGISTER)
-                .text(kernel::LOOKUP_SET, map.name())
-                .number(kernel::LOOKUP_DREG, result)
+    fn lookup(&mut self, map: SetId, dreg: u32) {
+        self.list.push(Expression::Lookup {
+            set: map.name().to_owned(),
+            sreg: FIRST_REGISTER,
+            dreg: Some(dreg),
+            inverted: false,
         });
     }
 
     fn is_in(&mut self, set: &str, negated: bool) {
-        /// `NFT_LOOKUP_F_INV`.
-        const INVERTED: u32 = 1;
-        self.push("lookup", |own| {
-            let own = own
-                .number(kernel::LOOKUP_SREG, FIRST_REGISTER)
-                .text(kernel::LOOKUP_SET, set);
-            if negated {
-                own.number(kernel::LOOKUP_FLAGS, INVERTED)
-            } else {
-                own
-            }
+        self.list.push(Expression::Lookup {
+            set: set.to_owned(),
+            sreg: FIRST_REGISTER,
+            dreg: None,
+            inverted: negated,
         });
     }
 
@@ -337,11 +219,11 @@ impl Sink<'_> {
         /// `NFT_DYNSET_OP_UPDATE`.
         const UPDATE: u32 = 1;
         self.load_address(Side::Source, FIRST_REGISTER);
-        self.push("dynset", |own| {
-            own.number(kernel::DYNSET_SREG_KEY, FIRST_REGISTER)
-                .number(kernel::DYNSET_OPERATION, UPDATE)
-                .text(kernel::DYNSET_SET, set)
-                .long(kernel::DYNSET_TIMEOUT, u64::from(seconds) * 1000)
+        self.list.push(Expression::Dynset {
+            set: set.to_owned(),
+            op: UPDATE,
+            sreg_key: FIRST_REGISTER,
+            timeout: u64::from(seconds) * 1000,
         });
     }
 
@@ -352,16 +234,17 @@ impl Sink<'_> {
     fn set_mark(&mut self, mask: u32, xor: u32) {
         self.load_mark();
         self.bitwise(&mask.to_ne_bytes(), &xor.to_ne_bytes());
-        self.push("meta", |own| {
-            own.number(kernel::META_KEY, libc::NFT_META_MARK.cast_unsigned())
-                .number(kernel::META_SREG, FIRST_REGISTER)
+        self.list.push(Expression::Meta {
+            key: libc::NFT_META_MARK.cast_unsigned(),
+            register: Loaded::From(FIRST_REGISTER),
         });
     }
 
     fn masquerade(&mut self) {
         /// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.
         const FULLY_RANDOM: u32 = 1 << 4;
-        self.push("masq", |own| own.number(kernel::MASQ_FLAGS, FULLY_RANDOM));
+        let flags = FULLY_RANDOM;
+        self.list.push(Expression::Masq { flags });
     }
 
     fn reject(&mut self) {
@@ -371,10 +254,7 @@ impl Sink<'_> {
             Family::V4 => 3,
             Family::V6 => 4,
         };
-        self.push("reject", |own| {
-            own.number(kernel::REJECT_TYPE, ICMP)
-                .byte(kernel::REJECT_CODE, code)
-        });
+        self.list.push(Expression::Reject { kind: ICMP, code });
     }
 
     fn dnat(&mut self, key: &[Header], modulus: u32, map: SetId) {
@@ -388,8 +268,8 @@ impl Sink<'_> {
         self.is_protocol(protocol);
         let address = octets(backend.address);
         let port = FIRST_REGISTER + address_length(self.family) / 4;
-        self.immediate(FIRST_REGISTER, &address);
-        self.immediate(port, &backend.port.to_be_bytes());
+        self.immediate(FIRST_REGISTER, Data::Value(address));
+        self.immediate(port, Data::Value(backend.port.to_be_bytes().to_vec()));
         self.nat();
     }
 
@@ -411,37 +291,29 @@ impl Sink<'_> {
         const JENKINS: u32 = 0;
         const SOURCE: u32 = FIRST_REGISTER + 1;
         self.load_address(Side::Source, SOURCE);
-        let length = address_length(self.family);
-        self.push("hash", |own| {
-            own.number(kernel::HASH_SREG, SOURCE)
-                .number(kernel::HASH_DREG, FIRST_REGISTER)
-                .number(kernel::HASH_LENGTH, length)
-                .number(kernel::HASH_MODULUS, count)
-                .number(kernel::HASH_SEED, Pick::SEED)
-                .number(kernel::HASH_OFFSET, first)
-                .number(kernel::HASH_TYPE, JENKINS)
+        self.list.push(Expression::Hash {
+            sreg: SOURCE,
+            dreg: FIRST_REGISTER,
+            len: address_length(self.family),
+            modulus: count,
+            seed: Pick::SEED,
+            offset: first,
+            kind: JENKINS,
         });
     }
 
-    fn immediate(&mut self, register: u32, data: &[u8]) {
-        self.push("immediate", |own| {
-            own.number(kernel::IMMEDIATE_DREG, register)
-                .data(kernel::IMMEDIATE_DATA, data)
-        });
+    fn immediate(&mut self, dreg: u32, data: Data) {
+        self.list.push(Expression::Immediate { dreg, data });
     }
 
-    fn random(&mut self, modulus: u32, register: u32, first: u32) {
+    fn random(&mut self, modulus: u32, dreg: u32, first: u32) {
         /// `NFT_NG_RANDOM`.
         const RANDOM: u32 = 1;
-        self.push("numgen", |own| {
-            let own = own
-                .number(kernel::NUMGEN_DREG, register)
-                .number(kernel::NUMGEN_MODULUS, modulus)
-                .number(kernel::NUMGEN_TYPE, RANDOM);
-            match first {
-                0 => own,
-                first => own.number(kernel::NUMGEN_OFFSET, first),
-            }
+        self.list.push(Expression::Numgen {
+            dreg,
+            modulus,
+            kind: RANDOM,
+            offset: first,
         });
     }
 
@@ -449,13 +321,11 @@ impl Sink<'_> {
     fn nat(&mut self) {
         /// `NFT_NAT_DNAT`.
         const DESTINATION: u32 = 1;
-        let family = u32::from(protocol_family(self.family));
-        let port = FIRST_REGISTER + address_length(self.family) / 4;
-        self.push("nat", |own| {
-            own.number(kernel::NAT_TYPE, DESTINATION)
-                .number(kernel::NAT_FAMILY, family)
-                .number(kernel::NAT_REG_ADDRESS, FIRST_REGISTER)
-                .number(kernel::NAT_REG_PORT, port)
+        self.list.push(Expression::Nat {
+            kind: DESTINATION,
+            family: u32::from(protocol_family(self.family)),
+            reg_addr: FIRST_REGISTER,
+            reg_proto: FIRST_REGISTER + address_length(self.family) / 4,
         });
     }
 
@@ -465,10 +335,7 @@ impl Sink<'_> {
             Verdict::Goto(chain) => (libc::NFT_GOTO, Some(chain.to_string())),
             Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain.to_string())),
         };
-        self.push("immediate", |own| {
-            own.number(kernel::IMMEDIATE_DREG, VERDICT_REGISTER)
-                .verdict(kernel::IMMEDIATE_DATA, code, chain.as_deref())
-        });
+        self.immediate(VERDICT_REGISTER, Data::Verdict { code, chain });
     }
 }
 
@@ -487,9 +354,9 @@ fn address_length(family: Family) -> u32 {
     }
 }
 
-fn octets(address: std::net::IpAddr) -> Vec<u8> {
+fn octets(address: IpAddr) -> Vec<u8> {
     match address {
-        std::net::IpAddr::V4(address) => address.octets().to_vec(),
-        std::net::IpAddr::V6(address) => address.octets().to_vec(),
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }

@@ -1,7 +1,8 @@
 //! What nft keeps for itself with an object: comments, and how the type of a
-//! key was written. The kernel stores it unread. Each entry is a type and a
-//! length of one byte each, and the value.
+//! key was written. The kernel stores it unread.
 
+use nft_wire::Writer;
+use nft_wire::nf_tables::user_data::{nested, number, text};
 use rules::model::Family;
 use rules::nft::print::comment;
 use rules::nft::ruleset::{DataType, KeyField, SetId};
@@ -36,125 +37,94 @@ const MIXED: u32 = 0;
 const HOST_ENDIAN: u32 = 1;
 const BIG_ENDIAN: u32 = 2;
 
-/// Appends an element's comment.
-pub(super) fn element_comment(out: &mut Vec<u8>, text: &str) {
-    put_text(out, ELEMENT_COMMENT, text);
+/// Writes an element's comment, made harmless and short first.
+pub(super) fn element_comment(out: &mut Writer, words: &str) {
+    text(out, ELEMENT_COMMENT, &comment(words));
 }
 
 /// A chain's or the table's comment.
-pub(super) fn object_comment(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_text(&mut out, OBJECT_COMMENT, text);
-    out
+pub(super) fn object_comment(words: &str) -> Vec<u8> {
+    whole(|out| text(out, OBJECT_COMMENT, &comment(words)))
 }
 
 /// All that nft wants to know of a set.
 pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
-    let mut out = Vec::new();
     let order = match set.key() {
         [KeyField::Index] => HOST_ENDIAN,
         [_] => BIG_ENDIAN,
         _ => MIXED,
     };
-    put_number(&mut out, SET_KEY_BYTE_ORDER, order);
-    if set.data().is_some() {
-        put_number(&mut out, SET_DATA_BYTE_ORDER, MIXED);
-    }
-    if set.key().contains(&KeyField::Index) {
-        let fields = set
-            .key()
-            .iter()
-            .map(|field| expression(family, *field))
-            .collect();
-        put(&mut out, SET_KEY_TYPEOF, &key_type(fields));
-        if set.data() == Some(DataType::Backend) {
-            let fields = [KeyField::Address, KeyField::Port];
-            let fields = fields
-                .iter()
-                .map(|field| expression(family, *field))
-                .collect();
-            put(&mut out, SET_DATA_TYPEOF, &concatenation(fields));
+    whole(|out| {
+        number(out, SET_KEY_BYTE_ORDER, order);
+        if set.data().is_some() {
+            number(out, SET_DATA_BYTE_ORDER, MIXED);
         }
-    }
-    put_text(&mut out, SET_COMMENT, set.comment());
-    out
+        if set.key().contains(&KeyField::Index) {
+            nested(out, SET_KEY_TYPEOF, |out| match set.key() {
+                [field] => expression(out, family, *field),
+                fields => concatenation(out, family, fields),
+            });
+            if set.data() == Some(DataType::Backend) {
+                let fields = [KeyField::Address, KeyField::Port];
+                nested(out, SET_DATA_TYPEOF, |out| {
+                    concatenation(out, family, &fields);
+                });
+            }
+        }
+        text(out, SET_COMMENT, &comment(set.comment()));
+    })
 }
 
 /// What nft wants to know of a set of addresses without a comment.
 pub(super) fn address_set() -> Vec<u8> {
-    let mut out = Vec::new();
-    put_number(&mut out, SET_KEY_BYTE_ORDER, BIG_ENDIAN);
-    out
+    whole(|out| number(out, SET_KEY_BYTE_ORDER, BIG_ENDIAN))
+}
+
+/// Entries of a fixed list of objects, with texts that `comment` has cut: none is too long.
+fn whole(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut out = Writer::new();
+    write(&mut out);
+    debug_assert_eq!(out.error(), None);
+    out.bytes().to_vec()
 }
 
 /// An expression is its kind (0) and what that kind needs (1).
-fn described(kind: u32, details: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_number(&mut out, 0, kind);
-    put(&mut out, 1, details);
-    out
+fn described(out: &mut Writer, kind: u32, details: impl FnOnce(&mut Writer)) {
+    number(out, 0, kind);
+    nested(out, 1, details);
 }
 
-fn key_type(mut fields: Vec<Vec<u8>>) -> Vec<u8> {
-    match fields.len() {
-        1 => fields.remove(0),
-        _ => concatenation(fields),
-    }
+fn concatenation(out: &mut Writer, family: Family, fields: &[KeyField]) {
+    described(out, EXPR_CONCAT, |out| {
+        for (at, field) in (0u8..).zip(fields) {
+            nested(out, at, |out| expression(out, family, *field));
+        }
+    });
 }
 
-fn concatenation(fields: Vec<Vec<u8>>) -> Vec<u8> {
-    let mut parts = Vec::new();
-    for (at, field) in (0u8..).zip(fields) {
-        put(&mut parts, at, &field);
-    }
-    described(EXPR_CONCAT, &parts)
-}
-
-fn expression(family: Family, field: KeyField) -> Vec<u8> {
-    let payload = |(header, field)| described(EXPR_PAYLOAD, &numbers(&[header, field]));
+fn expression(out: &mut Writer, family: Family, field: KeyField) {
+    const RANDOM: u32 = 1;
+    const OFFSET: u32 = 0;
+    let payload = |out: &mut Writer, (header, field)| {
+        described(out, EXPR_PAYLOAD, |out| numbers(out, &[header, field]));
+    };
     match (field, family) {
-        (KeyField::Address, Family::V4) => payload(HEADER_IP),
-        (KeyField::Address, Family::V6) => payload(HEADER_IP6),
-        (KeyField::Port, _) => payload(HEADER_TH_DPORT),
-        (KeyField::Protocol, _) => described(EXPR_META, &numbers(&[META_L4PROTO])),
+        (KeyField::Address, Family::V4) => payload(out, HEADER_IP),
+        (KeyField::Address, Family::V6) => payload(out, HEADER_IP6),
+        (KeyField::Port, _) => payload(out, HEADER_TH_DPORT),
+        (KeyField::Protocol, _) => {
+            described(out, EXPR_META, |out| numbers(out, &[META_L4PROTO]));
+        }
         (KeyField::Index, _) => {
-            const RANDOM: u32 = 1;
-            const OFFSET: u32 = 0;
-            described(EXPR_NUMGEN, &numbers(&[RANDOM, INDEX_MODULUS, OFFSET]))
+            let details = [RANDOM, INDEX_MODULUS, OFFSET];
+            described(out, EXPR_NUMGEN, |out| numbers(out, &details));
         }
     }
 }
 
 /// Numbers under the types 0, 1, 2 and so on.
-fn numbers(values: &[u32]) -> Vec<u8> {
-    let mut out = Vec::new();
+fn numbers(out: &mut Writer, values: &[u32]) {
     for (at, value) in (0u8..).zip(values) {
-        put_number(&mut out, at, *value);
+        number(out, at, *value);
     }
-    out
-}
-
-fn put_number(out: &mut Vec<u8>, kind: u8, value: u32) {
-    put(out, kind, &value.to_ne_bytes());
-}
-
-/// Text with its closing NUL, made harmless and short first.
-fn put_text(out: &mut Vec<u8>, kind: u8, text: &str) {
-    let text = comment(text);
-    out.push(kind);
-    // At most 127 bytes and the NUL: see `comment`.
-    out.push(u8::try_from(text.len() + 1).unwrap_or(u8::MAX));
-    out.extend_from_slice(text.as_bytes());
-    out.push(0);
-}
-
-fn put(out: &mut Vec<u8>, kind: u8, value: &[u8]) {
-    debug_assert!(
-        value.len() <= usize::from(u8::MAX),
-        "userdata of {} bytes",
-        value.len()
-    );
-    out.push(kind);
-    out.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
-    out.extend_from_slice(value);
 }

@@ -29,10 +29,7 @@ impl<'a> Message<'a> {
     /// The error number, positive, of an acknowledgement (`NLMSG_ERROR`) or of a list's end
     /// (`NLMSG_DONE`), 0 for success; `None` if the message is neither.
     pub fn outcome(&self) -> Option<i32> {
-        let ends = matches!(
-            i32::from(self.kind),
-            libc::NLMSG_DONE | libc::NLMSG_ERROR
-        );
+        let ends = matches!(i32::from(self.kind), libc::NLMSG_DONE | libc::NLMSG_ERROR);
         let code = || u32_at(self.payload, 0).unwrap_or(0);
         ends.then(|| code().cast_signed().wrapping_neg())
     }

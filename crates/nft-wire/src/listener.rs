@@ -112,11 +112,7 @@ impl Listener {
     ///
     /// # Errors
     /// The socket cannot be read.
-    pub async fn hear(
-        &mut self,
-        most: usize,
-        mut each: impl FnMut(Heard<'_>),
-    ) -> io::Result<bool> {
+    pub async fn hear(&mut self, most: usize, mut each: impl FnMut(Heard<'_>)) -> io::Result<bool> {
         let Self { socket, buffer } = self;
         match first(socket, buffer).await {
             // The crate does not tell a longer one, so one that fills the buffer may be it.

@@ -87,7 +87,12 @@ pub const fn message_kind(kind: libc::c_int) -> u16 {
 pub fn kind_of(message: Message<'_>) -> Option<(libc::c_int, u8)> {
     let [subsystem, kind] = message.kind.to_be_bytes();
     let is_own = u16::from(subsystem) == flags(libc::NFNL_SUBSYS_NFTABLES);
-    is_own.then(|| (libc::c_int::from(kind), message.payload.first().copied().unwrap_or(0)))
+    is_own.then(|| {
+        (
+            libc::c_int::from(kind),
+            message.payload.first().copied().unwrap_or(0),
+        )
+    })
 }
 
 /// The number of the ruleset's present generation.

@@ -33,9 +33,10 @@ pub fn parse_replies(bytes: &[u8], replies: &mut Vec<Reply>) {
     const ACK_TLVS: u16 = 0x200;
     let errors = messages(bytes).filter(|message| i32::from(message.kind) == libc::NLMSG_ERROR);
     for message in errors {
-        let (Some(errno), Some(sequence)) =
-            (message.outcome(), u32_at(message.payload, ANSWERED_SEQUENCE))
-        else {
+        let (Some(errno), Some(sequence)) = (
+            message.outcome(),
+            u32_at(message.payload, ANSWERED_SEQUENCE),
+        ) else {
             continue;
         };
         let mut reply = Reply {

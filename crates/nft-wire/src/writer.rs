@@ -108,13 +108,7 @@ impl Writer {
     }
 
     /// Writes a message; its length covers what `write` adds. The kernel's own port is 0.
-    pub fn message(
-        &mut self,
-        kind: u16,
-        flags: u16,
-        sequence: u32,
-        write: impl FnOnce(&mut Self),
-    ) {
+    pub fn message(&mut self, kind: u16, flags: u16, sequence: u32, write: impl FnOnce(&mut Self)) {
         let start = self.len();
         self.raw(&[0; 4]);
         self.raw(&kind.to_ne_bytes());
@@ -256,7 +250,11 @@ mod tests {
             assert_eq!(out.error().is_none(), fits, "{length}");
             let expected: &[u16] = if fits { &[1, 2, 4] } else { &[1, 4] };
             // Inside it is already too long, and is left out there.
-            let expected = if length == 200_000 { &[1, 2, 4] } else { expected };
+            let expected = if length == 200_000 {
+                &[1, 2, 4]
+            } else {
+                expected
+            };
             assert_eq!(kinds, expected, "{length}");
             let error = match length {
                 65_528 => None,

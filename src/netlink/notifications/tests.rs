@@ -1,38 +1,31 @@
 //! Messages as the kernel sends them, and such as it does not.
 
-use super::super::attributes::{attribute, message, text};
 use super::*;
+use nft_wire::Writer;
 use proptest::prelude::*;
 
 const OWN: u32 = 7;
 const OTHER: u32 = 8;
 
-fn put(out: &mut Vec<u8>, port: u32, family: u8, kind: i32, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    let kind = narrow((libc::NFNL_SUBSYS_NFTABLES << 8) | kind);
-    message(out, kind, 0, 1, |out| {
-        out.extend_from_slice(&[family, 0, 0, 0]);
-        write(out);
-    });
-    out[start + 12..start + 16].copy_from_slice(&port.to_ne_bytes());
+fn put(out: &mut Vec<u8>, port: u32, family: u8, kind: i32, write: impl FnOnce(&mut Writer)) {
+    let mut message = Writer::new();
+    nf_tables::message(&mut message, family, kind, 0, 1, write);
+    message.put(12, &port.to_ne_bytes());
+    out.extend(message.finish().expect("a short message"));
 }
 
 fn object(out: &mut Vec<u8>, family: u8, kind: i32, table: &str, name: &str) {
     put(out, OTHER, family, kind, |out| {
-        text(out, 1, table);
-        text(
-            out,
-            if kind == libc::NFT_MSG_DELCHAIN { 3 } else { 2 },
-            name,
-        );
+        out.text(1, table);
+        out.text(if kind == libc::NFT_MSG_DELCHAIN { 3 } else { 2 }, name);
     });
 }
 
 fn end(out: &mut Vec<u8>, port: u32, generation: u32) {
     put(out, port, 0, libc::NFT_MSG_NEWGEN, |out| {
-        attribute(out, 1, &generation.to_be_bytes());
-        attribute(out, 2, &42u32.to_be_bytes());
-        text(out, 3, "nft");
+        out.attribute(1, &generation.to_be_bytes());
+        out.attribute(2, &42u32.to_be_bytes());
+        out.text(3, "nft");
     });
 }
 
@@ -104,7 +97,7 @@ fn what_is_not_about_our_table_is_nothing() {
     }
     let mut own = Vec::new();
     put(&mut own, OWN, 2, libc::NFT_MSG_DELTABLE, |out| {
-        text(out, 1, "kube-proxy");
+        out.text(1, "kube-proxy");
     });
     end(&mut own, OWN, 9);
     assert_eq!(notices(&[own]), [], "what we did ourselves");

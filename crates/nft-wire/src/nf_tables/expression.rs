@@ -71,7 +71,10 @@ pub enum Loaded {
 /// An expression. Numbers are the kernel's; registers are those of 32 bits, lengths and offsets
 /// bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "fields are named and documented in the kernel's header")]
+#[expect(
+    missing_docs,
+    reason = "fields are named and documented in the kernel's header"
+)]
 pub enum Expression {
     /// Loads a constant.
     Immediate { dreg: u32, data: Data },

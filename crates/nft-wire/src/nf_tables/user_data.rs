@@ -74,6 +74,12 @@ mod tests {
         let mut out = Writer::new();
         entry(&mut out, 1, &[0; 256]);
         let error = out.finish().expect_err("one byte too many");
-        assert_eq!(error, TooLong::UserData { kind: 1, length: 256 });
+        assert_eq!(
+            error,
+            TooLong::UserData {
+                kind: 1,
+                length: 256
+            }
+        );
     }
 }

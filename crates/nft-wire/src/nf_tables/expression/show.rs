@@ -81,7 +81,11 @@ impl fmt::Display for Expression {
                 dreg,
                 result,
                 flags,
-            } => write!(f, "result {result} flags {flags} => reg {}", register(*dreg)),
+            } => write!(
+                f,
+                "result {result} flags {flags} => reg {}",
+                register(*dreg)
+            ),
             Self::Bitwise {
                 sreg,
                 dreg,

@@ -67,14 +67,18 @@ pub(crate) fn any_expression() -> impl Strategy<Value = Expression> {
         }),
     ];
     let second = prop_oneof![
-        (name(), register(), prop::option::of(register()), any::<bool>()).prop_map(
-            |(set, sreg, dreg, inverted)| Expression::Lookup {
+        (
+            name(),
+            register(),
+            prop::option::of(register()),
+            any::<bool>()
+        )
+            .prop_map(|(set, sreg, dreg, inverted)| Expression::Lookup {
                 set,
                 sreg,
                 dreg,
                 inverted
-            }
-        ),
+            }),
         (name(), number(), register(), any::<u64>()).prop_map(|(set, op, sreg_key, timeout)| {
             Expression::Dynset {
                 set,
