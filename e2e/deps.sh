@@ -84,6 +84,9 @@ if ! command -v cargo >/dev/null 2>&1; then
         sh -s -- -q -y --profile minimal --default-toolchain none >/dev/null
 fi
 
+# Where rustup may not install by itself, cargo only says that the version is missing.
+cargo --version >/dev/null 2>&1 || rustup toolchain install
+
 if [ "${1:-}" = go ] && ! command -v go >/dev/null 2>&1; then
     version=$(sed -n 's/^go //p' "$(dirname "$0")/controlplane/go.mod")
     case $(uname -m) in
