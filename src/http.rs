@@ -12,7 +12,6 @@ mod serve;
 mod service_health;
 mod service_listener;
 mod timed;
-mod yaml;
 mod zpages;
 
 pub use answer::Answer;

@@ -27,3 +27,4 @@ pub mod cleanup;
 mod jitter;
 mod kernel_version;
 mod sysctl;
+mod yaml;

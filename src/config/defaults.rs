@@ -84,9 +84,8 @@ pub fn append_port(address: &str, port: i32) -> String {
 
 fn logging(logging: &mut LoggingConfiguration) {
     text(&mut logging.format, "text");
-    if logging.flush_frequency == GoDuration::default() {
-        logging.flush_frequency = GoDuration::from_secs(5);
-        logging.flush_frequency_is_number = false;
+    if logging.flush_frequency.duration == GoDuration::default() {
+        logging.flush_frequency = GoDuration::from_secs(5).into();
     }
 }
 

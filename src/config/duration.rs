@@ -1,5 +1,8 @@
 //! Durations as Go writes them.
 
+use super::tree::Tree;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -144,6 +147,68 @@ fn decimal(value: u64, scale: u64, digits: usize) -> String {
         (value / scale).to_string()
     } else {
         format!("{}.{fraction}", value / scale)
+    }
+}
+
+impl Serialize for GoDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Tree::deserialize(deserializer)? {
+            Tree::Null => Ok(Self::default()),
+            Tree::Text(text) => text.parse().map_err(D::Error::custom),
+            other => Err(D::Error::custom(other.is_not("a duration such as \"30s\""))),
+        }
+    }
+}
+
+/// A duration that a number of nanoseconds may stand for; it is written as it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeOrMetaDuration {
+    /// How long.
+    pub duration: GoDuration,
+    /// It was read as a number.
+    pub is_number: bool,
+}
+
+impl From<GoDuration> for TimeOrMetaDuration {
+    fn from(duration: GoDuration) -> Self {
+        Self {
+            duration,
+            is_number: false,
+        }
+    }
+}
+
+impl Serialize for TimeOrMetaDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.is_number {
+            self.duration.nanos().serialize(serializer)
+        } else {
+            self.duration.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOrMetaDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const WHAT: &str = "a duration such as \"5s\" or a number of nanoseconds";
+        let tree = Tree::deserialize(deserializer)?;
+        match &tree {
+            Tree::Null => Ok(Self::default()),
+            Tree::Text(text) => text.parse().map(GoDuration::into).map_err(D::Error::custom),
+            number => Ok(Self {
+                duration: number
+                    .integer()
+                    .map(GoDuration)
+                    .ok_or_else(|| D::Error::custom(number.is_not(WHAT)))?,
+                is_number: true,
+            }),
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Quantities such as `1Ki`, for sizes of buffers.
 
+use super::tree::Tree;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -132,6 +135,26 @@ impl fmt::Display for Quantity {
                 None => write!(f, "{}m", self.milli),
             },
         }
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Tree::deserialize(deserializer)? {
+            Tree::Null => return Ok(Self::default()),
+            Tree::Integer(number) => number.to_string(),
+            Tree::Text(text) => text,
+            other => {
+                return Err(D::Error::custom(other.is_not("a quantity such as \"1Ki\"")));
+            }
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 

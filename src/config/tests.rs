@@ -145,6 +145,17 @@ fn what_a_strict_decoder_refuses_is_told() {
         let decoded = decode(&format!("{HEAD}{text}")).expect(text);
         assert_eq!(decoded.complaints, [says], "{text}");
     }
+    let both = decode(&format!(
+        "{HEAD}a: {{b: [{{c: 1, c: 2}}], d: 3}}\nmode: a\nmode: b\n"
+    ));
+    assert_eq!(
+        both.expect("leniently").complaints,
+        [
+            "key \"mode\" already set in map",
+            "key \"a.b[0].c\" already set in map",
+            "unknown field \"a\""
+        ]
+    );
     let twice = decode(&format!("{HEAD}mode: nftables\nmode: iptables\n")).expect("leniently");
     assert_eq!(twice.config.mode, "iptables");
 }
@@ -181,16 +192,25 @@ fn what_no_decoder_takes_is_named() {
             ".bindAddressHardFail: is a string, not a bool",
         ),
         (
+            "bindAddressHardFail: \"yes\"\n",
+            ".bindAddressHardFail: is a string, not a bool",
+        ),
+        (
+            "clientConnection: {qps: 1e39}\n",
+            ".clientConnection.qps: is a number 1000000000000000000000000000000000000000, not a number of 32 bits",
+        ),
+        ("winkernel: []\n", ".winkernel: is an array, not an object"),
+        (
             "nodePortAddresses: foo\n",
-            ".nodePortAddresses: is a string, not a list of strings",
+            ".nodePortAddresses: is a string, not a list",
         ),
         (
             "nodePortAddresses: [1]\n",
-            ".nodePortAddresses: holds a number, not a string",
+            ".nodePortAddresses[0]: is a number 1, not a string",
         ),
         (
             "featureGates: {Foo: x}\n",
-            ".featureGates: Foo is a string, not a bool",
+            ".featureGates.Foo: is a string, not a bool",
         ),
         (
             "logging: {verbosity: -1}\n",
@@ -225,7 +245,21 @@ fn what_no_decoder_takes_is_named() {
 
 #[test]
 fn yaml_as_upstream_reads_it() {
-    assert!(complete("bindAddressHardFail: yes\n").bind_address_hard_fail);
+    for word in ["true", "True", "yes", "On", "y", "Y"] {
+        let config = complete(&format!("bindAddressHardFail: {word}\n"));
+        assert!(config.bind_address_hard_fail, "{word}");
+    }
+    assert_eq!(complete("oomScoreAdj: 1e2\n").oom_score_adj, Some(100));
+    let modules = "logging: {vmodule: [null, {filePattern: null}]}\n";
+    assert_eq!(
+        complete(modules).logging.vmodule,
+        [const {
+            VModuleItem {
+                file_pattern: String::new(),
+                verbosity: 0,
+            }
+        }; 2]
+    );
     assert_eq!(complete("oomScoreAdj: 0x10\n").oom_score_adj, Some(16));
     assert_eq!(complete("oomScoreAdj: 010\n").oom_score_adj, Some(8));
     assert_eq!(complete("mode: nftables\n---\nfoo: bar\n").mode, "nftables");

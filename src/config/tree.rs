@@ -1,6 +1,12 @@
-//! YAML or JSON as a tree that keeps what Rust's types would drop: keys that occur twice.
+//! YAML or JSON as a tree that keeps what Rust's types would drop: keys that occur twice. Go's
+//! decoder has its own rules for what a value fits, and its users its words for what does not;
+//! both are here, between the tree and the types that serde derives reading for.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use crate::yaml;
+use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
+use serde::de::{Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A value of the file.
@@ -16,18 +22,17 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    /// The first document of a text.
+    /// The first document of a text: upstream leaves what follows alone.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let Some((_, document)) = yaml::documents(text).into_iter().next() else {
+            return Ok(Self::Null);
+        };
         let options = serde_saphyr::options! {
             duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
             legacy_octal_numbers: true,
             with_snippet: false,
         };
-        if first_document(text).trim().is_empty() {
-            return Ok(Self::Null);
-        }
-        serde_saphyr::from_str_with_options(first_document(text), options)
-            .map_err(|error| error.to_string())
+        serde_saphyr::from_str_with_options(document, options).map_err(|error| error.to_string())
     }
 
     /// What Go's decoder calls it.
@@ -41,24 +46,174 @@ impl Tree {
             Self::Map(_) => "object",
         }
     }
+
+    /// That a field takes something else.
+    pub fn is_not(&self, what: &str) -> String {
+        let number = match self {
+            Self::Integer(number) => format!(" {number}"),
+            Self::Float(number) => format!(" {number}"),
+            _ => String::new(),
+        };
+        let article = match self {
+            Self::List(_) | Self::Map(_) => "an",
+            _ => "a",
+        };
+        format!("is {article} {}{number}, not {what}", self.kind())
+    }
+
+    /// Leaves the last of the values that one key has, and tells the paths of such keys.
+    pub fn remove_duplicates(&mut self, path: &str, duplicates: &mut Vec<String>) {
+        match self {
+            Self::List(items) => {
+                for (at, item) in items.iter_mut().enumerate() {
+                    item.remove_duplicates(&format!("{path}[{at}]"), duplicates);
+                }
+            }
+            Self::Map(fields) => {
+                let prefix = match path {
+                    "" => String::new(),
+                    path => format!("{path}."),
+                };
+                let mut later = BTreeSet::new();
+                fields.reverse();
+                fields.retain(|(key, _)| {
+                    let is_last = later.insert(key.clone());
+                    if !is_last {
+                        duplicates.push(format!("{prefix}{key}"));
+                    }
+                    is_last
+                });
+                fields.reverse();
+                for (key, value) in fields {
+                    value.remove_duplicates(&format!("{prefix}{key}"), duplicates);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
-/// Upstream reads one document and leaves what follows alone.
-fn first_document(text: &str) -> &str {
-    let mut at = 0;
-    let mut seen = false;
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end();
-        if bare == "---" || bare.starts_with("--- ") {
-            if seen {
-                return &text[..at];
-            }
-        } else if !bare.is_empty() && !bare.trim_start().starts_with('#') {
-            seen = true;
+/// For any type that serde reads. Null is a type's zero value, as everywhere in Go.
+impl<'de> Deserializer<'de> for Tree {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Bool(value) => visitor.visit_bool(value),
+            Self::Integer(value) => visitor.visit_i128(value),
+            Self::Float(value) => visitor.visit_f64(value),
+            Self::Text(text) => visitor.visit_string(text),
+            Self::List(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter())),
+            Self::Map(fields) => visitor.visit_map(MapDeserializer::new(fields.into_iter())),
         }
-        at += line.len();
     }
-    text
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_bool(false),
+            Self::Bool(value) => visitor.visit_bool(value),
+            other => Err(error(other.is_not("a bool"))),
+        }
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let value = self.integer();
+        let is_not = || error(self.is_not("a whole number of 32 bits"));
+        visitor.visit_i32(value.ok_or_else(is_not)?)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let value = self.integer();
+        let is_not = || error(self.is_not("a whole number from 0 on"));
+        visitor.visit_u32(value.ok_or_else(is_not)?)
+    }
+
+    // Upstream's field has this precision as well.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let value = match self {
+            Self::Null => 0.0,
+            Self::Integer(value) => value as f32,
+            Self::Float(value) => value as f32,
+            _ => f32::NAN,
+        };
+        if !value.is_finite() {
+            return Err(error(self.is_not("a number of 32 bits")));
+        }
+        visitor.visit_f32(value)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_str(""),
+            Self::Text(text) => visitor.visit_string(text),
+            other => Err(error(other.is_not("a string"))),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            other => visitor.visit_some(other),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => Self::List(Vec::new()).deserialize_any(visitor),
+            Self::List(_) => self.deserialize_any(visitor),
+            other => Err(error(other.is_not("a list"))),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => Self::Map(Vec::new()).deserialize_any(visitor),
+            Self::Map(_) => self.deserialize_any(visitor),
+            other => Err(error(other.is_not("an object"))),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i64 i128 u8 u16 u64 u128 f64 char str bytes byte_buf unit unit_struct newtype_struct
+        tuple tuple_struct enum identifier ignored_any
+    }
+}
+
+impl Tree {
+    /// A whole number that the type can hold, whether or not it is written as one: `1e3`.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn integer<T: TryFrom<i128>>(&self) -> Option<T> {
+        let value = match self {
+            Self::Null => 0,
+            Self::Integer(value) => *value,
+            Self::Float(value) if value.fract() == 0.0 => *value as i128,
+            _ => return None,
+        };
+        T::try_from(value).ok()
+    }
+}
+
+fn error(message: String) -> Error {
+    serde::de::Error::custom(message)
+}
+
+impl<'de> IntoDeserializer<'de, Error> for Tree {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -68,7 +223,6 @@ impl<'de> Deserialize<'de> for Tree {
 }
 
 struct Build;
-
 impl<'de> Visitor<'de> for Build {
     type Value = Tree;
 

@@ -198,16 +198,13 @@ struct Status {
 }
 
 fn encode(request: &Request<Bytes>, media: &str, object: &impl Serialize) -> String {
-    let encoded = if media == "application/yaml" {
-        // By way of a value, whose keys are sorted.
-        let value = serde_json::to_value(object);
-        value.map(|value| super::yaml::write(&value))
-    } else if is_for_people(request) {
+    if media == "application/yaml" {
+        return crate::yaml::write(object);
+    }
+    if is_for_people(request) {
         return indented(object);
-    } else {
-        serde_json::to_string(object).map(|line| line + "\n")
-    };
-    encoded.unwrap_or_else(|error| error.to_string())
+    }
+    serde_json::to_string(object).map_or_else(|error| error.to_string(), |line| line + "\n")
 }
 
 fn indented(object: &impl Serialize) -> String {

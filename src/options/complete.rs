@@ -118,7 +118,7 @@ impl Options {
             to.format.clone_from(&from.format);
         }
         if self.is_set("log-flush-frequency") {
-            to.flush_frequency = from.flush_frequency;
+            to.flush_frequency.duration = from.flush_frequency.duration;
         }
         if self.is_set("v") {
             to.verbosity = from.verbosity;

@@ -225,7 +225,7 @@ pub(super) static FLAGS: &[Flag] = &[
     ),
     flag!(
         "log-flush-frequency",
-        config.logging.flush_frequency,
+        config.logging.flush_frequency.duration,
         "How long log lines may be kept back at most; none are here."
     ),
     flag!(

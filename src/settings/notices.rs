@@ -76,7 +76,7 @@ fn without_effect(config: &KubeProxyConfiguration) -> Vec<&'static str> {
         ),
         (
             "logging.flushFrequency",
-            config.logging.flush_frequency != default.logging.flush_frequency,
+            config.logging.flush_frequency.duration != default.logging.flush_frequency.duration,
         ),
         (
             "logging.options.text.infoBufferSize",

@@ -26,10 +26,10 @@ pub(super) fn check(
     gates: &FeatureGates,
     path: &str,
 ) {
-    if logging.flush_frequency <= GoDuration::default() {
+    if logging.flush_frequency.duration <= GoDuration::default() {
         errors.invalid(
             &format!("{path}.flushFrequency"),
-            quoted(logging.flush_frequency),
+            quoted(logging.flush_frequency.duration),
             "Must be greater than zero",
         );
     }

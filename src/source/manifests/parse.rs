@@ -142,7 +142,7 @@ pub(super) fn text(path: &Path, text: &str, sink: &mut dyn FnMut(String, Parsed)
         json(text, &name.to_string(), sink);
         return;
     }
-    let documents = split(text);
+    let documents = crate::yaml::documents(text);
     let several = documents.len() > 1;
     for (line, document) in documents {
         let place = if several {
@@ -174,34 +174,6 @@ fn yaml(document: &str) -> Result<serde_json::Value, serde_saphyr::Error> {
         },
     };
     serde_saphyr::from_str_with_options(document, options)
-}
-
-/// The documents of a YAML file, each with its first line's number.
-fn split(text: &str) -> Vec<(usize, &str)> {
-    let mut documents = Vec::new();
-    let (mut start, mut first_line, mut at) = (0, 1, 0);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        let next = at + line.len();
-        if line.starts_with("---") && line[3..].chars().next().is_none_or(char::is_whitespace) {
-            documents.push((first_line, &text[start..at]));
-            // A document may begin on the line that separates it.
-            let rest = line[3..].trim_start();
-            let begins = !rest.is_empty() && !rest.starts_with('#');
-            (start, first_line) = if begins {
-                (at + 3, number + 1)
-            } else {
-                (next, number + 2)
-            };
-        }
-        at = next;
-    }
-    documents.push((first_line, &text[start..]));
-    let has_content = |text: &str| {
-        text.lines()
-            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-    };
-    documents.retain(|(_, document)| has_content(document));
-    documents
 }
 
 /// What every object begins with. Items stay text until their turn, so a list

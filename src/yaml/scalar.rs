@@ -1,7 +1,7 @@
 //! How a string is quoted in YAML: as little as it takes, as upstream's library does.
 
 /// A string as a scalar of block style.
-pub(super) fn yaml_scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     if text.is_empty() || resolves(text) {
         return double_quoted(text);
     }
@@ -34,8 +34,8 @@ fn double_quoted(text: &str) -> String {
 
 /// Whether an unquoted reader takes it for something else than a string.
 fn resolves(text: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "y", "yes", "true", "on", "n", "no", "false", "off", "null", "~", "<<", "=",
+    const WORDS: [&str; 10] = [
+        "y", "yes", "true", "on", "n", "no", "false", "off", "null", "~",
     ];
     let lower = text.to_lowercase();
     let word = WORDS.contains(&lower.as_str())
@@ -130,6 +130,8 @@ mod tests {
             ("true", "\"true\""),
             ("No", "\"No\""),
             ("nO", "nO"),
+            ("<<", "<<"),
+            ("=", "="),
             ("null", "\"null\""),
             ("1:30", "\"1:30\""),
             ("2006-01-02", "\"2006-01-02\""),
@@ -142,7 +144,7 @@ mod tests {
             (" a", "' a'"),
             ("a\tb", "\"a\\tb\""),
         ] {
-            assert_eq!(yaml_scalar(text), written, "{text:?}");
+            assert_eq!(scalar(text), written, "{text:?}");
         }
     }
 }
