@@ -2,7 +2,7 @@
 //! its flags, its version.
 
 use crate::config::MODE_NFTABLES;
-use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ, FeatureGates};
+use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ};
 use crate::health::Moment;
 use crate::options::KUBERNETES_VERSION;
 use crate::settings::Settings;
@@ -40,29 +40,6 @@ pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
 } else {
     "linux/amd64"
 };
-
-/// Feature gates that mean something here, and the stage that each is in; a
-/// general one has none (docs/reference.md#feature-gates).
-const FEATURES: [(&str, &str); 11] = [
-    ("AllAlpha", "ALPHA"),
-    ("AllBeta", "BETA"),
-    ("AllowServiceExternalIPs", ""),
-    ("ComponentFlagz", "BETA"),
-    ("ComponentStatusz", "BETA"),
-    ("KubeProxyIPVS", "DEPRECATED"),
-    ("LoggingAlphaOptions", "ALPHA"),
-    ("LoggingBetaOptions", "BETA"),
-    ("MultiCIDRServiceAllocator", ""),
-    ("NFTablesProxyMode", ""),
-    ("PreferSameTrafficDistribution", ""),
-];
-
-/// Name, stage, and whether it is on, of each gate that means something here.
-pub fn features(gates: &FeatureGates) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
-    FEATURES
-        .iter()
-        .map(|(name, stage)| (*name, *stage, gates.enabled(name)))
-}
 
 /// What the servers show; set once at the start.
 #[derive(Clone, Debug)]

@@ -1,8 +1,6 @@
 //! Feature gates: which are known, which are on, and which mean something here.
 
-mod table;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Off: Services' external IPs get no rules.
 pub const ALLOW_SERVICE_EXTERNAL_IPS: &str = "AllowServiceExternalIPs";
@@ -23,16 +21,26 @@ pub const LOGGING_BETA_OPTIONS: &str = "LoggingBetaOptions";
 const ALL_ALPHA: &str = "AllAlpha";
 /// Sets all beta gates that are not set themselves.
 const ALL_BETA: &str = "AllBeta";
-/// Those with an effect here.
-const EFFECTIVE: [&str; 8] = [
-    ALL_ALPHA,
-    ALL_BETA,
-    ALLOW_SERVICE_EXTERNAL_IPS,
-    COMPONENT_FLAGZ,
-    COMPONENT_STATUSZ,
-    KUBE_PROXY_IPVS,
-    LOGGING_ALPHA_OPTIONS,
-    LOGGING_BETA_OPTIONS,
+
+/// The gates that kube-proxy knows: those of every Kubernetes component, as clusters give one list
+/// to all of them. `make gates` takes them from upstream's source and `make compare` looks whether
+/// they are still the same.
+const KNOWN: &str = include_str!("features/gates.txt");
+
+/// The gates that upstream's kube-proxy itself asks for, and whether setting them changes anything
+/// here: the rest are for rules that this one has in any case, or lacks.
+const OF_KUBE_PROXY: [(&str, bool); 11] = [
+    (ALL_ALPHA, true),
+    (ALL_BETA, true),
+    (ALLOW_SERVICE_EXTERNAL_IPS, true),
+    (COMPONENT_FLAGZ, true),
+    (COMPONENT_STATUSZ, true),
+    (KUBE_PROXY_IPVS, true),
+    (LOGGING_ALPHA_OPTIONS, true),
+    (LOGGING_BETA_OPTIONS, true),
+    ("MultiCIDRServiceAllocator", false),
+    ("NFTablesProxyMode", false),
+    ("PreferSameTrafficDistribution", false),
 ];
 
 /// Which gates are on.
@@ -41,12 +49,35 @@ pub struct FeatureGates {
     set: BTreeMap<String, bool>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Alpha,
-    Beta,
-    Stable,
-    Locked,
+/// One of [`KNOWN`]: a line of words.
+struct Gate {
+    /// As `kubernetes_feature_enabled` has it; nothing for a stable one.
+    stage: &'static str,
+    default: bool,
+    is_locked: bool,
+    /// The gates that have to be on where it is.
+    needs: Vec<&'static str>,
+}
+
+impl Gate {
+    fn parse(mut words: impl Iterator<Item = &'static str>) -> Option<Self> {
+        let stage = match words.next()? {
+            "alpha" => "ALPHA",
+            "beta" => "BETA",
+            "deprecated" => "DEPRECATED",
+            _ => "",
+        };
+        let default = words.next()? == "on";
+        let mut words = words.peekable();
+        let is_locked = words.next_if_eq(&"locked").is_some();
+        let needs = words.skip(1).collect();
+        Some(Self {
+            stage,
+            default,
+            is_locked,
+            needs,
+        })
+    }
 }
 
 impl FeatureGates {
@@ -61,12 +92,12 @@ impl FeatureGates {
             if name == ALL_ALPHA || name == ALL_BETA {
                 continue;
             }
-            match look_up(name) {
-                None => return Err(format!("unrecognized feature gate: {name}")),
-                Some((Stage::Locked, default)) if default != *on => errors.push(format!(
-                    "cannot set feature gate {name} to {on}, feature is locked to {default}"
-                )),
-                Some(_) => {}
+            let gate = look_up(name).ok_or_else(|| format!("unrecognized feature gate: {name}"))?;
+            if gate.is_locked && gate.default != *on {
+                errors.push(format!(
+                    "cannot set feature gate {name} to {on}, feature is locked to {}",
+                    gate.default
+                ));
             }
         }
         let gates = Self { set: set.clone() };
@@ -85,30 +116,43 @@ impl FeatureGates {
         if let Some(on) = self.set.get(name) {
             return *on;
         }
-        let all = |name: &str| self.set.get(name).copied();
-        match look_up(name) {
-            None => false,
-            Some((Stage::Alpha, default)) => all(ALL_ALPHA).unwrap_or(default),
-            Some((Stage::Beta, default)) => all(ALL_BETA).unwrap_or(default),
-            Some((Stage::Stable | Stage::Locked, default)) => default,
-        }
+        let Some(gate) = look_up(name) else {
+            return false;
+        };
+        let all = match gate.stage {
+            "ALPHA" => self.set.get(ALL_ALPHA),
+            "BETA" => self.set.get(ALL_BETA),
+            _ => None,
+        };
+        all.copied().unwrap_or(gate.default)
     }
 
     /// The gates that are set and mean nothing here.
     pub fn without_effect(&self) -> Vec<&str> {
+        let has_effect = |name: &&str| OF_KUBE_PROXY.contains(&(*name, true));
         let names = self.set.keys().map(String::as_str);
-        names.filter(|name| !EFFECTIVE.contains(name)).collect()
+        names.filter(|name| !has_effect(name)).collect()
+    }
+
+    /// Name, stage and whether it is on, of each gate that upstream's kube-proxy asks for: what
+    /// `kubernetes_feature_enabled` shows (docs/reference.md#feature-gates).
+    pub fn of_kube_proxy(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        OF_KUBE_PROXY.iter().map(|(name, _)| {
+            let stage = match *name {
+                ALL_ALPHA => "ALPHA",
+                ALL_BETA => "BETA",
+                name => look_up(name).map_or("", |gate| gate.stage),
+            };
+            (*name, stage, self.enabled(name))
+        })
     }
 
     fn missing_dependencies(&self) -> Vec<String> {
         let mut errors = Vec::new();
-        for (name, needed) in table::DEPENDENCIES {
-            let off: BTreeSet<&str> = needed
-                .split_whitespace()
-                .filter(|needed| !self.enabled(needed))
-                .collect();
-            if self.enabled(name) && !off.is_empty() {
-                let off: Vec<&str> = off.into_iter().collect();
+        for (name, gate) in known() {
+            let is_off = |needed: &&str| !self.enabled(needed);
+            let off: Vec<&str> = gate.needs.into_iter().filter(is_off).collect();
+            if !off.is_empty() && self.enabled(name) {
                 errors.push(format!(
                     "{name} is enabled, but depends on features that are disabled: [{}]",
                     off.join(" ")
@@ -119,26 +163,15 @@ impl FeatureGates {
     }
 }
 
-/// Every known gate with its default.
-pub fn known() -> impl Iterator<Item = (&'static str, bool)> {
-    GROUPS
-        .iter()
-        .flat_map(|(names, _, default)| names.split_whitespace().map(|name| (name, *default)))
+fn known() -> impl Iterator<Item = (&'static str, Gate)> {
+    KNOWN.lines().filter_map(|line| {
+        let (name, words) = line.split_once(' ')?;
+        Some((name, Gate::parse(words.split(' '))?))
+    })
 }
 
-const GROUPS: [(&str, Stage, bool); 6] = [
-    (table::ALPHA, Stage::Alpha, false),
-    (table::BETA_ON, Stage::Beta, true),
-    (table::BETA_OFF, Stage::Beta, false),
-    (table::STABLE, Stage::Stable, true),
-    (table::LOCKED_ON, Stage::Locked, true),
-    (table::LOCKED_OFF, Stage::Locked, false),
-];
-
-fn look_up(name: &str) -> Option<(Stage, bool)> {
-    let holds = |names: &str| names.split_whitespace().any(|known| known == name);
-    let group = GROUPS.iter().find(|(names, ..)| holds(names))?;
-    Some((group.1, group.2))
+fn look_up(name: &str) -> Option<Gate> {
+    known().find_map(|(known, gate)| (known == name).then_some(gate))
 }
 
 #[cfg(test)]
@@ -164,6 +197,20 @@ mod tests {
         let set = gates(&[("LoggingAlphaOptions", true), ("EnvFiles", false)]).expect("known");
         assert!(set.enabled(LOGGING_ALPHA_OPTIONS));
         assert_eq!(set.without_effect(), ["EnvFiles"]);
+    }
+
+    #[test]
+    fn every_line_is_a_gate_and_what_it_needs_is_one() {
+        assert_eq!(known().count(), KNOWN.lines().count());
+        for (name, gate) in known() {
+            for needed in gate.needs {
+                assert!(look_up(needed).is_some(), "{name} needs {needed}");
+            }
+        }
+        for (name, stage, _) in FeatureGates::default().of_kube_proxy() {
+            let of_all = [(ALL_ALPHA, "ALPHA"), (ALL_BETA, "BETA")].contains(&(name, stage));
+            assert!(of_all || look_up(name).is_some(), "{name}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The daemon: objects come in, rules and health answers follow.
 
-use crate::about::{self, About};
+use crate::about::About;
 use crate::config::ConfigFile;
 use crate::events::{self, Events, Report};
 use crate::http::{self, ServiceHealth};
@@ -98,7 +98,7 @@ async fn serve(
         &[Family::V4]
     };
     let metrics = Metrics::new().context("registering the metrics")?;
-    for (name, stage, enabled) in about::features(&settings.gates) {
+    for (name, stage, enabled) in settings.gates.of_kube_proxy() {
         metrics.feature(name, stage, enabled);
     }
     let client = match &settings.source.manifests {
