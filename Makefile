@@ -28,7 +28,7 @@ help:
 # Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
 demo: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
-	@KEEP=$(KEEP) target/release/e2e demo
+	@target/release/e2e demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 # Unit, golden and kernel tests: all that needs no control plane.
 test: deps
@@ -53,7 +53,7 @@ faults: deps-go $(CONTROL_PLANE_PROGRAMS)
 # VERBOSE=1 names what is the same, too.
 compare: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
-	@target/debug/e2e compare $(PARTS)
+	@target/debug/e2e compare $(if $(VERBOSE),--verbose) $(PARTS)
 
 # How fast the daemon programs, and how much memory that takes; some minutes.
 bench: deps

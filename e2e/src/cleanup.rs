@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tempfile::TempDir;
 
 /// What every namespace's name begins with, before the process id.
 pub(crate) const PREFIX: &str = "kpr";
@@ -116,30 +117,34 @@ pub(crate) fn delete_namespace(name: &str) {
 }
 
 /// A directory of its own for one run, removed with the value.
-pub struct ScratchDir(PathBuf);
+#[derive(Debug)]
+pub struct ScratchDir(TempDir);
 
 impl ScratchDir {
-    /// Makes `kpr-<pid>-<name>` below the system's directory for temporary files.
+    /// Makes `kpr-<pid>-<name>-<random>` below the system's directory for temporary files.
     ///
     /// # Errors
     /// If it can't be made.
     pub fn create(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("{PREFIX}-{}-{name}", std::process::id()));
-        left().directories.insert(path.clone());
-        std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
-        Ok(Self(path))
+        // Held meanwhile, so that a signal can't come between making and note.
+        let mut left = left();
+        let directory = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}-{}-{name}-", std::process::id()))
+            .tempdir()
+            .context("make a directory for temporary files")?;
+        left.directories.insert(directory.path().to_owned());
+        Ok(Self(directory))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 }
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-        left().directories.remove(&self.0);
+        left().directories.remove(self.path());
     }
 }
 

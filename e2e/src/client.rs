@@ -7,15 +7,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::Namespace;
+use crate::{Namespace, exposition};
 
 /// How long a connection may take before it counts as dropped.
 ///
 /// Longer than it takes to repeat the SYN twice: on one machine a reject can arrive while
 /// `connect` still holds the socket, and then TCP only heeds the next one.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
+/// Where a proxy tells its metrics unless `--metrics-bind-address` says otherwise.
+pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// What became of one connection or datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +150,26 @@ impl Namespace {
     /// If the namespace can't be entered, or there is no answer in time.
     pub fn get(&self, server: SocketAddr, path: &str) -> Result<crate::http::Response> {
         self.run(|| crate::http::get(server, path, PATIENCE))?
+    }
+
+    /// What a proxy here tells at `/metrics` of its own address, [`METRICS`].
+    ///
+    /// # Errors
+    /// If the namespace can't be entered, or there is no answer in time.
+    pub fn metrics(&self) -> Result<String> {
+        // A proxy that programs much on a busy machine is slow to answer.
+        let patience = 8 * PATIENCE;
+        let response = self.run(|| crate::http::get(METRICS, "/metrics", patience))??;
+        ensure!(response.status == 200, "/metrics: {}", response.status);
+        Ok(response.body)
+    }
+
+    /// One sample of [`Namespace::metrics`], as [`exposition::value`] finds it.
+    ///
+    /// # Errors
+    /// As [`Namespace::metrics`].
+    pub fn metric(&self, sample: &str) -> Result<Option<f64>> {
+        Ok(exposition::value(&self.metrics()?, sample))
     }
 
     /// Makes `connections` TCP connections from here, by eight threads.

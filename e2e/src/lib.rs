@@ -6,17 +6,18 @@
 //! once [`cleanup::on_signals`] was called.
 
 pub mod address;
-pub mod cases;
 pub mod cleanup;
 pub mod client;
 pub mod container;
 pub mod controlplane;
+pub mod exposition;
 pub mod fakeapi;
 pub mod flows;
 pub mod http;
 pub mod manifest;
 pub mod probe;
 pub mod sctp;
+pub mod usage;
 pub mod wait;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,6 @@ mod chat;
 mod daemon;
 mod echo;
 mod link;
-mod memory;
 mod namespace;
 mod node;
 mod process;
@@ -41,11 +41,11 @@ pub use chat::{Chat, Conversation};
 pub use daemon::{CONNTRACK_FLAGS, Daemon, binary};
 pub use echo::Echo;
 pub use link::{ip, veth};
-pub use memory::KernelMemory;
 pub use namespace::Namespace;
 pub use node::{Node, Pod};
 pub use process::Process;
 pub use stream::{Stream, StreamReport};
+pub use usage::KernelMemory;
 
 /// The checkout's own `target`, for what `make` targets leave for a reader.
 pub fn target_directory() -> PathBuf {

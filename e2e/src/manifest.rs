@@ -75,8 +75,23 @@ pub fn endpoint_slices(service: &str, pods: &[&Pod]) -> Vec<Value> {
 /// # Errors
 /// If a file can't be written.
 pub fn write(directory: &Path, name: &str, objects: &[Value]) -> Result<()> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    let text = serde_json::to_string_pretty(&list).context("print a manifest")?;
+    let text = serde_json::to_string_pretty(&list(objects)).context("print a manifest")?;
+    replace(directory, name, &text)
+}
+
+/// [`write()`] for many objects, without the spaces that make it readable.
+///
+/// # Errors
+/// If a file can't be written.
+pub fn write_compact(directory: &Path, name: &str, objects: &[Value]) -> Result<()> {
+    replace(directory, name, &list(objects).to_string())
+}
+
+fn list(objects: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": objects})
+}
+
+fn replace(directory: &Path, name: &str, text: &str) -> Result<()> {
     // Made outside the directory, which the daemon watches.
     let draft = directory.with_extension("draft");
     let target = directory.join(format!("{name}.json"));

@@ -5,18 +5,18 @@
 //! flows over netlink; times are those of its own metric.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::cleanup::ScratchDir;
 use e2e::flows::{self, Flow, TCP, UDP};
+use e2e::usage::{peak_mb, resident_mb};
 use e2e::{Namespace, Process, manifest, wait};
 use serde_json::{Value, json};
 
 const FLOWS: u32 = 200_000;
 const ENDPOINTS: u8 = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
-const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// What fills the table, and how many of ten endpoints are replaced.
 struct Case {
@@ -91,26 +91,25 @@ struct Figures {
 }
 
 fn measure(case: &Case) -> Result<Figures> {
-    let dir = std::env::temp_dir().join(format!("kube-proxy-flows-{}", std::process::id()));
-    let objects = dir.join("objects");
-    std::fs::create_dir_all(&objects)?;
-    let result = measure_in(case, &objects, &dir.join("log"));
-    std::fs::remove_dir_all(&dir).ok();
-    result
-}
-
-fn measure_in(case: &Case, objects: &Path, log: &Path) -> Result<Figures> {
-    manifest::write(objects, "slice", &[slice(0)])?;
-    manifest::write(objects, "service", &service())?;
+    let scratch = ScratchDir::create("bench-flows")?;
+    let objects = scratch.path().join("objects");
+    std::fs::create_dir(&objects)?;
+    manifest::write(&objects, "slice", &[slice(0)])?;
+    manifest::write(&objects, "service", &service())?;
     let namespace = Namespace::create("flows")?;
     let mut command = namespace.command(e2e::binary()?);
     command
         .arg("--manifests")
-        .arg(objects)
+        .arg(&objects)
         .args(["--hostname-override", "bench", "--proxy-mode", "nftables"])
         .args(["--iptables-min-sync-period", "0s"]);
-    let mut process = Process::start("kube-proxy", &mut command, log)?;
-    let read = |name: &str| metric(&namespace, name);
+    let log = scratch.path().join("log");
+    let mut process = Process::start("kube-proxy", &mut command, &log)?;
+    // Nothing is told of what was not observed yet.
+    let read = |name: &str| -> Result<f64> {
+        let value = namespace.metric(&format!("kubeproxy_{name}{{ip_family=\"IPv4\"}}"))?;
+        Ok(value.unwrap_or_default())
+    };
     let passes = "conntrack_reconciler_sync_duration_seconds_count";
     wait::until("the first sync", PATIENCE, || {
         process.check()?;
@@ -137,9 +136,9 @@ fn measure_in(case: &Case, objects: &Path, log: &Path) -> Result<Figures> {
     let filled = flows::count(&namespace)?;
     ensure!(filled >= u64::from(FLOWS), "only {filled} flows fit");
 
-    let idle_mb = memory(process.pid(), "VmRSS")?;
+    let idle_mb = resident_mb(process.pid())?;
     let (count, sum) = (read(passes)?, read(SECONDS)?);
-    manifest::write(objects, "slice", &[slice(case.replaced)])?;
+    manifest::write(&objects, "slice", &[slice(case.replaced)])?;
     wait::until("a pass", PATIENCE, || {
         ensure!(read(passes)? > count, "not yet");
         Ok(())
@@ -149,7 +148,7 @@ fn measure_in(case: &Case, objects: &Path, log: &Path) -> Result<Figures> {
         seconds: read(SECONDS)? - sum,
         deleted: read("conntrack_reconciler_deleted_entries_total")?,
         idle_mb,
-        peak_mb: memory(process.pid(), "VmHWM")?,
+        peak_mb: peak_mb(process.pid())?,
     })
 }
 
@@ -197,26 +196,4 @@ fn slice(replaced: u8) -> Value {
         "ports": [{"name": "dns", "port": 8053, "protocol": "UDP"}],
         "endpoints": endpoints,
     })
-}
-
-/// One IPv4 sample of the daemon's metrics; 0 if it has observed nothing yet.
-fn metric(namespace: &Namespace, name: &str) -> Result<f64> {
-    let response = namespace.get(METRICS, "/metrics")?;
-    let start = format!("kubeproxy_{name}{{ip_family=\"IPv4\"}} ");
-    let line = response
-        .body
-        .lines()
-        .find_map(|line| line.strip_prefix(&start));
-    line.map_or(Ok(0.0), |value| value.parse().context("a number"))
-}
-
-/// A figure of `/proc/PID/status`, in MB of 1,000,000 bytes.
-fn memory(pid: i32, what: &str) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: f64 = kib.context(what.to_owned())?.trim().parse()?;
-    Ok(kib * 1024.0 / 1e6)
 }

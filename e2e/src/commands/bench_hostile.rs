@@ -4,18 +4,16 @@
 //! The daemon itself runs, from manifests, in a namespace. `rules/src/limits.rs` has the bounds
 //! that keep these figures small; what a bound cuts is in the last column.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::cleanup::ScratchDir;
+use e2e::usage::peak_mb;
 use e2e::{KernelMemory, Namespace, Process, wait};
 use serde_json::{Value, json};
 
-const METRICS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
 /// What the API server takes as one object, in bytes (etcd's `--max-request-bytes`).
 const OBJECT_MAX: usize = 1_500_000;
 
@@ -123,10 +121,10 @@ fn measure(shape: Shape) -> Result<Figures> {
         let synced = wait::until("the first sync", Duration::from_secs(120), || {
             process.check()?;
             // Both families, the other one with nothing but the table.
-            let body = namespace.get(METRICS, "/metrics")?.body;
-            let count = "kubeproxy_sync_full_proxy_rules_duration_seconds_count";
-            let families = body.lines().filter(|line| line.starts_with(count)).count();
-            ensure!(families == 2, "{families} families are programmed");
+            for family in ["IPv4", "IPv6"] {
+                let count = namespace.metric(&full_sync("count", family))?;
+                ensure!(count.is_some(), "{family} is not programmed");
+            }
             Ok(())
         });
         done.store(true, Ordering::Relaxed);
@@ -135,26 +133,26 @@ fn measure(shape: Shape) -> Result<Figures> {
     });
     synced?;
     let family = if shape.ipv6 { "IPv6" } else { "IPv4" };
-    let sum = "kubeproxy_sync_full_proxy_rules_duration_seconds_sum";
-    let body = namespace.get(METRICS, "/metrics")?.body;
-    let line = format!("{sum}{{ip_family=\"{family}\"}} ");
-    let first_sync = body.lines().find_map(|own| own.strip_prefix(&line));
+    let first_sync = namespace.metric(&full_sync("sum", family))?;
     let log = std::fs::read_to_string(&log)?;
     let warning = log.lines().find(|line| line.contains("Service hostile/it"));
     Ok(Figures {
         object,
-        first_sync: first_sync
-            .with_context(|| format!("no {line}"))?
-            .parse()
-            .context(sum)?,
+        first_sync: first_sync.context("no first sync")?,
         waited: waited??,
-        kernel_mb: (KernelMemory::now()?.bytes() - before.bytes()) as f64 / 1e6,
+        kernel_mb: KernelMemory::now()?.mb_since(before),
         peak_mb: peak_mb(process.pid())?,
         left_out: warning
             .and_then(|line| line.split("Service hostile/it").nth(1))
             .unwrap_or_default()
             .to_owned(),
     })
+}
+
+/// A sample about the sync of everything in one family.
+fn full_sync(part: &str, family: &str) -> String {
+    let name = format!("kubeproxy_sync_full_proxy_rules_duration_seconds_{part}");
+    format!("{name}{{ip_family=\"{family}\"}}")
 }
 
 /// Somebody else's small transactions, one after the other; returns the longest.
@@ -237,12 +235,4 @@ fn slice(shape: Shape, first: u32) -> Value {
 fn ipv4(first: u8, n: u32) -> String {
     let [_, b, c, d] = n.to_be_bytes();
     format!("{first}.{b}.{c}.{d}")
-}
-
-/// The most memory the process has had resident, in MB of 1,000,000 bytes.
-fn peak_mb(pid: i32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.context("no VmHWM")?.trim().parse::<f64>()? * 1024.0 / 1e6)
 }

@@ -10,7 +10,6 @@ mod measure;
 mod objects;
 mod packets;
 mod proxy;
-mod read;
 mod report;
 mod rig;
 mod sample;
@@ -25,7 +24,7 @@ use crate::size::Size;
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let mut report = Report::default();
     for earlier in &args.reports {
-        read::add(&mut report, earlier)?;
+        report.add(earlier)?;
     }
     // First, as a transaction of upstream's that was cut off may go on for minutes.
     if args.packets {
@@ -58,17 +57,16 @@ fn run_size(args: &Args, size: Size) -> Result<Row> {
         "{size}: objects are there after {:.1} s",
         took.as_secs_f64()
     );
-    let mut row = Row::new(size);
-    if args.runs_upstream(size) {
-        row.upstream = Some(measure::run(args, &rig, Side::Upstream, size)?);
+    let upstream = if args.runs_upstream(size) {
+        Some(measure::run(args, &rig, Side::Upstream, size)?)
     } else {
         eprintln!("{size}: upstream only with --heavy");
-    }
-    row.ours = measure::run(args, &rig, Side::Ours, size)?;
-    match floor::measure(&rig, size) {
-        Ok(floor) => row.floor = Some(floor),
-        // A run without the replay program is still a comparison.
-        Err(error) => eprintln!("{size}: no floor: {error:#}"),
-    }
-    Ok(row)
+        None
+    };
+    let ours = measure::run(args, &rig, Side::Ours, size)?;
+    // A run without the replay program is still a comparison.
+    let floor = floor::measure(&rig, size)
+        .inspect_err(|error| eprintln!("{size}: no floor: {error:#}"))
+        .ok();
+    Ok(Row::new(size, upstream, ours, floor))
 }

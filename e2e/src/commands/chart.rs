@@ -10,10 +10,8 @@ mod pod;
 mod service;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use e2e::cases::Cases;
 use e2e::cleanup::ScratchDir;
 use e2e::container::Engine;
 use e2e::controlplane::ControlPlane;
@@ -21,6 +19,8 @@ use e2e::{Bed, target_directory};
 
 use pod::Place;
 use service::Served;
+
+use crate::report::Cases;
 
 /// The values whose pod is run, and its DaemonSet's name.
 const RUN: &str = "run";
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     match args.manifest {
         true => write_manifest().map(|()| true),
-        false => check().map(|failed| failed == 0),
+        false => check(),
     }
 }
 
@@ -52,10 +52,9 @@ fn write_manifest() -> Result<()> {
     std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
 }
 
-/// Returns how many cases failed.
-fn check() -> Result<usize> {
-    let begun = Instant::now();
-    let mut cases = Cases::default();
+/// Whether no case failed.
+fn check() -> Result<bool> {
+    let mut cases = Cases::new();
     let rendered = cases.group("helm lint and helm template", render)?;
     let refused = files("e2e/chart/refused")?;
     cases.group("wrong values are refused", |cases| {
@@ -75,13 +74,7 @@ fn check() -> Result<usize> {
         },
     );
     in_a_cluster(&mut cases, &rendered)?;
-    println!(
-        "\n{} passed, {} failed ({:.0} s)",
-        cases.passed(),
-        cases.failed(),
-        begun.elapsed().as_secs_f64()
-    );
-    Ok(cases.failed())
+    Ok(cases.end())
 }
 
 /// What each set of values comes to, by its name.

@@ -14,6 +14,8 @@ use anyhow::{Result, ensure};
 
 use fixture::Cluster;
 
+use crate::report::Cases;
+
 /// Prove the daemon by packets, with a real control plane
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,33 +32,18 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         "no scenario has such a name; there are: {}",
         names.join("; ")
     );
+    let mut cases = Cases::naming_all();
     let begun = Instant::now();
     let mut cluster = Cluster::start()?;
     println!("cluster up in {:.1} s", begun.elapsed().as_secs_f64());
-    let (mut passed, mut failed) = (0, 0);
-    for (name, scenario) in scenario::ALL {
-        if !is_wanted(name) {
-            continue;
-        }
-        let begun = Instant::now();
-        let result = scenario(&mut cluster).and_then(|()| cluster.check_daemons());
-        let took = begun.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => {
-                passed += 1;
-                println!("ok      {name} ({took:.1} s)");
-            }
-            Err(error) => {
-                failed += 1;
-                println!("FAILED  {name} ({took:.1} s)\n  {error:#}");
-                cluster.save_state(name);
-            }
+    for (name, scenario) in scenario::ALL.iter().filter(|(name, _)| is_wanted(name)) {
+        let done = cases.case(name, || {
+            scenario(&mut cluster).and_then(|()| cluster.check_daemons())
+        });
+        if done.is_none() {
+            cluster.save_state(name);
         }
         cluster.clear()?;
     }
-    println!(
-        "\n{passed} passed, {failed} failed ({:.0} s)",
-        begun.elapsed().as_secs_f64()
-    );
-    Ok(failed == 0)
+    Ok(cases.end())
 }

@@ -3,10 +3,9 @@
 //! Each part has a table of questions and puts them to both binaries.
 
 mod config;
-mod exposition;
+mod difference;
 mod http;
 mod metrics;
-mod report;
 mod rig;
 
 use std::path::PathBuf;
@@ -14,7 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use e2e::target_directory;
 
-use report::Report;
+use crate::report::Cases;
 
 /// The two binaries.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ pub struct Programs {
 }
 
 /// A part's name, and what asks its questions.
-type Part = (&'static str, fn(&Programs, &mut Report) -> Result<()>);
+type Part = (&'static str, fn(&Programs, &mut Cases) -> Result<()>);
 
 const PARTS: [Part; 3] = [
     ("config", config::compare),
@@ -40,6 +39,9 @@ pub(crate) struct Args {
     /// Those to ask about, instead of all
     #[arg(value_parser = PARTS.map(|(name, _)| name))]
     parts: Vec<String>,
+    /// Name what is the same, too
+    #[arg(long)]
+    verbose: bool,
 }
 
 /// Asks the chosen parts' questions; true if all answers were the same.
@@ -54,12 +56,15 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         upstream,
         ours: e2e::binary()?,
     };
-    let mut report = Report::default();
+    let mut cases = if args.verbose {
+        Cases::naming_all()
+    } else {
+        Cases::new()
+    };
     for (name, compare) in PARTS {
         if args.parts.is_empty() || args.parts.iter().any(|part| part == name) {
-            report.begin(name);
-            compare(&programs, &mut report)?;
+            cases.group(name, |cases| compare(&programs, cases))?;
         }
     }
-    Ok(report.end())
+    Ok(cases.end())
 }

@@ -2,7 +2,7 @@
 //!
 //! Three nodes with one, two and three pods; one Service per policy, both with the same pods;
 //! the daemon on every node; a load balancer that follows the nodes' health checks, and a client
-//! outside. With `KEEP=1` in the environment everything stays until Enter or Ctrl-C.
+//! outside. With `--keep` everything stays until Enter or Ctrl-C.
 
 mod listing;
 mod measure;
@@ -31,10 +31,14 @@ const LOSER: &str = "node-1";
 
 /// Measure both values of externalTrafficPolicy with real connections
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Leave the nodes there until Enter or Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
 
 /// Everything; returns whether every figure was as expected.
-pub(crate) fn run(_: &Args) -> Result<bool> {
+pub(crate) fn run(args: &Args) -> Result<bool> {
     let begun = Instant::now();
     let screen = Screen::new();
     // Absent before a missing binary could be noticed late.
@@ -73,7 +77,9 @@ pub(crate) fn run(_: &Args) -> Result<bool> {
     let path = report::write(&before, &after, &all, &left, &problems)?;
     screen.look(&listing, &bed.nodes()[1]);
     screen.verdict(&problems, &path, begun.elapsed());
-    keep(&screen, &bed, &manifests, problems.is_empty())?;
+    if args.keep {
+        keep(&screen, &bed, &manifests, problems.is_empty())?;
+    }
     Ok(problems.is_empty())
 }
 
@@ -193,11 +199,8 @@ fn lose_pods(bed: &Bed, manifests: &Path, left: &[&Pod]) -> Result<Noticed> {
     })
 }
 
-/// With `KEEP` set, waits for Enter or a signal.
+/// Waits for Enter or a signal.
 fn keep(screen: &Screen, bed: &Bed, manifests: &Path, good: bool) -> Result<()> {
-    if !std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0") {
-        return Ok(());
-    }
     screen.kept(bed, manifests);
     cleanup::exit_code_on_signal(i32::from(!good));
     let mut line = String::new();

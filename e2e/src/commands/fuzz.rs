@@ -4,13 +4,15 @@
 mod engine;
 mod report;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use engine::{Engine, Length, Target};
 use report::{Outcome, Report};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
+
+use crate::report::write_report;
 
 /// Run the engine on every fuzz target
 #[derive(clap::Args)]
@@ -58,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         .map_or(Length::Seconds(share.max(1)), Length::Inputs);
     let report = Report::new(all(&engine, &targets, jobs, length)?);
     report.print();
-    report.write().context("writing the report")?;
+    write_report("fuzz", &report)?;
     Ok(report.is_clean())
 }
 

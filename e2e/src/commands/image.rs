@@ -7,13 +7,14 @@ mod node;
 mod rights;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::cases::Cases;
 use e2e::container::Engine;
 
 use node::TestNode;
+
+use crate::report::Cases;
 
 /// All that the image holds.
 const FILES: [&str; 4] = [
@@ -35,16 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    let begun = Instant::now();
-    let cases = check(args)?;
-    let (passed, failed) = (cases.passed(), cases.failed());
-    let took = begun.elapsed().as_secs_f64();
-    println!("\n{passed} passed, {failed} failed ({took:.0} s)");
-    Ok(failed == 0)
-}
-
-fn check(args: &Args) -> Result<Cases> {
-    let mut cases = Cases::default();
+    let mut cases = Cases::new();
     let mut node = TestNode::build()?;
     if !args.foreign.is_empty() {
         cases.group("other architectures, emulated: the same rules", |cases| {
@@ -76,7 +68,7 @@ fn check(args: &Args) -> Result<Cases> {
             serves(cases, &engine, &mut node);
         },
     );
-    Ok(cases)
+    Ok(cases.end())
 }
 
 fn lacks(cases: &mut Cases, engine: &Engine, node: &TestNode) {

@@ -13,6 +13,7 @@ mod demo;
 mod faults;
 mod fuzz;
 mod image;
+mod report;
 mod size;
 
 use std::process::ExitCode;

@@ -54,7 +54,7 @@ pub(crate) fn measure(rig: &Rig, size: Size) -> Result<Figures> {
             "whole_ms",
         ] {
             if name == known {
-                figures.insert(known, value.trim().parse()?);
+                figures.insert(known.to_owned(), value.trim().parse()?);
             }
         }
     }

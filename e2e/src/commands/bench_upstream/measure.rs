@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use e2e::Namespace;
 use e2e::client::{Outcome, dial};
+use e2e::usage::{KernelMemory, cpu_seconds, peak_mb, resident_mb};
 
 use crate::bench_upstream::args::Args;
 use crate::bench_upstream::objects;
 use crate::bench_upstream::proxy::Proxy;
 use crate::bench_upstream::rig::{Rig, Side};
-use crate::bench_upstream::sample::{Sampler, cpu_seconds, kernel_mb, peak_mb, resident_mb};
+use crate::bench_upstream::sample::Sampler;
 use crate::size::Size;
 
 const FULL: &str = "sync_full_proxy_rules_duration_seconds";
@@ -24,7 +25,7 @@ const STARTS: usize = 7;
 const SHORT: f64 = 2.0;
 
 /// Figures by their names in the report.
-pub(crate) type Figures = BTreeMap<&'static str, f64>;
+pub(crate) type Figures = BTreeMap<String, f64>;
 
 pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figures> {
     let mut figures = Figures::new();
@@ -54,28 +55,37 @@ pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figu
     if times.is_none() {
         let limit = limit(args, side).as_secs_f64();
         eprintln!("{size}: {side}: cut off after {limit:.0} s");
-        figures.insert("lower_bound", 1.0);
+        figures.insert("lower_bound".to_owned(), 1.0);
         first_syncs.push(limit);
         programmed.push(limit);
     }
-    figures.insert("starts", first_syncs.len() as f64);
-    figures.insert("first_sync_s", percentile(&mut first_syncs, 50));
-    figures.insert("first_sync_s_least", percentile(&mut first_syncs, 0));
-    figures.insert("first_sync_s_most", percentile(&mut first_syncs, 100));
-    figures.insert("start_to_programmed_s", percentile(&mut programmed, 50));
-    figures.insert("cpu_s", cpu_seconds(pid)?);
-    figures.insert("peak_rss_mb", peak_mb(pid)?);
-    figures.insert("peak_rss_with_children_mb", sampler.peak_mb());
+    figures.insert("starts".to_owned(), first_syncs.len() as f64);
+    figures.insert("first_sync_s".to_owned(), percentile(&mut first_syncs, 50));
+    figures.insert(
+        "first_sync_s_least".to_owned(),
+        percentile(&mut first_syncs, 0),
+    );
+    figures.insert(
+        "first_sync_s_most".to_owned(),
+        percentile(&mut first_syncs, 100),
+    );
+    figures.insert(
+        "start_to_programmed_s".to_owned(),
+        percentile(&mut programmed, 50),
+    );
+    figures.insert("cpu_s".to_owned(), cpu_seconds(pid)?);
+    figures.insert("peak_rss_mb".to_owned(), peak_mb(pid)?);
+    figures.insert("peak_rss_with_children_mb".to_owned(), sampler.peak_mb());
     if times.is_some() {
         changes(args, rig, side, size, &proxy, &mut figures)
             .with_context(|| format!("{side}: changes"))?;
-        figures.insert("rss_after_changes_mb", resident_mb(pid)?);
-        figures.insert("peak_rss_after_changes_mb", peak_mb(pid)?);
+        figures.insert("rss_after_changes_mb".to_owned(), resident_mb(pid)?);
+        figures.insert("peak_rss_after_changes_mb".to_owned(), peak_mb(pid)?);
     }
     drop(sampler);
     drop(proxy);
     if times.is_some() {
-        figures.insert("kernel_mb", table_mb(node)?);
+        figures.insert("kernel_mb".to_owned(), table_mb(node)?);
     }
     eprintln!("{size}: {side}: {figures:.4?}");
     Ok(figures)
@@ -181,17 +191,26 @@ fn changes(
         syncs.push((proxy.metric(&sum)? - summed) * 1e3);
     }
     ensure!(!syncs.is_empty(), "no changes to measure");
-    figures.insert("updates", args.updates as f64);
-    figures.insert("update_sync_ms_p50", percentile(&mut syncs, 50));
-    figures.insert("update_sync_ms_p99", percentile(&mut syncs, 99));
-    figures.insert("change_to_packet_ms_p50", percentile(&mut packets, 50));
-    figures.insert("change_to_packet_ms_p99", percentile(&mut packets, 99));
+    figures.insert("updates".to_owned(), args.updates as f64);
+    figures.insert("update_sync_ms_p50".to_owned(), percentile(&mut syncs, 50));
+    figures.insert("update_sync_ms_p99".to_owned(), percentile(&mut syncs, 99));
+    figures.insert(
+        "change_to_packet_ms_p50".to_owned(),
+        percentile(&mut packets, 50),
+    );
+    figures.insert(
+        "change_to_packet_ms_p99".to_owned(),
+        percentile(&mut packets, 99),
+    );
     let used = cpu_seconds(proxy.process.pid())? - cpu;
-    figures.insert("cpu_ms_per_update", used * 1e3 / args.updates as f64);
+    figures.insert(
+        "cpu_ms_per_update".to_owned(),
+        used * 1e3 / args.updates as f64,
+    );
 
     let round = if side == Side::Upstream { 1 } else { 2 };
     let burst = objects::changes(size, args.burst, round);
-    figures.insert("burst_changes", burst.len() as f64);
+    figures.insert("burst_changes".to_owned(), burst.len() as f64);
     let cpu = cpu_seconds(proxy.process.pid())?;
     let pod = u8::from((args.updates + 1) % 2 == 1);
     let start = Instant::now();
@@ -199,12 +218,15 @@ fn changes(
     // After all others, so that whoever sees it has seen them.
     let (path, change) = objects::change_last(size, pod);
     rig.api.patch(&path, &change)?;
-    figures.insert("burst_sent_s", start.elapsed().as_secs_f64());
+    figures.insert("burst_sent_s".to_owned(), start.elapsed().as_secs_f64());
     let Some(_) = answered(place.node(), target, place.pod(pod.into()), LIMIT)? else {
         bail!("the burst's last change did not arrive");
     };
-    figures.insert("burst_s", start.elapsed().as_secs_f64());
-    figures.insert("burst_cpu_s", cpu_seconds(proxy.process.pid())? - cpu);
+    figures.insert("burst_s".to_owned(), start.elapsed().as_secs_f64());
+    figures.insert(
+        "burst_cpu_s".to_owned(),
+        cpu_seconds(proxy.process.pid())? - cpu,
+    );
     Ok(())
 }
 
@@ -217,9 +239,9 @@ pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
 
 /// How much kernel memory comes back with the table: of the whole machine, hence rough.
 fn table_mb(node: &Namespace) -> Result<f64> {
-    let before = kernel_mb()?;
+    let before = KernelMemory::now()?;
     delete_table(node)?;
-    Ok(before - kernel_mb()?)
+    Ok(before.mb_since(KernelMemory::now()?))
 }
 
 fn delete_table(node: &Namespace) -> Result<()> {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::address::{ECHO_PORT, node, virtual_ip};
 use e2e::{Namespace, ip, wait};
 use nix::sys::socket::{setsockopt, sockopt};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::bench_upstream::args::Args;
@@ -24,104 +25,83 @@ const ROUND: Duration = Duration::from_millis(300);
 const CLIENTS: usize = 2;
 
 /// One kind of frontend.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct PacketRow {
-    kind: &'static str,
+    frontend: String,
     services: usize,
-    rounds: [Vec<Round>; 2],
+    upstream: Connections,
+    ours: Connections,
+    /// Ours by upstream's, the median of all rounds.
+    ratio: f64,
 }
 
-/// A second of connections through one proxy's rules.
-struct Round {
-    per_second: f64,
-    /// The median time until the handshake was done, in µs.
-    handshake_us: f64,
-    /// Connections that were not.
+/// Connections through one proxy's rules.
+#[derive(Serialize, Deserialize)]
+struct Connections {
+    /// Of each round.
+    connections_per_s: Vec<f64>,
+    connections_per_s_median: f64,
+    /// The median over the rounds of the median time until the handshake was done, in µs.
+    first_answer_us_p50: f64,
+    /// Connections that were not made.
     failed: usize,
 }
 
+/// A part of a second of connections through one proxy's rules.
+struct Round {
+    per_second: f64,
+    handshake_us: f64,
+    failed: usize,
+}
+
+impl Connections {
+    fn new(rounds: &[Round]) -> Self {
+        let rates = || rounds.iter().map(|round| round.per_second).collect();
+        let mut handshakes: Vec<f64> = rounds.iter().map(|round| round.handshake_us).collect();
+        Self {
+            connections_per_s: rates(),
+            connections_per_s_median: percentile(&mut rates(), 50),
+            first_answer_us_p50: percentile(&mut handshakes, 50),
+            failed: rounds.iter().map(|round| round.failed).sum(),
+        }
+    }
+}
+
 impl PacketRow {
-    fn rates(&self, side: usize) -> Vec<f64> {
-        self.rounds[side].iter().map(|own| own.per_second).collect()
-    }
-
-    fn micros(&self, side: usize) -> Vec<f64> {
-        self.rounds[side]
-            .iter()
-            .map(|own| own.handshake_us)
-            .collect()
-    }
-
-    fn failed(&self, side: usize) -> usize {
-        self.rounds[side].iter().map(|own| own.failed).sum()
+    fn new(frontend: &str, services: usize, [upstream, ours]: &[Vec<Round>; 2]) -> Self {
+        let mut row = Self {
+            frontend: frontend.to_owned(),
+            services,
+            upstream: Connections::new(upstream),
+            ours: Connections::new(ours),
+            ratio: f64::NAN,
+        };
+        row.ratio = percentile(&mut row.ratios(), 50);
+        row
     }
 
     /// Ours by upstream's, round by round.
     fn ratios(&self) -> Vec<f64> {
-        let pairs = self.rates(1).into_iter().zip(self.rates(0));
+        let ours = self.ours.connections_per_s.iter();
+        let pairs = ours.zip(&self.upstream.connections_per_s);
         pairs.map(|(ours, upstream)| ours / upstream).collect()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let side = |at: usize| {
-            json!({
-                "connections_per_s": self.rates(at),
-                "connections_per_s_median": percentile(&mut self.rates(at), 50),
-                "first_answer_us_p50": percentile(&mut self.micros(at), 50),
-                "failed": self.failed(at),
-            })
-        };
-        json!({
-            "frontend": self.kind,
-            "services": self.services,
-            "upstream": side(0),
-            "ours": side(1),
-            "ratio": percentile(&mut self.ratios(), 50),
-        })
-    }
-
-    /// What `json` wrote; the median handshake stands for each round's.
-    pub(crate) fn from_json(value: &Value) -> Result<Self> {
-        let kind = value["frontend"].as_str().context("frontend")?;
-        let services = value["services"].as_u64().context("services")?;
-        let side = |name: &str| -> Result<Vec<Round>> {
-            let own = &value[name];
-            let rates = own["connections_per_s"].as_array().context("rates")?;
-            let handshake_us = own["first_answer_us_p50"].as_f64().context("latency")?;
-            let failed = own["failed"].as_u64().unwrap_or_default();
-            let rounds = rates.iter().enumerate().map(|(at, rate)| Round {
-                per_second: rate.as_f64().unwrap_or(f64::NAN),
-                handshake_us,
-                failed: if at == 0 {
-                    usize::try_from(failed).unwrap_or_default()
-                } else {
-                    0
-                },
-            });
-            Ok(rounds.collect())
-        };
-        Ok(Self {
-            kind: String::leak(kind.to_owned()),
-            services: usize::try_from(services)?,
-            rounds: [side("upstream")?, side("ours")?],
-        })
     }
 
     pub(crate) fn line(&self) -> String {
         let mut ratios = self.ratios();
-        let middle = percentile(&mut ratios, 50);
         let (low, high) = (percentile(&mut ratios, 25), percentile(&mut ratios, 75));
-        let rate = |side| number(percentile(&mut self.rates(side), 50));
-        let time = |side| number(percentile(&mut self.micros(side), 50));
+        let (upstream, ours) = (&self.upstream, &self.ours);
         format!(
-            "| {} | {} | {} | {} | {middle:.2} ({low:.2} to {high:.2}) | {} µs | {} µs | {}, {} |\n",
-            self.kind,
+            "| {} | {} | {} | {} | {:.2} ({low:.2} to {high:.2}) | {} µs | {} µs | {}, {} |\n",
+            self.frontend,
             self.services,
-            rate(0),
-            rate(1),
-            time(0),
-            time(1),
-            self.failed(0),
-            self.failed(1)
+            number(upstream.connections_per_s_median),
+            number(ours.connections_per_s_median),
+            self.ratio,
+            number(upstream.first_answer_us_p50),
+            number(ours.first_answer_us_p50),
+            upstream.failed,
+            ours.failed
         )
     }
 }
@@ -161,20 +141,17 @@ pub(crate) fn measure(args: &Args, services: usize) -> Result<Vec<PacketRow>> {
     }
     let mut rows = Vec::new();
     for (kind, target) in targets {
-        let mut row = PacketRow {
-            kind,
-            services,
-            rounds: [Vec::new(), Vec::new()],
-        };
+        let mut rounds = [Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
             // The first of a round is not always the same.
             for turn in 0..2 {
                 let at = (round + turn) % 2;
                 let from = source(&rig, Side::BOTH[at], kind);
                 let figures = rate(from, target);
-                row.rounds[at].push(figures.with_context(|| format!("{}", Side::BOTH[at]))?);
+                rounds[at].push(figures.with_context(|| format!("{}", Side::BOTH[at]))?);
             }
         }
+        let row = PacketRow::new(kind, services, &rounds);
         eprint!("{}", row.line());
         rows.push(row);
     }

@@ -1,17 +1,13 @@
 //! A running proxy, and what it says of itself.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::address::CLUSTER_CIDR;
-use e2e::{CONNTRACK_FLAGS, Namespace, Process};
+use e2e::{CONNTRACK_FLAGS, Namespace, Process, exposition};
 
 use crate::bench_upstream::args::Args;
 use crate::bench_upstream::rig::{Rig, Side};
-
-const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 pub(crate) struct Proxy<'a> {
     pub(crate) process: Process,
@@ -44,13 +40,8 @@ impl<'a> Proxy<'a> {
 
     /// A metric of kube-proxy's, all its families and labels added up; 0 if it isn't there yet.
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
-        let text = self.node.run(scrape)??;
-        let own = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix("kubeproxy_")?.strip_prefix(name)?;
-            matches!(rest.chars().next(), Some(' ' | '{'))
-                .then(|| rest.rsplit_once(' ')?.1.parse::<f64>().ok())?
-        });
-        Ok(own.sum())
+        let text = self.node.metrics()?;
+        Ok(exposition::sum(&text, &format!("kubeproxy_{name}")))
     }
 
     /// Waits until a counter exceeds `before`.
@@ -65,14 +56,4 @@ impl<'a> Proxy<'a> {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-}
-
-/// By HTTP/1.0, as a chunked answer could cut a line in two.
-fn scrape() -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&METRICS, Duration::from_secs(2))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
 }

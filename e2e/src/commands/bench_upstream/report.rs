@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use e2e::target_directory;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 
 use crate::bench_upstream::chart;
 use crate::bench_upstream::measure::Figures;
 use crate::bench_upstream::packets::PacketRow;
+use crate::report::write_report;
 use crate::size::Size;
 
 /// Name in the report, title, unit.
@@ -40,68 +40,63 @@ const BEGIN: &str = "<!-- bench-upstream begins -->\n";
 const END: &str = "<!-- bench-upstream ends -->\n";
 
 /// One size.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Row {
+    #[serde(flatten)]
     pub(crate) size: Size,
     pub(crate) upstream: Option<Figures>,
     pub(crate) ours: Figures,
+    /// How many times as much upstream takes, by the figures' names.
+    ratio: Figures,
     pub(crate) floor: Option<Figures>,
 }
 
 impl Row {
-    pub(crate) fn new(size: Size) -> Self {
+    pub(crate) fn new(
+        size: Size,
+        upstream: Option<Figures>,
+        ours: Figures,
+        floor: Option<Figures>,
+    ) -> Self {
+        let ratio = |(name, _): &(&str, &str)| {
+            let (upstream, ours) = (upstream.as_ref()?.get(*name)?, ours.get(*name)?);
+            (*ours > 0.0).then(|| ((*name).to_owned(), upstream / ours))
+        };
         Self {
             size,
-            upstream: None,
-            ours: Figures::new(),
-            floor: None,
+            ratio: SHOWN.iter().filter_map(ratio).collect(),
+            upstream,
+            ours,
+            floor,
         }
-    }
-
-    /// How many times as much upstream takes.
-    fn ratio(&self, name: &str) -> Option<f64> {
-        let theirs = self.upstream.as_ref()?.get(name)?;
-        let ours = self.ours.get(name)?;
-        (*ours > 0.0).then(|| theirs / ours)
     }
 
     fn is_bound(&self) -> bool {
         let upstream = self.upstream.as_ref();
         upstream.is_some_and(|figures| figures.contains_key("lower_bound"))
     }
-
-    fn json(&self) -> Value {
-        let ratio: Map<_, _> = SHOWN
-            .iter()
-            .filter_map(|(name, _)| Some(((*name).to_owned(), json!(self.ratio(name)?))))
-            .collect();
-        json!({
-            "services": self.size.services,
-            "endpoints": self.size.endpoints,
-            "upstream": self.upstream,
-            "ours": self.ours,
-            "ratio": ratio,
-            "floor": self.floor,
-        })
-    }
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    pub(crate) sizes: Vec<Row>,
     pub(crate) packets: Vec<PacketRow>,
+    pub(crate) sizes: Vec<Row>,
 }
 
 impl Report {
+    /// Adds what an earlier run wrote: a page may be made of several, as a large size takes long.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<()> {
+        let name = || path.display().to_string();
+        let text = fs::read_to_string(path).with_context(name)?;
+        let earlier: Self = serde_json::from_str(&text).with_context(name)?;
+        self.packets.extend(earlier.packets);
+        self.sizes.extend(earlier.sizes);
+        Ok(())
+    }
+
     /// Writes `target/bench/report.json`.
-    pub(crate) fn save(&self) -> Result<()> {
-        let directory = target_directory().join("bench");
-        fs::create_dir_all(&directory)?;
-        let sizes: Vec<_> = self.sizes.iter().map(Row::json).collect();
-        let packets: Vec<_> = self.packets.iter().map(PacketRow::json).collect();
-        let report = json!({"sizes": sizes, "packets": packets});
-        let path = directory.join("report.json");
-        fs::write(&path, format!("{report:#}\n"))
-            .with_context(|| format!("write {}", path.display()))
+    pub(crate) fn save(&self) -> Result<PathBuf> {
+        write_report("bench", self)
     }
 
     /// Tables as Markdown, which a terminal shows well enough.
@@ -137,8 +132,7 @@ impl Report {
         };
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
         fs::write(docs.join("benchmarks.svg"), chart::svg(&self.sizes))?;
-        let report = target_directory().join("bench/report.json");
-        fs::copy(report, docs.join("benchmarks.json")).context("copy the report")?;
+        fs::copy(self.save()?, docs.join("benchmarks.json")).context("copy the report")?;
         Ok(())
     }
 }
@@ -156,8 +150,8 @@ fn size_table(text: &mut String, row: &Row) {
         };
         let theirs = row.upstream.as_ref().and_then(|own| own.get(name));
         let theirs = theirs.map_or("—".into(), |value| format!("{bound}{}", number(*value)));
-        let ratio = row.ratio(name);
-        let ratio = ratio.map_or("—".into(), |value| format!("{bound}{}", number(value)));
+        let ratio = row.ratio.get(name);
+        let ratio = ratio.map_or("—".into(), |value| format!("{bound}{}", number(*value)));
         let _ = writeln!(text, "| {title} | {theirs} | {} | {ratio} |", number(*ours));
     }
     if let Some(floor) = &row.floor {
@@ -189,5 +183,21 @@ pub(crate) fn number(value: f64) -> String {
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_in_docs_can_be_added_to() {
+        let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
+        let mut report = Report::default();
+        report.add(&docs.join("benchmarks.json")).expect("a report");
+        let [packets, sizes] = [report.packets.len(), report.sizes.len()];
+        assert!(packets > 0 && sizes > 0, "{packets} {sizes}");
+        let text = fs::read_to_string(docs.join("benchmarks.md")).expect("the page");
+        assert!(text.contains(report.text().trim_end()), "{}", report.text());
     }
 }

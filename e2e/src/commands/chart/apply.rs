@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::cases::Cases;
 use e2e::controlplane::Api;
 use e2e::wait;
 use serde_json::Value;
 
 use crate::chart::helm::MANIFEST;
 use crate::chart::own;
+use crate::report::Cases;
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const KINDS: [&str; 3] = ["servicemonitors", "podmonitors", "prometheusrules"];

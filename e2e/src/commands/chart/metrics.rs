@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::cleanup::ScratchDir;
-use e2e::{Bed, Daemon, Node, manifest, wait};
+use e2e::{Bed, Daemon, Node, exposition, manifest, wait};
 use serde_json::{Value, json};
 
 use crate::chart::helm::tool;
@@ -47,11 +47,13 @@ pub(crate) fn check_names() -> Result<()> {
     let health = SocketAddr::new(IpAddr::V4(node.addresses().v4), 10256);
     node.namespace().get(health, "/healthz")?;
     write(&[53, 54])?;
-    let metrics = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
-    let there = || Ok::<_, anyhow::Error>(node.namespace().get(metrics, "/metrics")?.body);
     let limit = Duration::from_secs(20);
     wait::until("a change of some Services", limit, || {
-        ensure!(there()?.contains("kubeproxy_sync_partial_proxy_rules_duration_seconds_count"));
+        ensure!(
+            node.namespace()
+                .metrics()?
+                .contains("kubeproxy_sync_partial_proxy_rules_duration_seconds_count")
+        );
         Ok(())
     })?;
     // What is drift first and then a refusal: the table is another process's, for its life.
@@ -64,8 +66,8 @@ pub(crate) fn check_names() -> Result<()> {
     let taken = owner.stdin.as_mut().map(|input| input.write_all(TAKE));
     taken.context("nft has no input")??;
     let every = wait::until("every metric", limit, || {
-        let there = there()?;
-        let there: BTreeSet<&str> = there.lines().filter_map(name).collect();
+        let text = node.namespace().metrics()?;
+        let there = exposition::names(&text);
         let missing: Vec<_> = asked
             .iter()
             .filter(|name| !there.contains(name.as_str()))
@@ -110,11 +112,6 @@ fn objects(node: &Node, ports: &[u16]) -> Vec<Value> {
     vec![manifest::node(node), service, slice]
 }
 
-/// The metric that a line of the text format is about; histograms have three names each.
-fn name(line: &str) -> Option<&str> {
-    (!line.starts_with('#')).then(|| line.split(['{', ' ']).next())?
-}
-
 /// Collects the words in `text` that are metrics of ours.
 fn names(text: &str, found: &mut BTreeSet<String>) {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
@@ -127,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_in_expressions_and_in_the_text_format() {
+    fn names_are_found_in_expressions() {
         let mut found = BTreeSet::new();
         names(
             "rate(kubeproxy_a_total{x=\"y\"}[5m]) > process_b",
@@ -137,10 +134,5 @@ mod tests {
             found.into_iter().collect::<Vec<_>>(),
             ["kubeproxy_a_total", "process_b"]
         );
-        assert_eq!(
-            name("kubeproxy_a_bucket{le=\"1\"} 3"),
-            Some("kubeproxy_a_bucket")
-        );
-        assert_eq!(name("# HELP kubeproxy_a x"), None);
     }
 }

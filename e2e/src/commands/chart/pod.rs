@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::cases::Cases;
 use e2e::container::{Container, Engine, Spec};
 use e2e::controlplane::{Api, kubeconfig};
 use e2e::{Bed, wait};
 use serde_json::{Value, json};
 
 use crate::chart::service::Served;
+use crate::report::Cases;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// Where every pod finds its service account.

@@ -1,57 +1,113 @@
 //! Flags and configuration files: what `--write-config-to` writes, and what is refused.
 
-mod tables;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use e2e::cleanup::ScratchDir;
+use serde::Deserialize;
 
 use crate::compare::Programs;
-use crate::compare::report::Report;
-use tables::{BAD_FIELDS, BAD_FILES, BAD_FLAGS, FILES, FLAGS, FLAGS_WITH_FILE, HEAD};
+use crate::compare::difference::ensure_same;
+use crate::report::Cases;
 
-/// Puts every row of the tables to both.
-pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
+const QUESTIONS: &str = include_str!("../../../compare/config.yaml");
+/// What every file begins with.
+const HEAD: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+/// A file with some flags beside it.
+const FILE: &str = "mode: nftables\nhostnameOverride: file\n\
+                    logging: {verbosity: 1, vmodule: [{filePattern: b, verbosity: 2}]}\n";
+
+/// [`QUESTIONS`]; their comments say what each is about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Questions {
+    flags: Vec<Flags>,
+    files: Vec<String>,
+    flags_with_file: Vec<Flags>,
+    bad_flags: Vec<BadFlags>,
+    bad_files: Vec<BadFile>,
+    bad_fields: Vec<BadFile>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Flags {
+    Line(String),
+    Words(Vec<String>),
+}
+
+impl Flags {
+    fn words(&self) -> Vec<&str> {
+        match self {
+            Self::Line(line) => line.split_whitespace().collect(),
+            Self::Words(words) => words.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BadFlags {
+    flags: Flags,
+    says: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BadFile {
+    file: String,
+    says: String,
+}
+
+/// Puts every question to both.
+pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
+    let questions: Questions = serde_saphyr::from_str(QUESTIONS).context("the questions")?;
     let scratch = ScratchDir::create("compare-config")?;
-    let mut asker = Asker {
+    let asker = Asker {
         programs,
-        report,
         scratch: scratch.path(),
     };
-    for flags in FLAGS {
-        asker.written(&flags.join(" "), &words(flags));
+    let mut is_written = |about: &str, file: Option<&str>, flags: &[&str]| {
+        let name = format!(
+            "written: {} {}",
+            about.replace('\n', " ~ "),
+            flags.join(" ")
+        );
+        cases.case(name.trim_end(), || asker.is_written(file, flags));
+    };
+    for flags in &questions.flags {
+        is_written("", None, &flags.words());
     }
-    for file in FILES {
-        asker.file_written(file, &format!("{HEAD}{file}"), &[])?;
+    for file in &questions.files {
+        is_written(file, Some(&format!("{HEAD}{file}")), &[]);
     }
     for name in ["kubeadm", "kind"] {
         let path = fixtures().join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        asker.file_written(&format!("{name}'s ConfigMap"), &text, &[])?;
+        is_written(&format!("{name}'s ConfigMap"), Some(&text), &[]);
     }
-    for flags in FLAGS_WITH_FILE {
-        let file = format!(
-            "{HEAD}mode: nftables\nhostnameOverride: file\nlogging: {{verbosity: 1, \
-                            vmodule: [{{filePattern: b, verbosity: 2}}]}}\n"
+    for flags in &questions.flags_with_file {
+        is_written("a file", Some(&format!("{HEAD}{FILE}")), &flags.words());
+    }
+    let mut is_refused = |about: &str, file: Option<&str>, flags: &[&str], says: &str| {
+        let name = format!(
+            "refused: {} {}",
+            about.replace('\n', " ~ "),
+            flags.join(" ")
         );
-        asker.file_written("a file", &file, flags)?;
+        cases.case(name.trim_end(), || asker.is_refused(file, flags, says));
+    };
+    for BadFlags { flags, says } in &questions.bad_flags {
+        is_refused("", None, &flags.words(), says);
     }
-    for (flags, names) in BAD_FLAGS {
-        asker.refused(&flags.join(" "), &words(flags), names);
+    for BadFile { file, says } in &questions.bad_files {
+        is_refused(file, Some(file), &[], says);
     }
-    for (file, names) in BAD_FILES {
-        asker.file_refused(file, file, names)?;
-    }
-    for (fields, names) in BAD_FIELDS {
-        asker.file_refused(fields, &format!("{HEAD}{fields}"), names)?;
+    for BadFile { file, says } in &questions.bad_fields {
+        is_refused(file, Some(&format!("{HEAD}{file}")), &[], says);
     }
     Ok(())
-}
-
-fn words(flags: &[&str]) -> Vec<String> {
-    flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
 fn fixtures() -> PathBuf {
@@ -60,90 +116,55 @@ fn fixtures() -> PathBuf {
 
 struct Asker<'a> {
     programs: &'a Programs,
-    report: &'a mut Report,
     scratch: &'a Path,
 }
 
 impl Asker<'_> {
-    /// Both write the same for these flags.
-    fn written(&mut self, about: &str, flags: &[String]) {
-        let question = format!("written: {}", about.replace('\n', " ~ "));
-        let upstream = self.write(&self.programs.upstream, flags);
-        let ours = self.write(&self.programs.ours, flags);
-        match (upstream, ours) {
-            (Ok(upstream), Ok(ours)) => self.report.texts(question, &upstream, &ours),
-            (Err(error), _) => self
-                .report
-                .different(question, format!("upstream: {error}")),
-            (_, Err(error)) => self.report.different(question, format!("ours: {error}")),
-        }
+    /// Both write the same for this file, if there is one, and these flags.
+    fn is_written(&self, file: Option<&str>, flags: &[&str]) -> Result<()> {
+        let upstream = self.write(&self.programs.upstream, file, flags);
+        let ours = self.write(&self.programs.ours, file, flags);
+        ensure_same(&upstream.context("upstream")?, &ours.context("ours")?)
     }
 
-    fn file_written(&mut self, about: &str, text: &str, flags: &[&str]) -> Result<()> {
-        let about = format!("{about} {}", flags.join(" "));
-        let mut all = vec![self.config(text)?];
-        all.extend(words(flags));
-        self.written(&about, &all);
-        Ok(())
-    }
-
-    /// Both end with exit code 1 and say `names` on the way.
-    fn refused(&mut self, about: &str, flags: &[String], names: &str) {
-        let question = format!("refused: {}", about.replace('\n', " ~ "));
+    /// Both end with exit code 1 and say this on the way.
+    fn is_refused(&self, file: Option<&str>, flags: &[&str], says: &str) -> Result<()> {
         for (who, program) in [
             ("upstream", &self.programs.upstream),
             ("ours", &self.programs.ours),
         ] {
-            if let Err(error) = self.refuse(program, flags, names) {
-                self.report.different(question, format!("{who}: {error}"));
-                return;
-            }
+            let output = self.run(program, file, flags)?;
+            let said = said(&output);
+            let code = output.status.code();
+            ensure!(code == Some(1), "{who}: {}: {said}", output.status);
+            ensure!(said.contains(says), "{who}: {says:?} is not in {said}");
         }
-        self.report.same(question);
-    }
-
-    fn file_refused(&mut self, about: &str, text: &str, names: &str) -> Result<()> {
-        let config = self.config(text)?;
-        self.refused(about, &[config], names);
         Ok(())
     }
 
-    /// A file with this text, as a flag.
-    fn config(&self, text: &str) -> Result<String> {
-        let file = self.scratch.join("config.yaml");
-        std::fs::write(&file, text)?;
-        Ok(format!("--config={}", file.display()))
-    }
-
-    fn target(&self) -> PathBuf {
+    fn written(&self) -> PathBuf {
         self.scratch.join("written.yaml")
     }
 
-    fn write(&self, program: &Path, flags: &[String]) -> Result<String> {
-        std::fs::remove_file(self.target()).ok();
-        let output = self.run(program, flags)?;
-        ensure!(
-            output.status.success(),
-            "{}: {}",
-            output.status,
-            said(&output)
-        );
-        std::fs::read_to_string(self.target()).context("nothing was written")
+    fn write(&self, program: &Path, file: Option<&str>, flags: &[&str]) -> Result<String> {
+        std::fs::remove_file(self.written()).ok();
+        let output = self.run(program, file, flags)?;
+        let status = output.status;
+        ensure!(status.success(), "{status}: {}", said(&output));
+        std::fs::read_to_string(self.written()).context("nothing was written")
     }
 
-    fn refuse(&self, program: &Path, flags: &[String], names: &str) -> Result<()> {
-        let output = self.run(program, flags)?;
-        let said = said(&output);
-        ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
-        ensure!(said.contains(names), "{names:?} is not in {said}");
-        Ok(())
-    }
-
-    fn run(&self, program: &Path, flags: &[String]) -> Result<Output> {
-        Command::new(program)
+    fn run(&self, program: &Path, file: Option<&str>, flags: &[&str]) -> Result<Output> {
+        let mut command = Command::new(program);
+        if let Some(text) = file {
+            let path = self.scratch.join("config.yaml");
+            std::fs::write(&path, text)?;
+            command.arg(format!("--config={}", path.display()));
+        }
+        command
             .args(flags)
             .arg("--write-config-to")
-            .arg(self.target())
+            .arg(self.written())
             .output()
             .with_context(|| format!("start {}", program.display()))
     }
@@ -152,4 +173,29 @@ impl Asker<'_> {
 /// What it said, quotes as they were before they were logged.
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).replace("\\\"", "\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_is_read() {
+        let questions: Questions = serde_saphyr::from_str(QUESTIONS).expect("valid");
+        assert_eq!(questions.flags[0].words(), [""; 0]);
+        assert!(
+            questions
+                .flags
+                .iter()
+                .any(|flags| flags.words().contains(&""))
+        );
+        let lines = QUESTIONS.lines().filter(|line| line.starts_with("- "));
+        let all = questions.flags.len()
+            + questions.files.len()
+            + questions.flags_with_file.len()
+            + questions.bad_flags.len()
+            + questions.bad_files.len()
+            + questions.bad_fields.len();
+        assert_eq!(lines.count(), all);
+    }
 }

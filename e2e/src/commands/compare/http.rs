@@ -6,9 +6,10 @@ use e2e::http::{Request, Response};
 use serde_json::Value;
 
 use crate::compare::Programs;
-use crate::compare::report::Report;
+use crate::compare::difference::ensure_same;
 use crate::compare::rig::Port::{self, Health, Metrics};
 use crate::compare::rig::Rig;
+use crate::report::Cases;
 
 /// Headers that say how a body is framed, or when.
 const FRAMING: [&str; 5] = [
@@ -34,7 +35,7 @@ enum Body {
 }
 
 /// Puts all of them to both.
-pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
+pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
     let rig = Rig::start(programs, &["--profiling"])?;
     for path in [
         "/healthz",
@@ -47,7 +48,7 @@ pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
             one(
                 &rig,
-                report,
+                cases,
                 Health,
                 &Request::new(path).method(method),
                 Body::Whole,
@@ -68,22 +69,22 @@ pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
         for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS"] {
             one(
                 &rig,
-                report,
+                cases,
                 Metrics,
                 &Request::new(path).method(method),
                 body,
             )?;
         }
     }
-    paths(&rig, report)?;
-    oddities(&rig, report)?;
-    forms(&rig, report)?;
-    verbosity(&rig, report)?;
+    paths(&rig, cases)?;
+    oddities(&rig, cases)?;
+    forms(&rig, cases)?;
+    verbosity(&rig, cases)?;
     let reset = Request::new("/metrics/slis").method("DELETE");
-    one(&rig, report, Metrics, &reset, Body::Whole)
+    one(&rig, cases, Metrics, &reset, Body::Whole)
 }
 
-fn paths(rig: &Rig, report: &mut Report) -> Result<()> {
+fn paths(rig: &Rig, cases: &mut Cases) -> Result<()> {
     for path in [
         "/",
         "/healthz?verbose",
@@ -103,13 +104,13 @@ fn paths(rig: &Rig, report: &mut Report) -> Result<()> {
         "/debug/flags/nothing",
         "/debug/nothing",
     ] {
-        one(rig, report, Metrics, &Request::new(path), Body::Whole)?;
+        one(rig, cases, Metrics, &Request::new(path), Body::Whole)?;
     }
     Ok(())
 }
 
 /// Requests that net/http answers itself, and paths that lead to a page by a detour.
-fn oddities(rig: &Rig, report: &mut Report) -> Result<()> {
+fn oddities(rig: &Rig, cases: &mut Cases) -> Result<()> {
     let get = Request::new;
     let page = || get("/healthz");
     let requests = [
@@ -138,8 +139,8 @@ fn oddities(rig: &Rig, report: &mut Report) -> Result<()> {
         page().method("POST").body("a"),
     ];
     for request in &requests {
-        one(rig, report, Health, request, Body::Whole)?;
-        one(rig, report, Metrics, request, Body::Whole)?;
+        one(rig, cases, Health, request, Body::Whole)?;
+        one(rig, cases, Metrics, request, Body::Whole)?;
     }
     for path in [
         "//healthz",
@@ -152,14 +153,14 @@ fn oddities(rig: &Rig, report: &mut Report) -> Result<()> {
     ] {
         for method in ["GET", "HEAD", "POST"] {
             let request = get(path).method(method);
-            one(rig, report, Health, &request, Body::Whole)?;
+            one(rig, cases, Health, &request, Body::Whole)?;
         }
     }
     Ok(())
 }
 
 /// By the Accept header and by who asks.
-fn forms(rig: &Rig, report: &mut Report) -> Result<()> {
+fn forms(rig: &Rig, cases: &mut Cases) -> Result<()> {
     for page in ["/flagz", "/statusz"] {
         for accept in [
             "text/plain",
@@ -184,7 +185,7 @@ fn forms(rig: &Rig, report: &mut Report) -> Result<()> {
             &format!("{STATUSZ}, text/plain"),
         ] {
             let request = Request::new(page).header("Accept", accept);
-            one(rig, report, Metrics, &request, Body::Lines)?;
+            one(rig, cases, Metrics, &request, Body::Lines)?;
         }
     }
     for (path, agent) in [
@@ -195,7 +196,7 @@ fn forms(rig: &Rig, report: &mut Report) -> Result<()> {
         let request = Request::new(path)
             .header("Accept", STATUSZ)
             .header("User-Agent", agent);
-        one(rig, report, Metrics, &request, Body::Lines)?;
+        one(rig, cases, Metrics, &request, Body::Lines)?;
     }
     let binary = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
     for accept in [
@@ -206,32 +207,32 @@ fn forms(rig: &Rig, report: &mut Report) -> Result<()> {
         &format!("{binary};q=0.3,text/plain;version=0.0.4;q=0.4"),
     ] {
         let request = Request::new("/metrics").header("Accept", accept);
-        one(rig, report, Metrics, &request, Body::Own)?;
+        one(rig, cases, Metrics, &request, Body::Own)?;
     }
     for coding in ["gzip", "deflate, gzip;q=0.5", "zstd", "identity"] {
         let request = Request::new("/metrics").header("Accept-Encoding", coding);
-        one(rig, report, Metrics, &request, Body::Own)?;
+        one(rig, cases, Metrics, &request, Body::Own)?;
     }
     Ok(())
 }
 
-fn verbosity(rig: &Rig, report: &mut Report) -> Result<()> {
+fn verbosity(rig: &Rig, cases: &mut Cases) -> Result<()> {
     for body in ["4", "", "x", "-1", "99999999999", "2"] {
         let request = Request::new("/debug/flags/v").method("PUT").body(body);
-        one(rig, report, Metrics, &request, Body::Whole)?;
+        one(rig, cases, Metrics, &request, Body::Whole)?;
     }
     for method in ["GET", "POST"] {
         let request = Request::new("/debug/flags/v").method(method);
-        one(rig, report, Metrics, &request, Body::Whole)?;
+        one(rig, cases, Metrics, &request, Body::Whole)?;
     }
     Ok(())
 }
 
 /// Puts one request to both.
-fn one(rig: &Rig, report: &mut Report, port: Port, request: &Request, body: Body) -> Result<()> {
+fn one(rig: &Rig, cases: &mut Cases, port: Port, request: &Request, body: Body) -> Result<()> {
     let answers = rig.ask(port, request)?;
     let [upstream, ours] = answers.map(|answer| rig.anonymous(&shown(&answer, body)));
-    report.texts(request, &upstream, &ours);
+    cases.case(&request.to_string(), || ensure_same(&upstream, &ours));
     Ok(())
 }
 

@@ -1,16 +1,17 @@
 //! What `/metrics` exposes: names, types, labels, buckets; and values, where both have to have
 //! the same.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
+use e2e::exposition::{Family, families, value};
 use e2e::http::Request;
 use serde_json::{Value, json};
 
 use crate::compare::Programs;
-use crate::compare::exposition::{families, value};
-use crate::compare::report::Report;
+use crate::compare::difference::ensure_same;
 use crate::compare::rig::{Port, Rig, SERVICES, SLICES, slice};
+use crate::report::Cases;
 
 /// What upstream's names begin with that are not there in ours, and why.
 const NOT_OURS: &[(&str, &str)] = &[
@@ -56,7 +57,7 @@ const SAME_VALUES: &[&str] = &[
 ];
 
 /// Lets both do everything that has a metric, and compares.
-pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
+pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
     let mut rig = Rig::start(programs, &[])?;
     // Counted once by each, before anything is compared.
     let livez = rig.metrics()?;
@@ -66,16 +67,17 @@ pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
     let theirs = families(&upstream);
     let own = families(&ours);
     for (name, family) in &theirs {
-        let is_ours = own.get(name);
-        match (is_ours, reason(name)) {
-            (None, Some(_)) => {}
-            (None, None) => report.different(name, "- only upstream has it"),
-            (Some(found), _) => report.texts(name, &family.describe(), &found.describe()),
+        match own.get(name) {
+            None if reason(name).is_some() => {}
+            found => {
+                let found = found.map_or("only upstream has it".to_owned(), Family::describe);
+                cases.case(name, || ensure_same(&family.describe(), &found));
+            }
         }
     }
     let besides = |name: &&String| !theirs.contains_key(*name) && !name.starts_with(OUR_OWN);
     for name in own.keys().filter(besides) {
-        report.different(name, "+ only ours has it");
+        cases.case(name, || -> Result<()> { bail!("only ours has it") });
     }
     for name in SAME_VALUES {
         let mut values = [value(&upstream, name), value(&ours, name)];
@@ -86,7 +88,9 @@ pub fn compare(programs: &Programs, report: &mut Report) -> Result<()> {
             }
         }
         let [upstream, ours] = values.map(|value| format!("{value:?}"));
-        report.texts(format!("value of {name}"), &upstream, &ours);
+        cases.case(&format!("value of {name}"), || {
+            ensure_same(&upstream, &ours)
+        });
     }
     Ok(())
 }
@@ -105,7 +109,7 @@ fn work(rig: &mut Rig) -> Result<()> {
         .post(SERVICES, &service("names", "UDP", &json!({})))?;
     // A second is the grain of what a trigger tells.
     std::thread::sleep(Duration::from_millis(1100));
-    let trigger = now()?;
+    let trigger = now();
     for (name, protocol) in [("web", "TCP"), ("names", "UDP")] {
         let addresses = ["10.244.9.1", "10.244.9.2"];
         rig.api
@@ -150,13 +154,9 @@ fn service(name: &str, protocol: &str, spec: &Value) -> Value {
     object
 }
 
-/// RFC 3339 by the system's own `date`, to the second.
-fn now() -> Result<String> {
-    let since = SystemTime::UNIX_EPOCH.elapsed().context("the clock")?;
-    let at = format!("@{}", since.as_secs());
-    let output = std::process::Command::new("date")
-        .args(["--utc", "--date", &at, "+%Y-%m-%dT%H:%M:%SZ"])
-        .output()
-        .context("run date")?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+/// RFC 3339, to the second.
+fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }

@@ -1,14 +1,13 @@
 //! What is printed, and the report that is left for machines.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use anyhow::{Context, Result};
-use e2e::target_directory;
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::conformance::accepted::Accepted;
 use crate::conformance::run::Row;
+use crate::report::{Cases, mark, write_report};
 
 /// Differences of one group that are shown one by one.
 const SHOWN: usize = 12;
@@ -41,7 +40,7 @@ fn group(id: &str) -> String {
 pub(crate) struct Report {
     accepted: Accepted,
     entries: Vec<Entry>,
-    begun: Instant,
+    cases: Cases,
 }
 
 impl Report {
@@ -49,7 +48,7 @@ impl Report {
         Self {
             accepted,
             entries: Vec::new(),
-            begun: Instant::now(),
+            cases: Cases::new(),
         }
     }
 
@@ -69,11 +68,7 @@ impl Report {
             };
             println!(
                 "{} {group}: {} passed{noted}, {} failed",
-                if failed.is_empty() {
-                    "ok    "
-                } else {
-                    "FAILED"
-                },
+                mark(failed.is_empty()),
                 entries.len() - failed.len(),
                 failed.len()
             );
@@ -87,6 +82,9 @@ impl Report {
             if failed.len() > SHOWN {
                 println!("  and {} more, in the report", failed.len() - SHOWN);
             }
+            entries
+                .iter()
+                .for_each(|entry| self.cases.count(entry.pass));
             self.entries.extend(entries);
         }
     }
@@ -111,20 +109,10 @@ impl Report {
         }
     }
 
-    /// Writes `target/conformance/report.json` and prints the count; returns how many failed.
-    pub(crate) fn finish(&self) -> Result<usize> {
-        let directory = target_directory().join("conformance");
-        std::fs::create_dir_all(&directory)?;
-        let path = directory.join("report.json");
-        let text = serde_json::to_string_pretty(&self.entries).context("print the report")?;
-        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-        let failed = self.entries.iter().filter(|entry| !entry.pass).count();
-        println!(
-            "\n{} in {:.0} s",
-            path.display(),
-            self.begun.elapsed().as_secs_f64()
-        );
-        println!("{} passed, {failed} failed", self.entries.len() - failed);
-        Ok(failed)
+    /// Writes `target/conformance/report.json` and tells the sum; whether nothing failed.
+    pub(crate) fn finish(&self) -> Result<bool> {
+        let path = write_report("conformance", &self.entries)?;
+        println!("\n{}", path.display());
+        Ok(self.cases.end())
     }
 }

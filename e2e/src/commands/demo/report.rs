@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use e2e::{Pod, target_directory};
+use anyhow::Result;
+use e2e::Pod;
 use serde_json::{Value, json};
 
 use crate::demo::LOSER;
 use crate::demo::measure::{CONNECTIONS, Phase};
 use crate::demo::policy::POLICIES;
+use crate::report::write_report;
 
 /// Writes the report; returns where it is.
 pub(crate) fn write(
@@ -24,12 +25,7 @@ pub(crate) fn write(
     report["after_loss"] = phase(after, left);
     report["after_loss"]["node_without_pods"] = json!(LOSER);
     report["problems"] = json!(problems);
-    let directory = target_directory().join("demo");
-    let path = directory.join("report.json");
-    std::fs::create_dir_all(&directory)
-        .and_then(|()| std::fs::write(&path, format!("{report:#}\n")))
-        .with_context(|| format!("write {}", path.display()))?;
-    Ok(path)
+    write_report("demo", &report)
 }
 
 fn phase(phase: &Phase, pods: &[&Pod]) -> Value {

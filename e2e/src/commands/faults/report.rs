@@ -1,11 +1,10 @@
 //! What is told of each fault.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use e2e::target_directory;
 use serde::Serialize;
+
+use crate::report::mark;
 
 /// A fault's figures; `docs/faults.md` says what they mean.
 #[derive(Clone, Debug, Serialize)]
@@ -72,9 +71,9 @@ impl Row {
 
     /// One line, and more if something is wrong.
     pub(crate) fn print(&self) {
-        let verdict = if self.holds() { "ok    " } else { "FAILED" };
         println!(
-            "{verdict} {:<34} {:>6} {:>6} {:>4} {:>8.2} {:>6} {:>6.0}",
+            "{} {:<34} {:>6} {:>6} {:>4} {:>8.2} {:>6} {:>6.0}",
+            mark(self.holds()),
             self.name,
             self.times,
             self.new_failed,
@@ -98,19 +97,4 @@ pub(crate) fn print_head() {
         "       {:<34} {:>6} {:>6} {:>4} {:>8} {:>6} {:>6}",
         "fault", "times", "failed", "brk", "back s", "limit", "took"
     );
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    faults: &'a [Row],
-}
-
-/// Writes `target/faults/report.json`; returns where that is.
-pub(crate) fn write(rows: &[Row]) -> Result<PathBuf> {
-    let directory = target_directory().join("faults");
-    std::fs::create_dir_all(&directory)?;
-    let path = directory.join("report.json");
-    let text = serde_json::to_string_pretty(&Report { faults: rows })?;
-    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-    Ok(path)
 }

@@ -1,12 +1,10 @@
 //! What came of the targets, for people and as `target/fuzz/report.json`.
 
-use serde_json::json;
+use serde::Serialize;
 use std::time::Duration;
 
-const REPORT: &str = "target/fuzz/report.json";
-
 /// What came of a target.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     name: String,
     seconds: f64,
@@ -14,6 +12,7 @@ pub(super) struct Outcome {
     /// Edges of the program's flow that some input reached.
     edges: u64,
     /// Inputs that each reach something that no other does.
+    #[serde(rename = "inputs")]
     corpus: u64,
     peak_mb: u64,
     /// The input that broke something, and what the program said.
@@ -62,7 +61,9 @@ fn what_broke(log: &str) -> String {
 }
 
 /// All of it.
+#[derive(Serialize)]
 pub(super) struct Report {
+    #[serde(rename = "targets")]
     outcomes: Vec<Outcome>,
 }
 
@@ -103,22 +104,6 @@ impl Report {
                 );
             }
         }
-    }
-
-    pub(super) fn write(&self) -> std::io::Result<()> {
-        let targets: Vec<serde_json::Value> = self
-            .outcomes
-            .iter()
-            .map(|own| {
-                json!({
-                    "name": own.name, "seconds": own.seconds, "runs": own.runs,
-                    "edges": own.edges, "inputs": own.corpus, "peak_mb": own.peak_mb,
-                    "broken": own.broken,
-                })
-            })
-            .collect();
-        let report = json!({ "targets": targets });
-        std::fs::write(REPORT, format!("{report:#}\n"))
     }
 }
 

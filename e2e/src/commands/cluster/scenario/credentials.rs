@@ -1,6 +1,5 @@
 //! Who the daemon is, and that the stock role `system:node-proxier` is all that it needs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -178,9 +177,7 @@ fn follows(cluster: &mut Cluster, daemon: &Daemon) -> Result<()> {
 }
 
 fn metrics(cluster: &Cluster) -> Result<String> {
-    let server = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
-    let node = cluster.bed.nodes()[0].namespace();
-    Ok(node.get(server, "/metrics")?.body)
+    cluster.bed.nodes()[0].namespace().metrics()
 }
 
 /// That the API server has refused requests with this code.

@@ -1,4 +1,4 @@
-//! Prometheus' text format, as far as two expositions are compared.
+//! Prometheus' text format, as far as checks read and compare it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,12 +56,25 @@ pub fn families(text: &str) -> BTreeMap<String, Family> {
     families
 }
 
-/// The value of the sample with exactly this name and these labels, given as they are written.
-pub fn value(text: &str, name: &str) -> Option<f64> {
+/// The value of a sample, given with its labels as they are written: `name{label="value"}`.
+pub fn value(text: &str, sample: &str) -> Option<f64> {
     let line = text
         .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line?.parse().ok()
+}
+
+/// All samples of a name added up, whatever their labels; 0 if there is none.
+pub fn sum(text: &str, name: &str) -> f64 {
+    let samples = text.lines().filter(|line| sample(line).0 == name);
+    let values = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    values.sum()
+}
+
+/// The names of all samples; histograms have three each.
+pub fn names(text: &str) -> BTreeSet<&str> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.map(|line| sample(line).0).collect()
 }
 
 /// Name and labels of a sample. No value of a label here has a quote in it.
@@ -98,6 +111,18 @@ mod tests {
             families["c_count"].describe(),
             "counter labels [] buckets []"
         );
-        assert_eq!(value(text, "c_count"), Some(3.0));
+    }
+
+    #[test]
+    fn samples_are_found_by_whole_names() {
+        let text = "# TYPE c counter\nc{a=\"b\"} 3\nc{a=\"x y\"} 4\nc_more 8\nplain 1\n";
+        assert_eq!(value(text, "c{a=\"x y\"}"), Some(4.0));
+        assert_eq!(value(text, "plain"), Some(1.0));
+        assert_eq!(value(text, "c"), None);
+        assert_eq!([sum(text, "c"), sum(text, "none")], [7.0, 0.0]);
+        assert_eq!(
+            names(text).into_iter().collect::<Vec<_>>(),
+            ["c", "c_more", "plain"]
+        );
     }
 }
