@@ -6,6 +6,7 @@
 //! [`trace`] sends packets through a table, [`drift`] weighs what others change.
 
 pub mod drift;
+pub mod names;
 pub mod print;
 pub mod ruleset;
 pub mod table;

@@ -15,7 +15,8 @@ use crate::nft::ruleset::{
     Verdict,
 };
 
-const REMEMBER: &str = "session affinity: to the client's last endpoint, or else to a random one";
+pub(crate) const REMEMBER: &str =
+    "session affinity: to the client's last endpoint, or else to a random one";
 
 /// How a port's own chains choose an endpoint.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,22 @@ impl PortName {
         let name = clean(&service.name);
         Self(format!("{namespace}/{name}/{protocol}/{port}").into())
     }
+
+    /// The port of a name that a table has; `None` for one that [`new`](Self::new) would not
+    /// give.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        const MAX: usize = 138;
+        let [namespace, name, protocol, port] = *text.split('/').collect::<Vec<_>>().as_slice()
+        else {
+            return None;
+        };
+        let is_plain = |part: &str| part.chars().all(|c| c == '_' || is_plain(c));
+        let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+        let is_protocol = protocols.iter().any(|known| known.to_string() == protocol);
+        let is_port = port.parse::<u16>().is_ok_and(|own| own.to_string() == port);
+        let is_ours = text.len() <= MAX && is_protocol && is_port;
+        (is_ours && is_plain(namespace) && is_plain(name)).then(|| Self(text.into()))
+    }
 }
 
 /// A DNS label's length is enough for every name that the API server accepts.
@@ -31,15 +47,19 @@ impl PortName {
 fn clean(name: &str) -> Cow<'_, str> {
     const LABEL_MAX: usize = 63;
     const KEPT: usize = 30;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    if name.len() <= LABEL_MAX && name.chars().all(plain) {
+    if name.len() <= LABEL_MAX && name.chars().all(is_plain) {
         return Cow::Borrowed(name);
     }
     let kept = name.chars().take(KEPT);
-    let mut cleaned: String = kept.map(|c| if plain(c) { c } else { '_' }).collect();
+    let mut cleaned: String = kept.map(|c| if is_plain(c) { c } else { '_' }).collect();
     cleaned.push('_');
     cleaned.push_str(&digest([name.as_bytes()]));
     Cow::Owned(cleaned)
+}
+
+/// What names of the API server are made of, and nft reads in a name.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
 }
 
 impl fmt::Display for PortName {
