@@ -7,9 +7,10 @@
 mod chains;
 mod legacy;
 
-use crate::netlink::leftovers::Leftovers;
 use crate::netlink::{Nftables, OpenError, ipvs};
+use rules::Backend as _;
 use rules::model::Family;
+use rules::nft::NftBackend;
 use std::io;
 
 /// The interface that mode ipvs gives the Services' addresses to.
@@ -46,8 +47,8 @@ const IPSETS: [&str; 17] = [
 pub fn everything() -> anyhow::Result<()> {
     let mut cleaning = Cleaning::default();
     match Nftables::open() {
-        Ok(_) => {
-            cleaning.own_tables();
+        Ok(mut kernel) => {
+            cleaning.own_tables(&mut kernel);
             cleaning.nf_tables_chains();
         }
         Err(OpenError::NotSupported(error)) => {
@@ -118,16 +119,10 @@ impl Cleaning {
         }
     }
 
-    fn own_tables(&mut self) {
+    fn own_tables(&mut self, kernel: &mut Nftables) {
         for family in Family::ALL {
             let what = format!("table {} kube-proxy", family.nft());
-            let result = Leftovers::open().and_then(|mut leftovers| {
-                let chains = leftovers.chains(family)?;
-                let there = chains.iter().any(|chain| chain.table == "kube-proxy");
-                leftovers.remove_own_table(family)?;
-                Ok(there)
-            });
-            self.removed(&what, result);
+            self.removed(&what, NftBackend::clean_up(kernel, family));
         }
     }
 

@@ -27,11 +27,13 @@ mod userdata;
 use batch::Batch;
 pub use conntrack::Conntrack;
 pub use follow::Follower;
+use leftovers::Leftovers;
 use nft_wire::{Membership, Reply, Socket, TooLong, nf_tables};
+use rules::RememberedClients;
 use rules::model::Family;
-use rules::nft::ruleset::{Key, Op, Transaction};
-use rules::nft::{Kernel, RememberedClients};
-use rules::{Cause, Commit, Refusal};
+use rules::nft::ruleset::{Key, Op, TABLE, Transaction};
+use rules::nft::{Kernel, Refusal};
+use rules::{Cause, Commit};
 use std::io;
 
 /// The kernel's nf_tables, in the network namespace that it was opened in.
@@ -127,6 +129,14 @@ impl Kernel for Nftables {
 
     fn clients(&mut self, family: Family) -> io::Result<RememberedClients> {
         clients::list(&mut self.socket, family)
+    }
+
+    fn delete_table(&mut self, family: Family) -> io::Result<bool> {
+        let mut leftovers = Leftovers::open()?;
+        let chains = leftovers.chains(family)?;
+        let there = chains.iter().any(|chain| chain.table == TABLE);
+        leftovers.remove_own_table(family)?;
+        Ok(there)
     }
 
     fn last_commit(&self) -> Commit {

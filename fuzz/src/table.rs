@@ -2,12 +2,13 @@
 
 use kube_proxy::fuzzing::{Manifest, manifest};
 use kube_proxy::netlink;
-use rules::model::{Backend, Family, Frontend};
+use rules::RememberedClients;
+use rules::model::{EndpointAddr, Family, Frontend};
 use rules::nft::Table;
 use rules::nft::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Rule, SetId, Statement, Transaction, Value, Verdict,
 };
-use rules::nft::{Kernel, Pending, Planner, RememberedClients, print};
+use rules::nft::{Kernel, Pending, Planner, print};
 use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -202,7 +203,7 @@ pub(crate) struct Meaning {
 }
 
 /// Endpoints with their comments.
-type List = Vec<(Backend, Option<Arc<str>>)>;
+type List = Vec<(EndpointAddr, Option<Arc<str>>)>;
 
 /// Reads a table.
 ///
@@ -214,7 +215,7 @@ pub(crate) fn meaning(kernel: &Table, family: Family) -> Meaning {
     for (set, own) in &kernel.sets {
         for (key, element) in own {
             match (key, &element.value) {
-                (Key::Indexed(frontend, index), Some(Value::Backend(to))) => {
+                (Key::Indexed(frontend, index), Some(Value::Endpoint(to))) => {
                     let list = lists.entry((*set, *frontend)).or_default();
                     list.insert(*index, (*to, element.comment.clone()));
                 }
@@ -295,13 +296,13 @@ fn check_listed(kernel: &Table) {
 }
 
 /// The endpoints that are listed from a place on.
-fn listed(kernel: &Table, first: u32, count: u32) -> Vec<Backend> {
+fn listed(kernel: &Table, first: u32, count: u32) -> Vec<EndpointAddr> {
     let all = &kernel.sets[&SetId::PortEndpoints];
     let backend = |at| match all.get(&Key::Listed(at)).and_then(|own| own.value.clone()) {
-        Some(Value::Backend(backend)) => backend,
+        Some(Value::Endpoint(backend)) => backend,
         other => panic!("place {at} has {other:?}"),
     };
-    let mut found: Vec<Backend> = (first..first + count).map(backend).collect();
+    let mut found: Vec<EndpointAddr> = (first..first + count).map(backend).collect();
     found.sort_unstable();
     found
 }

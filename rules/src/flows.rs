@@ -13,7 +13,7 @@
 
 use crate::State;
 use crate::config::NodeportAddresses;
-use crate::model::{Backend, Family, Frontend, ObjectName, Protocol, ServicePort};
+use crate::model::{EndpointAddr, Family, Frontend, ObjectName, Protocol, ServicePort};
 use crate::select;
 use crate::state::claims::{self, Claims};
 use std::collections::HashMap;
@@ -24,10 +24,10 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Where the client sends: the original direction's destination.
-    pub destination: Backend,
+    pub destination: EndpointAddr,
     /// Who answers: the reply direction's source. Differs from the
     /// destination if that was translated, and only then.
-    pub answers: Backend,
+    pub answers: EndpointAddr,
 }
 
 impl Flow {
@@ -57,7 +57,7 @@ pub trait FlowTable {
 }
 
 /// Who serves a frontend; the list is sorted.
-type Serving = Arc<[Backend]>;
+type Serving = Arc<[EndpointAddr]>;
 
 /// The UDP frontends of a Service with their servers.
 type Known = Box<[(Frontend, Serving)]>;

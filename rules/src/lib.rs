@@ -3,25 +3,27 @@
 //! states. Pure and synchronous: no clock, no input, no output.
 //!
 //! The flow is one way: [`model`] objects come as [`Change`]s into a [`State`],
-//! which marks Services dirty; an [`nft::Planner`] turns the dirty ones into an
-//! [`nft::ruleset::Transaction`], which an [`nft::Kernel`] takes or
-//! [`nft::print`] renders. What flows it leaves behind, [`flows`] finds; what it
+//! which marks Services dirty; a [`Backend`] plans the dirty ones and has the
+//! kernel take what changes. There is one, [`nft`]. What flows it leaves behind, [`flows`] finds; what it
 //! does with a packet, [`nft::trace`] tells.
 
 pub mod flows;
 pub mod model;
 pub mod nft;
 
+mod backend;
 mod backoff;
 mod change;
 mod config;
 mod limits;
 mod plan;
+mod remembered;
 mod select;
 mod state;
 
+pub use backend::{Backend, Cause, Commit, HealthCheck, Pending, Refusal, Remedy, Summary};
 pub use backoff::Backoff;
 pub use change::{Change, ObjectKind};
 pub use config::{Config, LocalDetector, NodeportAddresses};
-pub use nft::kernel::{Cause, Commit, Refusal, Remedy};
+pub use remembered::RememberedClients;
 pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger, View};

@@ -7,7 +7,7 @@ mod node;
 mod service;
 
 pub use endpoints::{Endpoint, EndpointPort, EndpointSlice, Hints};
-pub use net::{Backend, Family, Frontend, Protocol};
+pub use net::{EndpointAddr, Family, Frontend, Protocol};
 pub use node::{Node, ServiceCidr};
 pub use service::{Service, ServicePort, TrafficPolicy};
 

@@ -1,8 +1,9 @@
 //! The nftables backend: Services as sets, maps and chains of one table per
 //! family.
 //!
-//! A [`Planner`] makes [`ruleset::Transaction`]s, which a [`Kernel`] takes: the
-//! real one, or a [`Table`] in memory. [`print`] shows them as nft does,
+//! [`NftBackend`] is what a sync uses: a [`Planner`] that makes
+//! [`ruleset::Transaction`]s, and a [`Kernel`] that takes them, the real one or a
+//! [`Table`] in memory. [`print`] shows them as nft does,
 //! [`trace`] sends packets through a table, [`drift`] weighs what others change.
 
 pub mod drift;
@@ -12,6 +13,7 @@ pub mod ruleset;
 pub mod table;
 pub mod trace;
 
+mod backend;
 pub(crate) mod base;
 pub(crate) mod clients;
 pub(crate) mod kernel;
@@ -19,7 +21,7 @@ mod planner;
 pub(crate) mod port_chains;
 pub(crate) mod sources;
 
-pub use clients::RememberedClients;
-pub use kernel::{Kernel, Object};
-pub use planner::{HealthCheck, Pending, Planner, Summary};
+pub use backend::NftBackend;
+pub use kernel::{Kernel, Object, Refusal};
+pub use planner::{Pending, Planner};
 pub use table::Table;

@@ -6,6 +6,7 @@ mod lists;
 mod planned;
 mod port;
 
+use crate::HealthCheck;
 use crate::config::Config;
 use crate::limits;
 use crate::model::{Family, ObjectName, Protocol, ServicePort};
@@ -31,8 +32,7 @@ pub(crate) struct ServicePlan {
     ports: Box<[PortPlan]>,
     /// Rare, hence apart.
     sources: Option<Box<Sources>>,
-    /// `healthCheckNodePort` and the number of local ready endpoints.
-    pub(crate) health: Option<(u16, usize)>,
+    pub(crate) health: Option<HealthCheck>,
     /// Ports with internal policy Local, endpoints, and none of them here.
     pub(crate) no_local_internal: i64,
     /// The same for external policy Local.
@@ -203,11 +203,9 @@ pub(crate) fn plan(
     }
     plan.ports = ports.into();
     plan.sources = Sources::of(config, view.state.claims(), service).map(Box::new);
-    plan.health = service.health_check_node_port.map(|port| {
-        (
-            port,
-            local_ready_addresses(config.family, &entry.slices, place),
-        )
+    plan.health = service.health_check_node_port.map(|port| HealthCheck {
+        port,
+        local_endpoints: local_ready_addresses(config.family, &entry.slices, place),
     });
     Some(plan)
 }

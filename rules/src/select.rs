@@ -2,7 +2,7 @@
 //! Cluster and for policy Local (docs/reference.md#endpoint-selection).
 
 use crate::limits;
-use crate::model::{Backend, Endpoint, EndpointSlice, Family, Protocol, ServicePort};
+use crate::model::{Endpoint, EndpointAddr, EndpointSlice, Family, Protocol, ServicePort};
 use foldhash::HashMap;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
@@ -18,7 +18,7 @@ pub(crate) struct Place<'a> {
 /// One endpoint of a Service port.
 #[derive(Clone, Copy, Debug)]
 struct Candidate<'a> {
-    backend: Backend,
+    backend: EndpointAddr,
     local: bool,
     endpoint: &'a Endpoint,
 }
@@ -52,13 +52,13 @@ pub(crate) struct Needs {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// For policy Cluster; empty if not needed.
-    pub(crate) cluster: Vec<Backend>,
+    pub(crate) cluster: Vec<EndpointAddr>,
     /// For policy Local; empty if not needed.
-    pub(crate) local: Vec<Backend>,
+    pub(crate) local: Vec<EndpointAddr>,
     /// There is a usable endpoint somewhere, in either list or elsewhere.
     pub(crate) any: bool,
     /// Those of both lists that run on this node.
-    pub(crate) on_this_node: Vec<Backend>,
+    pub(crate) on_this_node: Vec<EndpointAddr>,
 }
 
 /// Which slices name a port, by their positions, and the number that it has there.
@@ -137,9 +137,9 @@ impl<'a> Selector<'a> {
 
 impl Selection {
     fn with_port(&self, port: u16) -> Self {
-        let list = |list: &[Backend]| -> Vec<Backend> {
+        let list = |list: &[EndpointAddr]| -> Vec<EndpointAddr> {
             let own = list.iter().map(|own| own.address);
-            own.map(|address| Backend { address, port }).collect()
+            own.map(|address| EndpointAddr { address, port }).collect()
         };
         Self {
             cluster: list(&self.cluster),
@@ -155,7 +155,7 @@ impl Selection {
         if self.cluster.len() <= limit && self.local.len() <= limit {
             return;
         }
-        let hash = |own: &Backend| FixedState::default().hash_one((node, own.address));
+        let hash = |own: &EndpointAddr| FixedState::default().hash_one((node, own.address));
         for list in [&mut self.cluster, &mut self.local] {
             if list.len() > limit {
                 list.sort_by_cached_key(|own| (hash(own), *own));
@@ -165,8 +165,9 @@ impl Selection {
             }
         }
         let (cluster, local) = (&self.cluster, &self.local);
-        let is_used =
-            |own: &Backend| cluster.binary_search(own).is_ok() || local.binary_search(own).is_ok();
+        let is_used = |own: &EndpointAddr| {
+            cluster.binary_search(own).is_ok() || local.binary_search(own).is_ok()
+        };
         self.on_this_node.retain(is_used);
     }
 }
@@ -212,7 +213,7 @@ fn select(places: &Where, slices: &[EndpointSlice], place: Place<'_>, needs: Nee
     let any = candidates
         .iter()
         .any(|c| c.endpoint.ready || c.is_fallback());
-    let mut on_this_node: Vec<Backend> = cluster
+    let mut on_this_node: Vec<EndpointAddr> = cluster
         .iter()
         .chain(&local)
         .filter(|c| c.local)
@@ -229,7 +230,7 @@ fn select(places: &Where, slices: &[EndpointSlice], place: Place<'_>, needs: Nee
 }
 
 /// In a list without spare room, as it is kept.
-fn backends(list: &[Candidate<'_>]) -> Vec<Backend> {
+fn backends(list: &[Candidate<'_>]) -> Vec<EndpointAddr> {
     list.iter().map(|candidate| candidate.backend).collect()
 }
 
@@ -246,7 +247,7 @@ fn candidates<'a>(
     let mut found: Vec<Candidate<'a>> = Vec::new();
     for (at, number) in places {
         found.extend(slices[*at].endpoints.iter().map(|endpoint| Candidate {
-            backend: Backend {
+            backend: EndpointAddr {
                 address: endpoint.address,
                 port: *number,
             },
@@ -265,7 +266,7 @@ pub(crate) fn serving(
     port: &ServicePort,
     family: Family,
     slices: &[EndpointSlice],
-) -> Vec<Backend> {
+) -> Vec<EndpointAddr> {
     // Where they are decides between equals only.
     let anywhere = Place {
         node: "",

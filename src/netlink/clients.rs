@@ -4,8 +4,8 @@
 use super::subsystem::{protocol_family, table_message};
 use nft_wire::nf_tables::{self, Element, nfta};
 use nft_wire::{Socket, Writer, ip, text_of};
+use rules::RememberedClients;
 use rules::model::Family;
-use rules::nft::RememberedClients;
 use rules::nft::ruleset::{AffinitySet, Client, TABLE};
 use std::io;
 use std::net::IpAddr;

@@ -6,7 +6,7 @@ use super::subsystem::protocol_family;
 use nft_wire::nf_tables::{self, HEADER};
 use nft_wire::{Listing, Message, Reply, Socket, Writer, attribute, attributes, flags, ip};
 use rules::flows::{Deleted, Flow, FlowTable, Suspects};
-use rules::model::{Backend, Family, Protocol};
+use rules::model::{EndpointAddr, Family, Protocol};
 use std::io;
 use std::net::IpAddr;
 
@@ -228,7 +228,7 @@ enum Direction {
 }
 
 /// One end of a tuple.
-fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<Backend> {
+fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<EndpointAddr> {
     let (wanted_address, wanted_port) = match (family, direction) {
         (Family::V4, Direction::From) => (kernel::IP_V4_SRC, kernel::PROTO_SRC_PORT),
         (Family::V4, Direction::To) => (kernel::IP_V4_DST, kernel::PROTO_DST_PORT),
@@ -255,7 +255,7 @@ fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<Backend> {
             _ => {}
         }
     }
-    Some(Backend {
+    Some(EndpointAddr {
         address: address?,
         port: port?,
     })

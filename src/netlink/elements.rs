@@ -178,7 +178,7 @@ fn port(out: &mut Writer, port: u16) {
 
 fn encode_value(out: &mut Writer, value: &Value) {
     match value {
-        Value::Backend(backend) => data(out, nfta::SET_ELEM_DATA, |out| {
+        Value::Endpoint(backend) => data(out, nfta::SET_ELEM_DATA, |out| {
             address(out, backend.address);
             port(out, backend.port);
         }),

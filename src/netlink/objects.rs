@@ -123,7 +123,7 @@ fn key_type(family: Family, key: &[KeyField]) -> (u32, u32) {
 fn data_type(family: Family, data: DataType) -> (u32, u32) {
     match data {
         DataType::Verdict => (TYPE_VERDICT, 0),
-        DataType::Backend => key_type(family, &[KeyField::Address, KeyField::Port]),
+        DataType::Endpoint => key_type(family, &[KeyField::Address, KeyField::Port]),
     }
 }
 

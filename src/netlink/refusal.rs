@@ -4,10 +4,10 @@ use super::batch::{Batch, Subject};
 use super::elements::{self, About};
 use super::missing::missing;
 use nft_wire::{Reply, TooLarge, TooLong};
+use rules::Cause;
 use rules::model::Family;
 use rules::nft::ruleset::{ChainId, Element, Op, SetId, Transaction};
-use rules::nft::{Object, print};
-use rules::{Cause, Refusal};
+use rules::nft::{Object, Refusal, print};
 use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
     let mut seen = HashSet::new();
     let mut objects = Vec::new();
     // If it is not known what the first one is about, the others may be consequences.
-    for error in errors.iter().take(Refusal::OBJECTS) {
+    for error in errors.iter().take(Refusal::NAMED) {
         match object(transaction, batch, error) {
             Some(object) if seen.insert(object.clone()) => objects.push(object),
             None if objects.is_empty() => break,
@@ -33,7 +33,7 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
     Refusal {
         family: transaction.family,
         cause: cause(first.errno, deletes(transaction, batch, first)),
-        objects,
+        refused: objects,
         attempted: attempted(transaction, batch, first),
         reason: match missing(batch.bytes(), first) {
             // Of a change it is rather that somebody took away what it needs.
@@ -60,7 +60,7 @@ pub(super) fn unwritten(
         family: transaction.family,
         // One Service is the reason: smaller transactions would have the same message.
         cause: Cause::Invalid,
-        objects: object(transaction, batch, &reply).into_iter().collect(),
+        refused: object(transaction, batch, &reply).into_iter().collect(),
         attempted: attempted(transaction, batch, &reply),
         reason: error.to_string(),
     }
@@ -88,7 +88,7 @@ fn bare(family: Family, cause: Cause, attempted: String, reason: String) -> Refu
     Refusal {
         family,
         cause,
-        objects: Vec::new(),
+        refused: Vec::new(),
         attempted,
         reason,
     }

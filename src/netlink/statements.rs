@@ -1,7 +1,7 @@
 use super::subsystem::protocol_family;
 use ipnet::IpNet;
 use nft_wire::nf_tables::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGISTER};
-use rules::model::{Backend, Family, Protocol};
+use rules::model::{EndpointAddr, Family, Protocol};
 use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
 use std::net::IpAddr;
 
@@ -264,7 +264,7 @@ impl Sink {
         self.nat();
     }
 
-    fn dnat_to(&mut self, protocol: Protocol, backend: Backend) {
+    fn dnat_to(&mut self, protocol: Protocol, backend: EndpointAddr) {
         self.is_protocol(protocol);
         let address = octets(backend.address);
         let port = FIRST_REGISTER + address_length(self.family) / 4;

@@ -64,7 +64,7 @@ pub(super) fn set(family: Family, set: SetId) -> Vec<u8> {
                 [field] => expression(out, family, *field),
                 fields => concatenation(out, family, fields),
             });
-            if set.data() == Some(DataType::Backend) {
+            if set.data() == Some(DataType::Endpoint) {
                 let fields = [KeyField::Address, KeyField::Port];
                 nested(out, SET_DATA_TYPEOF, |out| {
                     concatenation(out, family, &fields);

@@ -16,8 +16,8 @@ use crate::world::World;
 use family::OfFamily;
 use jiff::Timestamp;
 use rules::model::{Family, ObjectName};
-use rules::nft::Kernel;
-use rules::{Change, NodeNotice, Refusal, State, Trigger};
+use rules::nft::{Kernel, Refusal};
+use rules::{Change, NodeNotice, State, Trigger};
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -285,15 +285,13 @@ impl<K: Kernel> Syncer<K> {
     fn sync_health_checks(&mut self) {
         let checks = self.families.iter().flat_map(|own| {
             let family = own.family();
-            let health = own.planner.summary().health.iter();
-            health.map(
-                move |(service, (port, local_endpoints))| ServiceHealthCheck {
-                    service: service.clone(),
-                    port: *port,
-                    family,
-                    local_endpoints: *local_endpoints,
-                },
-            )
+            let health = own.planner.health().iter();
+            health.map(move |(service, check)| ServiceHealthCheck {
+                service: service.clone(),
+                port: check.port,
+                family,
+                local_endpoints: check.local_endpoints,
+            })
         });
         let checks: Vec<ServiceHealthCheck> = checks.collect();
         self.service_health.sync(&checks);

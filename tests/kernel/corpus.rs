@@ -5,7 +5,7 @@ use super::table::Both;
 use kube_proxy::source::Manifests;
 use rules::model::Family;
 use rules::nft::Planner;
-use rules::{Config, State};
+use rules::{Config, Pending as _, State};
 use std::fs;
 use std::path::{Path, PathBuf};
 

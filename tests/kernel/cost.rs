@@ -5,7 +5,7 @@ use super::small::{address, base, endpoint, goto, pick, service, with_rule};
 use super::table::Both;
 use e2e::KernelMemory;
 use ipnet::IpNet;
-use rules::model::{Backend, Family, ObjectName, Protocol};
+use rules::model::{EndpointAddr, Family, ObjectName, Protocol};
 use rules::nft::ruleset::{AffinitySet, Op, PortName, SetId, SourceSet, Statement, Verdict};
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,7 @@ fn clients_of(family: Family, number: u32) -> AffinitySet {
     let service = ObjectName::new("shop", "sticky");
     AffinitySet {
         port: PortName::new(&service, Protocol::Tcp, 80),
-        backend: Backend {
+        backend: EndpointAddr {
             address: address(family, number),
             port: 8080,
         },

@@ -102,7 +102,7 @@ fn a_set_with_a_size_is_full_at_that_size() {
         ];
         for (what, ops) in rows {
             let [real, memory] = both.apply(ops);
-            let reasons = |own: Result<(), rules::Refusal>| {
+            let reasons = |own: Result<(), rules::nft::Refusal>| {
                 own.map_err(|refusal| (refusal.attempted, refusal.reason))
             };
             let (real, memory) = (reasons(real), reasons(memory));
@@ -174,7 +174,7 @@ fn any_history_of_transactions_goes_the_same_way() {
         real.expect("a good table");
         for ops in history {
             let [real, memory] = both.apply(ops.clone());
-            let shown = |own: &Result<(), rules::Refusal>| match own {
+            let shown = |own: &Result<(), rules::nft::Refusal>| match own {
                 Ok(()) => "taken".to_owned(),
                 Err(refusal) => refusal.attempted.clone(),
             };

@@ -1,7 +1,7 @@
 //! A small table and what it is made of.
 
 use super::table::chain;
-use rules::model::{Backend, Family, Frontend, Protocol};
+use rules::model::{EndpointAddr, Family, Frontend, Protocol};
 use rules::nft::ruleset::{
     Chain, ChainId, Element, Header, Key, Op, Rule, SetId, Side, Statement, Value, Verdict,
 };
@@ -63,13 +63,13 @@ pub fn endpoint(family: Family, number: u32, backend: u32) -> Element {
     let Key::Frontend(frontend) = service(family, number, Verdict::Drop).key else {
         unreachable!("a frontend")
     };
-    let backend = Backend {
+    let backend = EndpointAddr {
         address: address(family, backend),
         port: 8080,
     };
     Element {
         key: Key::Indexed(frontend, 0),
-        value: Some(Value::Backend(backend)),
+        value: Some(Value::Endpoint(backend)),
         comment: None,
     }
 }

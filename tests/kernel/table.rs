@@ -5,11 +5,10 @@ use super::small::set;
 use super::text::{list, parts};
 use e2e::Namespace;
 use kube_proxy::netlink::Nftables;
-use rules::Refusal;
 use rules::model::Family;
 use rules::nft::Table;
 use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
-use rules::nft::{Kernel, print};
+use rules::nft::{Kernel, Refusal, print};
 use std::collections::BTreeMap;
 
 /// A namespace with the real thing, and a table in memory.

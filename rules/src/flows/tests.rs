@@ -14,9 +14,9 @@ const POD_2: &str = "10.244.1.2:8053";
 const STALE: bool = true;
 const KEPT: bool = false;
 
-fn backend(text: &str) -> Backend {
+fn backend(text: &str) -> EndpointAddr {
     let address: std::net::SocketAddr = text.parse().expect("an address and a port");
-    Backend {
+    EndpointAddr {
         address: address.ip(),
         port: address.port(),
     }

@@ -117,7 +117,7 @@ pub struct Frontend {
 
 /// Where a connection is sent: an endpoint's address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Backend {
+pub struct EndpointAddr {
     /// The pod's address.
     pub address: IpAddr,
     /// The pod's port, never 0.

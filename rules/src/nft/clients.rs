@@ -1,90 +1,11 @@
 //! Clients that session affinity remembers, carried from a table over into the
 //! one that replaces it: a restart of the proxy, or the change from upstream's
 //! kube-proxy to this one, sends nobody to another endpoint.
-//!
-//! How many there are is the clients' choice, whose addresses may be forged: up
-//! to 65,535 for each endpoint. So only the [`LIMIT`] that would be remembered the
-//! longest are carried over, and no more than those are ever held.
 
-use crate::nft::ruleset::{AffinitySet, Client};
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use super::ruleset::{AffinitySet, Client};
+use crate::RememberedClients;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-
-/// How many clients of one family are carried over.
-const LIMIT: usize = 100_000;
-
-/// Clients of a table's sets, those that will be remembered the longest.
-#[derive(Debug)]
-pub struct RememberedClients {
-    limit: usize,
-    /// The names of the sets that had clients.
-    sets: Vec<Box<str>>,
-    /// The one with the least time left on top.
-    kept: BinaryHeap<Reverse<Remembered>>,
-    seen: u64,
-}
-
-/// A client in one of the sets. Ordered by the time that it has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Remembered {
-    /// In milliseconds.
-    remaining: u64,
-    /// Where the set's name is.
-    set: u32,
-    address: IpAddr,
-}
-
-impl Default for RememberedClients {
-    fn default() -> Self {
-        Self::with_limit(LIMIT)
-    }
-}
-
-impl RememberedClients {
-    fn with_limit(limit: usize) -> Self {
-        Self {
-            limit,
-            sets: Vec::new(),
-            kept: BinaryHeap::new(),
-            seen: 0,
-        }
-    }
-
-    /// Takes in the clients of a set, each with the time for which it will be
-    /// remembered, in milliseconds.
-    pub fn add_set(&mut self, name: &str, clients: impl IntoIterator<Item = (IpAddr, u64)>) {
-        let Ok(set) = u32::try_from(self.sets.len()) else {
-            return;
-        };
-        let mut any = false;
-        for (address, remaining) in clients {
-            self.seen += 1;
-            let client = Remembered {
-                remaining,
-                set,
-                address,
-            };
-            if self.kept.len() >= self.limit {
-                let least = self.kept.peek();
-                if least.is_none_or(|Reverse(least)| *least >= client) {
-                    continue;
-                }
-                self.kept.pop();
-            }
-            self.kept.push(Reverse(client));
-            any = true;
-        }
-        if any {
-            self.sets.push(name.into());
-        }
-    }
-
-    /// How many were taken in, and how many of them are kept.
-    pub fn counts(&self) -> (u64, usize) {
-        (self.seen, self.kept.len())
-    }
-}
 
 /// All clients of a table, by set.
 #[derive(Debug, Default)]
@@ -94,15 +15,10 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(clients: RememberedClients) -> Self {
-        let mut by_number: HashMap<u32, Vec<(IpAddr, u64)>> = HashMap::new();
-        for Reverse(client) in clients.kept {
-            let own = by_number.entry(client.set).or_default();
-            own.push((client.address, client.remaining));
-        }
         let mut by_set: HashMap<String, Vec<(IpAddr, u64)>> = HashMap::new();
-        for (number, name) in (0..).zip(&clients.sets) {
-            if let (Some(key), Some(own)) = (key(name), by_number.remove(&number)) {
-                by_set.entry(key.to_owned()).or_default().extend(own);
+        for (name, clients) in clients.into_sets() {
+            if let Some(key) = key(&name) {
+                by_set.entry(key.to_owned()).or_default().extend(clients);
             }
         }
         Self { by_set }
@@ -158,15 +74,15 @@ fn upstream_key(set: &AffinitySet, port_name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ruleset::PortName;
     use super::*;
-    use crate::model::{Backend, ObjectName, Protocol};
-    use crate::nft::ruleset::PortName;
+    use crate::model::{EndpointAddr, ObjectName, Protocol};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     #[test]
     fn sets_of_both_proxies_are_found() {
-        let backend = Backend {
+        let backend = EndpointAddr {
             address: "fd00:10:244::7".parse().expect("an address"),
             port: 8080,
         };
@@ -207,7 +123,7 @@ mod tests {
     /// the table.
     #[test]
     fn each_client_is_there_once_and_of_the_endpoints_family() {
-        let backend = Backend {
+        let backend = EndpointAddr {
             address: [10, 244, 0, 7].into(),
             port: 8080,
         };
@@ -248,7 +164,7 @@ mod tests {
                 let name = format!("affinity-ns/s{number}/tcp/80__10.0.0.1/80");
                 let own = times.iter().enumerate().map(|(n, time)| (address(n), *time));
                 clients.add_set(&name, own.inspect(|own| all.push(own.1)));
-                let held = clients.kept.len();
+                let held = clients.counts().1;
                 prop_assert!(held <= limit, "{} are held", held);
             }
             all.sort_unstable_by(|a, b| b.cmp(a));
@@ -270,16 +186,5 @@ mod tests {
             kept.sort_unstable_by(|a, b| b.cmp(a));
             prop_assert_eq!(kept, all);
         }
-    }
-
-    #[test]
-    fn no_more_than_the_limit_is_held() {
-        let mut clients = RememberedClients::default();
-        for set in 0..3 {
-            let own = (0..65_535).map(|n| (address(n), (n % 1000) as u64));
-            clients.add_set(&format!("affinity-{set}"), own);
-        }
-        assert_eq!(clients.counts(), (196_605, LIMIT));
-        assert!(clients.kept.capacity() <= 2 * LIMIT);
     }
 }

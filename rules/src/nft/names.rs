@@ -3,7 +3,7 @@
 //! ours.
 
 use crate::config::Config;
-use crate::model::{Backend, Family};
+use crate::model::{EndpointAddr, Family};
 use crate::nft::ruleset::{AffinitySet, ChainId, PortChain, PortKind, PortName, PortRole, SetId};
 use crate::nft::{base, port_chains};
 use std::net::IpAddr;
@@ -37,7 +37,7 @@ pub fn affinity_set(name: &str, family: Family) -> Option<AffinitySet> {
     };
     let set = AffinitySet {
         port: PortName::named(port)?,
-        backend: Backend {
+        backend: EndpointAddr {
             address,
             port: own.parse().ok()?,
         },
@@ -122,12 +122,12 @@ mod tests {
     use super::*;
     use crate::model::{ObjectName, Protocol};
 
-    fn backend(family: Family) -> Backend {
+    fn backend(family: Family) -> EndpointAddr {
         let address = match family {
             Family::V4 => "10.244.1.2",
             Family::V6 => "fd00:10:244::2",
         };
-        Backend {
+        EndpointAddr {
             address: address.parse().expect("an address"),
             port: 8080,
         }

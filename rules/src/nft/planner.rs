@@ -15,10 +15,10 @@ mod room;
 
 use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
-use crate::nft::clients::{Clients, RememberedClients};
+use crate::nft::clients::Clients;
 use crate::nft::ruleset::{ChainId, Element, Key, SetId, Transaction};
 use crate::plan::{PlannedServices, Rows, ServicePlan};
-use crate::{State, View};
+use crate::{HealthCheck, RememberedClients, State, Summary, View};
 use foldhash::HashMap;
 use ipnet::IpNet;
 use ledger::{Ledger, Touched};
@@ -35,8 +35,10 @@ pub struct Planner {
     applied: HashMap<ObjectName, ServicePlan>,
     /// Who uses the elements and chains that Services share.
     ledger: Ledger,
-    /// Shared chains in the table, used or left over.
+    /// Shared chains in the table, used or not.
     chains: HashSet<ChainId>,
+    /// Those of them that nothing in the table goes to.
+    idle: HashSet<ChainId>,
     /// Chains of single Services that the last sync emptied.
     left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
@@ -51,28 +53,9 @@ pub struct Planner {
     /// From how many elements on a set gets a size.
     large: usize,
     summary: Summary,
-    /// Services whose health checks may be others than they were told to be last.
+    health: BTreeMap<ObjectName, HealthCheck>,
+    /// Services whose health checks are others than they were told to be last.
     health_changed: BTreeSet<ObjectName>,
-}
-
-/// Figures over all programmed Services.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Service ports with internal policy Local that have endpoints, but none here.
-    pub no_local_internal: i64,
-    /// The same for external policy Local.
-    pub no_local_external: i64,
-    /// `healthCheckNodePort` and local ready endpoints, by Service.
-    pub health: BTreeMap<ObjectName, (u16, usize)>,
-}
-
-/// What is answered on a Service's `healthCheckNodePort`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// The port.
-    pub port: u16,
-    /// Distinct addresses of ready endpoints on this node.
-    pub local_endpoints: usize,
 }
 
 /// A prepared sync.
@@ -86,21 +69,17 @@ pub struct Pending {
     /// more elements.
     pub outgrown: Option<(SetId, u32)>,
     /// What was planned anew.
-    services: Arc<PlannedServices>,
+    pub(super) services: Arc<PlannedServices>,
     touched: Touched,
-    chains: HashSet<ChainId>,
+    /// Shared chains that it adds.
+    fresh: HashSet<ChainId>,
+    /// Shared chains that it deletes, all of them idle.
+    stale: HashSet<ChainId>,
     left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
     room: Room,
     rows: Rows,
-}
-
-impl Pending {
-    /// How many Services were planned.
-    pub fn service_count(&self) -> usize {
-        self.services.services.len()
-    }
 }
 
 impl Planner {
@@ -111,6 +90,7 @@ impl Planner {
             applied: HashMap::default(),
             ledger: Ledger::default(),
             chains: HashSet::new(),
+            idle: HashSet::new(),
             left_over: BTreeSet::new(),
             service_cidrs: Vec::new(),
             nodeport_ips: Vec::new(),
@@ -121,6 +101,7 @@ impl Planner {
             rows: Rows::new(),
             large: room::LARGE,
             summary: Summary::default(),
+            health: BTreeMap::new(),
             health_changed: BTreeSet::new(),
         }
     }
@@ -146,6 +127,11 @@ impl Planner {
     /// Figures over what is programmed.
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// What `healthCheckNodePort`s answer, by Service.
+    pub fn health(&self) -> &BTreeMap<ObjectName, HealthCheck> {
+        &self.health
     }
 
     /// Adds Services to plan at the next sync, unless that plans all of them. One that is left
@@ -216,7 +202,8 @@ impl Planner {
             outgrown: None,
             services: Arc::default(),
             touched: Touched::default(),
-            chains: HashSet::new(),
+            fresh: HashSet::new(),
+            stale: HashSet::new(),
             left_over: BTreeSet::new(),
             service_cidrs: state.service_cidrs(family),
             nodeport_ips: nodeport.choose(family, local_addresses).unwrap_or_default(),
@@ -229,58 +216,73 @@ impl Planner {
         }
     }
 
-    /// The transaction is in the kernel.
+    /// The transaction is in the kernel. Costs what was planned.
     pub fn commit(&mut self, pending: Pending) {
         // It may be large, room is needed now, and it refers to the plans.
         drop(pending.transaction);
         let planned = Arc::unwrap_or_clone(pending.services);
+        let mut health = BTreeMap::new();
         if pending.full {
             self.applied.clear();
             self.applied.reserve(planned.services.len());
             self.ledger = Ledger::default();
-            let before = std::mem::take(&mut self.summary);
-            self.health_changed.extend(before.health.into_keys());
+            self.chains.clear();
+            self.idle.clear();
+            self.summary = Summary::default();
+            health.extend(self.health.keys().map(|name| (name.clone(), None)));
         }
         self.full = false;
         self.dirty.clear();
-        self.ledger.commit(pending.touched);
-        self.chains = pending.chains;
+        for chain in &pending.stale {
+            self.chains.remove(chain);
+            self.idle.remove(chain);
+        }
+        self.chains.extend(pending.fresh);
+        for chain in self.ledger.commit(pending.touched) {
+            if !self.ledger.uses(&chain) && self.chains.contains(&chain) {
+                self.idle.insert(chain);
+            } else {
+                self.idle.remove(&chain);
+            }
+        }
         self.left_over = pending.left_over;
         self.service_cidrs = pending.service_cidrs;
         self.nodeport_ips = pending.nodeport_ips;
         self.room = pending.room;
         self.rows = pending.rows;
         for (name, plan) in planned.services {
+            let check = plan.as_ref().and_then(|plan| plan.health);
+            health.insert(name.clone(), check);
             let old = match plan {
                 Some(plan) => {
-                    self.summary.add(&name, &plan);
-                    self.applied.insert(name.clone(), plan)
+                    self.summary.add(&plan);
+                    self.applied.insert(name, plan)
                 }
                 None => self.applied.remove(&name),
             };
-            let health = self.applied.get(&name).and_then(|plan| plan.health);
-            let health_stays = health.is_some();
-            if health != old.as_ref().and_then(|plan| plan.health) {
-                self.health_changed.insert(name.clone());
-            }
             if let Some(old) = old {
-                self.summary.subtract(&name, &old, health_stays);
+                self.summary.subtract(&old);
+            }
+        }
+        for (name, check) in health {
+            let before = match check {
+                Some(check) => self.health.insert(name.clone(), check),
+                None => self.health.remove(&name),
+            };
+            if before != check {
+                self.health_changed.insert(name);
             }
         }
     }
 
-    /// What became of the health checks of Services since the last call: of those that changed,
-    /// and of all when the table was replaced. `None` where there is none any more.
+    /// The health checks that changed since the last call; `None` where there is none any more.
     pub fn take_health_changes(&mut self) -> Vec<(ObjectName, Option<HealthCheck>)> {
         let changed = std::mem::take(&mut self.health_changed).into_iter();
-        let now = |name: &ObjectName| {
-            let check = self.summary.health.get(name);
-            check.map(|(port, local_endpoints)| HealthCheck {
-                port: *port,
-                local_endpoints: *local_endpoints,
-            })
+        let now = |name: ObjectName| {
+            let check = self.health.get(&name).copied();
+            (name, check)
         };
-        changed.map(|name| (name.clone(), now(&name))).collect()
+        changed.map(now).collect()
     }
 
     /// The table is not, or may not be, what the last sync left there: the next one replaces it
@@ -296,20 +298,14 @@ impl Planner {
 }
 
 impl Summary {
-    fn add(&mut self, name: &ObjectName, plan: &ServicePlan) {
+    fn add(&mut self, plan: &ServicePlan) {
         self.no_local_internal += plan.no_local_internal;
         self.no_local_external += plan.no_local_external;
-        if let Some(health) = plan.health {
-            self.health.insert(name.clone(), health);
-        }
     }
 
-    fn subtract(&mut self, name: &ObjectName, plan: &ServicePlan, health_stays: bool) {
+    fn subtract(&mut self, plan: &ServicePlan) {
         self.no_local_internal -= plan.no_local_internal;
         self.no_local_external -= plan.no_local_external;
-        if plan.health.is_some() && !health_stays {
-            self.health.remove(name);
-        }
     }
 }
 

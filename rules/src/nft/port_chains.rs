@@ -8,7 +8,7 @@
 //! hold a client to it.
 
 use crate::config::Config;
-use crate::model::{Backend, Protocol};
+use crate::model::{EndpointAddr, Protocol};
 use crate::nft::base::{self, rule};
 use crate::nft::ruleset::{
     AffinitySet, Chain, ChainId, Pick, PortChain, PortKind, PortName, PortRole, Rule, Statement,
@@ -47,8 +47,8 @@ pub(crate) struct PortChains<'a> {
     pub(crate) port: &'a PortName,
     pub(crate) protocol: Protocol,
     pub(crate) balance: Balance,
-    pub(crate) cluster: &'a [Backend],
-    pub(crate) local: &'a [Backend],
+    pub(crate) cluster: &'a [EndpointAddr],
+    pub(crate) local: &'a [EndpointAddr],
 }
 
 impl PortChains<'_> {
@@ -101,7 +101,7 @@ impl PortChains<'_> {
         }
     }
 
-    fn endpoint(&self, backend: Backend) -> Vec<Rule> {
+    fn endpoint(&self, backend: EndpointAddr) -> Vec<Rule> {
         let remember = match self.balance {
             Balance::Affinity(seconds) => Some(Statement::UpdateAffinity {
                 set: self.set(backend),
@@ -118,7 +118,7 @@ impl PortChains<'_> {
         remember.into_iter().chain([rule([translate])]).collect()
     }
 
-    fn pick(&self, backends: &[Backend], is_local: bool) -> (&'static str, Vec<Rule>) {
+    fn pick(&self, backends: &[EndpointAddr], is_local: bool) -> (&'static str, Vec<Rule>) {
         let Balance::List {
             pick,
             cluster,
@@ -138,7 +138,7 @@ impl PortChains<'_> {
 
     /// Back to where the client was, or to one at random: the first with a
     /// chance of one in n, the next with one in n-1, the last in any case.
-    fn remember_or_pick(&self, backends: &[Backend]) -> Vec<Rule> {
+    fn remember_or_pick(&self, backends: &[EndpointAddr]) -> Vec<Rule> {
         let known = backends.iter().map(|backend| {
             rule([
                 Statement::InAffinity(self.set(*backend)),
@@ -159,17 +159,17 @@ impl PortChains<'_> {
     }
 
     /// The endpoints that remember clients.
-    fn remembering(&self) -> Vec<Backend> {
+    fn remembering(&self) -> Vec<EndpointAddr> {
         if matches!(self.balance, Balance::List { .. }) {
             return Vec::new();
         }
-        let mut all: Vec<Backend> = self.cluster.iter().chain(self.local).copied().collect();
+        let mut all: Vec<EndpointAddr> = self.cluster.iter().chain(self.local).copied().collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    fn set(&self, backend: Backend) -> AffinitySet {
+    fn set(&self, backend: EndpointAddr) -> AffinitySet {
         let port = self.port.clone();
         AffinitySet { port, backend }
     }

@@ -198,7 +198,7 @@ fn set_type(set: SetId, family: Family) -> String {
     let data = match set.data() {
         None => String::new(),
         Some(DataType::Verdict) => " : verdict".to_owned(),
-        Some(DataType::Backend) => format!(" : {ip} daddr . th dport"),
+        Some(DataType::Endpoint) => format!(" : {ip} daddr . th dport"),
     };
     format!("{keyword} {}{data}", fields.join(" . "))
 }

@@ -4,14 +4,15 @@ mod poisoned;
 
 pub use poisoned::Poisoned;
 
+use crate::Cause;
+use crate::RememberedClients;
 use crate::model::Family;
-use crate::nft::clients::RememberedClients;
-use crate::nft::kernel::{Cause, Kernel, Object, Refusal};
 use crate::nft::print;
 use crate::nft::ruleset::{
     AffinitySet, Chain, ChainId, Element, Key, Op, SetId, SourceSet, Statement, Transaction, Value,
     Verdict,
 };
+use crate::nft::{Kernel, Object, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -53,12 +54,12 @@ impl Table {
                 FULL => Cause::SetFull,
                 _ => Cause::TableDiffers,
             },
-            objects: object(op).into_iter().collect(),
+            refused: object(op).into_iter().collect(),
             attempted,
             reason: reason.to_owned(),
         };
         let refuse_element = |verb, set: SetId, element: &Element, reason: &str| Refusal {
-            objects: vec![Object::Element(set, element.key)],
+            refused: vec![Object::Element(set, element.key)],
             ..refuse(
                 format!("{verb} element {} in {set}", print::element(element)),
                 reason,
@@ -255,6 +256,16 @@ impl Kernel for Table {
         next.applied += 1;
         *self = next;
         Ok(())
+    }
+
+    fn delete_table(&mut self, _: Family) -> std::io::Result<bool> {
+        let there = self.table;
+        let applied = self.applied;
+        *self = Self {
+            applied,
+            ..Self::default()
+        };
+        Ok(there)
     }
 
     fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {

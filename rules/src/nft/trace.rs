@@ -32,7 +32,7 @@ mod show;
 mod statement;
 mod walk;
 
-use crate::model::{Backend, Protocol};
+use crate::model::{EndpointAddr, Protocol};
 use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookPoint};
 use crate::nft::table::Table;
 use choices::Choices;
@@ -74,7 +74,7 @@ pub enum End {
     /// It goes to an endpoint.
     Endpoint {
         /// The endpoint.
-        backend: Backend,
+        backend: EndpointAddr,
         /// With the node's address as its source.
         masquerade: bool,
     },

@@ -6,7 +6,7 @@ use super::port::{PortPlan, Serving, has_chain};
 use crate::State;
 use crate::config::Config;
 use crate::limits;
-use crate::model::{Backend, Family, Frontend, Service, ServicePort, TrafficPolicy};
+use crate::model::{EndpointAddr, Family, Frontend, Service, ServicePort, TrafficPolicy};
 use crate::nft::ruleset::Pick;
 use crate::select::{Needs, Selection, Selector};
 use crate::state::claims;
@@ -75,8 +75,8 @@ impl PortBuild<'_> {
     /// one of a list for all frontends is chosen, if there is to be such a list.
     fn balance(
         &self,
-        cluster: &[Backend],
-        local: &[Backend],
+        cluster: &[EndpointAddr],
+        local: &[EndpointAddr],
         frontends: usize,
     ) -> (Option<u32>, Option<Pick>) {
         if self.service.ports.len() > limits::PORTS_WITH_CHAINS {
@@ -148,17 +148,20 @@ impl PortBuild<'_> {
 /// Lists `wanted` so that as few positions as possible differ from `before`:
 /// who stays keeps the index, newcomers fill the gaps, and the last ones move
 /// into what gaps are left.
-pub(super) fn keep_order(before: &[Backend], wanted: Vec<Backend>) -> Box<[Backend]> {
+pub(super) fn keep_order(
+    before: &[EndpointAddr],
+    wanted: Vec<EndpointAddr>,
+) -> Box<[EndpointAddr]> {
     if before.is_empty() || before == wanted {
         return wanted.into();
     }
-    let target: BTreeSet<Backend> = wanted.iter().copied().collect();
-    let known: HashSet<Backend> = before.iter().copied().collect();
+    let target: BTreeSet<EndpointAddr> = wanted.iter().copied().collect();
+    let known: HashSet<EndpointAddr> = before.iter().copied().collect();
     let mut fresh = target
         .iter()
         .copied()
         .filter(|backend| !known.contains(backend));
-    let mut slots: Vec<Option<Backend>> = before
+    let mut slots: Vec<Option<EndpointAddr>> = before
         .iter()
         .map(|backend| {
             target

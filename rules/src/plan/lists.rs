@@ -2,7 +2,7 @@
 //! `port-endpoints`: each port's are in a row, so that a rule can choose among
 //! them by a number.
 
-use crate::model::Backend;
+use crate::model::EndpointAddr;
 use crate::nft::ruleset::Pick;
 use std::cell::Cell;
 
@@ -55,7 +55,7 @@ impl Rows {
     }
 
     /// The row that a list has, or another one if it has none or outgrew it.
-    pub(super) fn row(&self, before: Option<Row>, list: &[Backend]) -> Row {
+    pub(super) fn row(&self, before: Option<Row>, list: &[EndpointAddr]) -> Row {
         const SMALLEST: u32 = 16;
         let count = u32::try_from(list.len()).unwrap_or(u32::MAX);
         if let Some(row) = before.filter(|row| count <= row.room) {
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn a_list_keeps_its_row_until_it_outgrows_it() {
-        let list = |count: u16| -> Vec<Backend> {
-            let backend = |port| Backend {
+        let list = |count: u16| -> Vec<EndpointAddr> {
+            let backend = |port| EndpointAddr {
                 address: [10, 244, 0, 1].into(),
                 port,
             };

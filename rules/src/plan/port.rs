@@ -2,7 +2,7 @@
 
 use super::lists::Lists;
 use super::{Counts, comment};
-use crate::model::{Backend, Frontend, ObjectName, Protocol, ServicePort};
+use crate::model::{EndpointAddr, Frontend, ObjectName, Protocol, ServicePort};
 use crate::nft::base;
 use crate::nft::port_chains::{Balance, PortChains};
 use crate::nft::ruleset::{
@@ -39,9 +39,9 @@ pub(super) struct PortPlan {
     pub(super) lists: Option<Box<Lists>>,
     pub(super) frontends: Box<[(Frontend, Serving)]>,
     /// In the order of their index: see `keep_order`.
-    pub(super) cluster: Box<[Backend]>,
-    pub(super) local: Box<[Backend]>,
-    pub(super) hairpin: Box<[Backend]>,
+    pub(super) cluster: Box<[EndpointAddr]>,
+    pub(super) local: Box<[EndpointAddr]>,
+    pub(super) hairpin: Box<[EndpointAddr]>,
 }
 
 impl PortPlan {
@@ -134,7 +134,7 @@ impl PortPlan {
                 for (index, backend) in (0u32..).zip(backends) {
                     let element = Element {
                         key: Key::Indexed(*frontend, index),
-                        value: Some(Value::Backend(*backend)),
+                        value: Some(Value::Endpoint(*backend)),
                         comment: None,
                     };
                     each(set, element);
@@ -145,7 +145,7 @@ impl PortPlan {
             for (index, backend) in (first..).zip(list) {
                 let element = Element {
                     key: Key::Listed(index),
-                    value: Some(Value::Backend(*backend)),
+                    value: Some(Value::Endpoint(*backend)),
                     comment: None,
                 };
                 each(SetId::PortEndpoints, element);
@@ -204,7 +204,7 @@ impl PortPlan {
 
     /// The lists of a port with chains of its own, each with where it begins; no
     /// frontend may use one of them.
-    fn listed(&self) -> impl Iterator<Item = (u32, &[Backend])> {
+    fn listed(&self) -> impl Iterator<Item = (u32, &[EndpointAddr])> {
         let lists = self.lists.as_ref().map(|lists| {
             let rows = [lists.cluster.first, lists.local.first];
             let uses = |list: fn(Serving) -> bool| {
@@ -222,9 +222,9 @@ impl PortPlan {
 
     /// The lists that a frontend's chain picks from, and where they are. Chains
     /// of its own have no use for one for each frontend.
-    fn numbered(&self, sets: &FrontendSets, serving: Serving) -> [(SetId, &[Backend]); 2] {
-        let none: &[Backend] = &[];
-        let (all, local): (&[Backend], &[Backend]) = match serving {
+    fn numbered(&self, sets: &FrontendSets, serving: Serving) -> [(SetId, &[EndpointAddr]); 2] {
+        let none: &[EndpointAddr] = &[];
+        let (all, local): (&[EndpointAddr], &[EndpointAddr]) = match serving {
             _ if self.own_balance().is_some() => (none, none),
             Serving::Cluster { .. } => (&self.cluster, none),
             Serving::Local => (none, &self.local),
@@ -276,6 +276,6 @@ fn role(serving: Serving) -> Option<PortRole> {
     }
 }
 
-fn count(backends: &[Backend]) -> u32 {
+fn count(backends: &[EndpointAddr]) -> u32 {
     u32::try_from(backends.len()).unwrap_or(u32::MAX)
 }

@@ -1,12 +1,12 @@
 //! Positions in endpoint lists.
 
 use super::build::keep_order;
-use crate::model::Backend;
+use crate::model::EndpointAddr;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
-fn backend(last: u8) -> Backend {
-    Backend {
+fn backend(last: u8) -> EndpointAddr {
+    EndpointAddr {
         address: std::net::Ipv4Addr::new(10, 0, 0, last).into(),
         port: 80,
     }
@@ -36,8 +36,8 @@ proptest! {
         before in btree_set(0u8..20, 0..12),
         wanted in btree_set(0u8..20, 0..12),
     ) {
-        let old: Vec<Backend> = before.iter().copied().map(backend).collect();
-        let new: Vec<Backend> = wanted.iter().copied().map(backend).collect();
+        let old: Vec<EndpointAddr> = before.iter().copied().map(backend).collect();
+        let new: Vec<EndpointAddr> = wanted.iter().copied().map(backend).collect();
         let kept = keep_order(&old, new.clone());
         let mut sorted = kept.to_vec();
         sorted.sort_unstable();

@@ -67,8 +67,8 @@ fn selected_of(specs: &[&str], zone: Option<&str>, apart: bool) -> (Vec<u8>, Vec
     };
     let slices = slices(specs, apart);
     let selection = Selector::new((1, 1), Family::V4, &slices, place).select(&port(), needs);
-    let lasts = |list: &[Backend]| {
-        let last = |backend: &Backend| match backend.address {
+    let lasts = |list: &[EndpointAddr]| {
+        let last = |backend: &EndpointAddr| match backend.address {
             std::net::IpAddr::V4(address) => address.octets()[3],
             std::net::IpAddr::V6(_) => 0,
         };

@@ -1,27 +1,27 @@
 //! docs/reference.md#endpoint-selection.
 
 use crate::world::World;
-use rules::model::{Backend, Endpoint, Service, ServicePort, TrafficPolicy};
+use rules::model::{Endpoint, EndpointAddr, Service, ServicePort, TrafficPolicy};
 use std::collections::BTreeMap;
 
 /// Who serves a port.
 pub struct Endpoints {
     /// Policy Cluster.
-    pub cluster: Vec<Backend>,
+    pub cluster: Vec<EndpointAddr>,
     /// Policy Local.
-    pub local: Vec<Backend>,
+    pub local: Vec<EndpointAddr>,
     /// Somebody does, somewhere.
     pub any: bool,
     /// Those on this node that may be reached: the hairpin set.
-    pub here: Vec<Backend>,
+    pub here: Vec<EndpointAddr>,
 }
 
-type Known<'a> = BTreeMap<Backend, &'a Endpoint>;
+type Known<'a> = BTreeMap<EndpointAddr, &'a Endpoint>;
 
 pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Endpoints {
     let known = known(world, service, port);
     let here = |endpoint: &Endpoint| endpoint.node.as_ref() == Some(&world.config.node_name);
-    let list = |wanted: &dyn Fn(&Endpoint) -> bool| -> Vec<Backend> {
+    let list = |wanted: &dyn Fn(&Endpoint) -> bool| -> Vec<EndpointAddr> {
         let matching = known.iter().filter(|(_, endpoint)| wanted(endpoint));
         matching.map(|(backend, _)| *backend).collect()
     };
@@ -45,7 +45,7 @@ pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Endpoint
     let external_local = service.external_policy == TrafficPolicy::Local;
     let uses_cluster = !internal_local || reachable_outside;
     let uses_local = internal_local || (external_local && reachable_outside);
-    let reachable = |backend: &Backend| {
+    let reachable = |backend: &EndpointAddr| {
         (uses_cluster && cluster.contains(backend)) || (uses_local && local.contains(backend))
     };
     let mut own = list(&here);
@@ -76,7 +76,7 @@ fn known<'a>(world: &'a World, service: &Service, port: &ServicePort) -> Known<'
                 continue;
             }
             for endpoint in &slice.endpoints {
-                let backend = Backend {
+                let backend = EndpointAddr {
                     address: endpoint.address,
                     port: own.port,
                 };

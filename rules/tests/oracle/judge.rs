@@ -4,7 +4,7 @@ use crate::endpoints::of_port;
 use crate::frontends::{Kind, Port};
 use crate::world::World;
 use rules::LocalDetector;
-use rules::model::{Backend, ObjectName, Protocol, TrafficPolicy};
+use rules::model::{EndpointAddr, ObjectName, Protocol, TrafficPolicy};
 use rules::nft::trace::{End, Origin, Packet};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ pub struct Pin {
     pub service: ObjectName,
     pub protocol: Protocol,
     pub port: u16,
-    pub backend: Backend,
+    pub backend: EndpointAddr,
 }
 
 /// A port with session affinity.
@@ -36,7 +36,7 @@ pub struct Answer {
 /// The choice of a frontend.
 struct Choice<'a> {
     port: Port<'a>,
-    backends: Vec<Backend>,
+    backends: Vec<EndpointAddr>,
     masquerade: bool,
 }
 
@@ -157,7 +157,7 @@ fn from_local_pod(world: &World, packet: &Packet) -> Option<bool> {
 }
 
 /// A pod that was sent to itself would not know the answer as one.
-fn is_hairpin(world: &World, packet: &Packet, backend: Backend) -> bool {
+fn is_hairpin(world: &World, packet: &Packet, backend: EndpointAddr) -> bool {
     let mut ports = world
         .ports()
         .filter(|(_, port)| port.protocol == packet.protocol);

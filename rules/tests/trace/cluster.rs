@@ -2,8 +2,8 @@
 
 use crate::names::{address, address_of, endpoint, loopback};
 use rules::model::{
-    Backend, Endpoint, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol, Service,
-    ServiceCidr, ServicePort,
+    Endpoint, EndpointAddr, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol,
+    Service, ServiceCidr, ServicePort,
 };
 use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
@@ -116,7 +116,7 @@ impl Cluster {
     pub fn clients_of(&self, endpoint: &str) -> AffinitySet {
         AffinitySet {
             port: PortName::new(&self.service.name, self.protocol, 80),
-            backend: Backend {
+            backend: EndpointAddr {
                 address: address_of(self.config.family, endpoint),
                 port: 8080,
             },

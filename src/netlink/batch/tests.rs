@@ -1,7 +1,7 @@
 //! The bytes of a batch, as a reader of the kernel's headers finds them.
 
 use super::*;
-use rules::model::{Backend, Frontend, Protocol};
+use rules::model::{EndpointAddr, Frontend, Protocol};
 use rules::nft::ruleset::{
     ChainId, Element, Hook, HookKind, HookPoint, Key, Rule, Side, Statement, Value, Verdict,
 };
@@ -40,7 +40,7 @@ fn transaction() -> Transaction {
         protocol: Protocol::Tcp,
         port: 443,
     };
-    let backend = Backend {
+    let backend = EndpointAddr {
         address: [10, 244, 1, 2].into(),
         port: 6443,
     };
@@ -78,7 +78,7 @@ fn transaction() -> Transaction {
             ),
             Op::AddElements(
                 SetId::Endpoints,
-                vec![element(Key::Indexed(frontend, 1), Value::Backend(backend))],
+                vec![element(Key::Indexed(frontend, 1), Value::Endpoint(backend))],
             ),
         ],
     }
@@ -112,7 +112,7 @@ fn a_message_that_cannot_be_written_is_refused_by_its_number() {
     let (sequence, error) = batch.failed().expect("it is too long");
     let refusal = unwritten(&transaction, &batch, sequence, error);
     assert_eq!(refusal.cause, Cause::Invalid);
-    assert_eq!(refusal.objects, [Object::Chain(ChainId::Fixed("services"))]);
+    assert_eq!(refusal.refused, [Object::Chain(ChainId::Fixed("services"))]);
     assert_eq!(
         refusal.to_string(),
         "ip add chain services: an attribute of type 4 with 96004 bytes, of which there can be 65535"

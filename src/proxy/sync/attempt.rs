@@ -1,9 +1,10 @@
 //! One family's sync: the attempt, and what follows when it is refused.
 
 use super::Syncer;
+use rules::RememberedClients;
 use rules::model::{Family, ObjectName};
-use rules::nft::{Kernel, RememberedClients};
-use rules::{Refusal, Remedy};
+use rules::nft::{Kernel, Refusal};
+use rules::{Pending as _, Remedy};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -111,7 +112,7 @@ impl<K: Kernel> Syncer<K> {
                 Ok(()) => own.planner.commit(pending),
                 Err(refusal) => {
                     result = Err(Box::new(Refused {
-                        owners: own.planner.owners(&pending, &refusal.objects),
+                        owners: own.planner.owners(&pending, &refusal.refused),
                         services: pending.services().cloned().collect(),
                         refusal,
                         full,

@@ -2,9 +2,9 @@
 
 use crate::jitter;
 use rules::model::{Family, ObjectName};
-use rules::nft::Planner;
 use rules::nft::drift::{Contest, Suspicion};
-use rules::{Backoff, Config, Refusal};
+use rules::nft::{Planner, Refusal};
+use rules::{Backoff, Config};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

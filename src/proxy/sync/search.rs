@@ -4,10 +4,10 @@
 use super::Syncer;
 use super::attempt::Counts;
 use crate::events::Report;
+use rules::Cause;
 use rules::model::ObjectName;
-use rules::nft::Kernel;
 use rules::nft::ruleset::{ChainId, Op};
-use rules::{Cause, Refusal};
+use rules::nft::{Kernel, Refusal};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

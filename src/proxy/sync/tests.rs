@@ -6,9 +6,9 @@ mod refusals;
 
 use super::*;
 use crate::settings::Settings;
+use rules::RememberedClients;
 use rules::flows::{Deleted, FlowTable, Suspects};
 use rules::model::{EndpointSlice, ObjectName, Protocol, Service, ServicePort};
-use rules::nft::RememberedClients;
 use rules::nft::Table;
 use rules::nft::ruleset::Transaction;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +24,10 @@ struct Switches {
 struct Rules(Table, Arc<Switches>);
 
 impl Kernel for Rules {
+    fn delete_table(&mut self, family: Family) -> std::io::Result<bool> {
+        self.0.delete_table(family)
+    }
+
     fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {
         Ok(RememberedClients::default())
     }
@@ -33,7 +37,7 @@ impl Kernel for Rules {
             return Err(Refusal {
                 family: Family::V4,
                 cause: rules::Cause::Interrupted,
-                objects: Vec::new(),
+                refused: Vec::new(),
                 attempted: "a test".to_owned(),
                 reason: "no".to_owned(),
             });

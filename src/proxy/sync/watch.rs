@@ -2,9 +2,8 @@
 
 use super::Syncer;
 use crate::events::Report;
-use rules::Refusal;
-use rules::nft::Kernel;
 use rules::nft::drift::{ForeignChange, Notice, Suspicion};
+use rules::nft::{Kernel, Refusal};
 use std::time::Instant;
 
 impl<K: Kernel> Syncer<K> {

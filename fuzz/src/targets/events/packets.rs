@@ -4,7 +4,7 @@ use super::bytes::Bytes;
 use super::step::{PORTS, SHARED, address};
 use crate::judge::Pin;
 use crate::world::World;
-use rules::model::{Backend, Family, Protocol, Service};
+use rules::model::{EndpointAddr, Family, Protocol, Service};
 use rules::nft::trace::{Origin, Packet};
 use std::net::IpAddr;
 
@@ -56,7 +56,7 @@ fn pins(world: &World, from: &mut Bytes<'_>) -> Vec<Pin> {
             service: service.name.clone(),
             protocol: port.protocol,
             port: port.port,
-            backend: Backend {
+            backend: EndpointAddr {
                 address: candidates[at],
                 port: known.3,
             },

@@ -61,9 +61,9 @@ impl Planner {
         // and counts that go back and forth find it again.
         let used = |chain: &ChainId| pending.touched.uses(&self.ledger, chain);
         let stale: HashSet<ChainId> = self
-            .chains
+            .idle
             .iter()
-            .filter(|chain| !self.ledger.uses(chain) && !used(chain))
+            .filter(|chain| !used(chain))
             .cloned()
             .collect();
         let fresh: HashSet<ChainId> = pending
@@ -71,13 +71,6 @@ impl Planner {
             .used_chains()
             .filter(|chain| !self.chains.contains(chain))
             .collect();
-        pending.chains = self
-            .chains
-            .iter()
-            .filter(|chain| !stale.contains(*chain))
-            .cloned()
-            .collect();
-        pending.chains.extend(fresh.iter().cloned());
 
         let ops = &mut pending.transaction.ops;
         ops.extend(add_chains(&self.config, &fresh));
@@ -96,8 +89,10 @@ impl Planner {
             come.into_iter()
                 .map(|(set, elements)| Op::AddElements(set, elements)),
         );
-        ops.extend(delete_chains(stale.into_iter().collect()));
+        ops.extend(delete_chains(stale.iter().cloned().collect()));
         pending.left_over = own.last(&self.left_over, &filled, ops);
+        pending.fresh = fresh;
+        pending.stale = stale;
     }
 
     fn change_nodeport_ips(

@@ -47,7 +47,7 @@ impl Planner {
         planned.element_count = counts.total();
         pending.room = Room::new(counts, self.large);
         let services = Arc::new(planned);
-        pending.chains = pending.touched.used_chains().collect();
+        pending.fresh = pending.touched.used_chains().collect();
 
         let ops = &mut pending.transaction.ops;
         ops.push(Op::ReplaceTable);
@@ -56,7 +56,7 @@ impl Planner {
             size: pending.room.size(set),
         }));
         let fixed = base::chains(&self.config, &pending.service_cidrs);
-        ops.extend(add_chains(&self.config, &pending.chains));
+        ops.extend(add_chains(&self.config, &pending.fresh));
         ops.extend(fixed.into_iter().map(Op::AddChain));
         ops.extend(own.first());
         ops.extend(clients);

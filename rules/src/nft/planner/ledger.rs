@@ -30,11 +30,17 @@ impl Ledger {
         self.count(&Shared::Chain(chain.clone())) > 0
     }
 
-    pub(super) fn commit(&mut self, touched: Touched) {
+    /// Takes in what a sync changed; yields the chains whose uses changed.
+    pub(super) fn commit(&mut self, touched: Touched) -> Vec<ChainId> {
+        let chain = |shared: &Shared| match shared {
+            Shared::Chain(chain) => Some(chain.clone()),
+            Shared::Element(..) => None,
+        };
+        let chains = touched.changes.keys().filter_map(chain).collect();
         if self.uses.is_empty() {
             self.uses = touched.changes;
             self.uses.retain(|_, count| *count != 0);
-            return;
+            return chains;
         }
         for (shared, change) in touched.changes {
             let count = self.count(&shared) + change;
@@ -44,6 +50,7 @@ impl Ledger {
                 self.uses.insert(shared, count);
             }
         }
+        chains
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Pending, Planner};
 use crate::model::ObjectName;
-use crate::nft::kernel::Object;
+use crate::nft::Object;
 use crate::nft::ruleset::ChainId;
 use crate::plan::ServicePlan;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -79,13 +79,5 @@ impl Planner {
     /// Those that are left out.
     pub fn left_out(&self) -> &BTreeSet<ObjectName> {
         &self.left_out
-    }
-}
-
-impl Pending {
-    /// The Services that were planned and have something in the table.
-    pub fn services(&self) -> impl Iterator<Item = &ObjectName> {
-        let planned = self.services.services.iter();
-        planned.filter_map(|(name, plan)| plan.is_some().then_some(name))
     }
 }

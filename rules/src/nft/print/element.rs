@@ -1,7 +1,7 @@
 //! Elements.
 
 use super::chain::duration;
-use crate::model::{Backend, Frontend};
+use crate::model::{EndpointAddr, Frontend};
 use crate::nft::print::comment;
 use crate::nft::ruleset::{Client, Element, Key, Value, Verdict};
 use ipnet::IpNet;
@@ -27,7 +27,7 @@ pub fn key(key: &Key) -> String {
         Key::Frontend(own) => frontend(own),
         Key::Listed(index) => index.to_string(),
         Key::Indexed(own, index) => format!("{} . {index}", frontend(own)),
-        Key::Hairpin(Backend { address, port }, protocol) => {
+        Key::Hairpin(EndpointAddr { address, port }, protocol) => {
             format!("{address} . {address} . {protocol} . {port}")
         }
     }
@@ -56,7 +56,7 @@ pub fn prefix(range: &IpNet) -> String {
 pub fn value(value: &Value) -> String {
     match value {
         Value::Verdict(own) => verdict(own),
-        Value::Backend(Backend { address, port }) => format!("{address} . {port}"),
+        Value::Endpoint(EndpointAddr { address, port }) => format!("{address} . {port}"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Services.
 
 use super::digest::digest;
-use crate::model::{Backend, ObjectName, Protocol};
+use crate::model::{EndpointAddr, ObjectName, Protocol};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -75,7 +75,7 @@ pub struct AffinitySet {
     /// The Service port.
     pub port: PortName,
     /// The endpoint.
-    pub backend: Backend,
+    pub backend: EndpointAddr,
 }
 
 impl AffinitySet {
@@ -127,7 +127,7 @@ pub enum PortKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PortRole {
     /// Remembers the client and translates to one endpoint; with affinity only.
-    Endpoint(Backend),
+    Endpoint(EndpointAddr),
     /// Chooses among all endpoints: the client's, or a random one.
     Cluster,
     /// The same among those on this node.
@@ -159,7 +159,7 @@ impl fmt::Display for PortChain {
 fn write_endpoint(
     f: &mut fmt::Formatter<'_>,
     port: &PortName,
-    Backend { address, port: own }: &Backend,
+    EndpointAddr { address, port: own }: &EndpointAddr,
 ) -> fmt::Result {
     let address = address.to_string().replace(':', ".");
     write!(f, "affinity-{port}__{address}/{own}")
@@ -181,7 +181,7 @@ mod tests {
             chain(&usual, PortRole::Masquerade),
             "masquerade-affinity-default/web/tcp/80"
         );
-        let backend = Backend {
+        let backend = EndpointAddr {
             address: "fd00:10:244:ffff:ffff:ffff:ffff:ffff"
                 .parse()
                 .expect("an address"),

@@ -1,7 +1,7 @@
 //! Elements of sets and maps.
 
 use super::ChainId;
-use crate::model::{Backend, Frontend, Protocol};
+use crate::model::{EndpointAddr, Frontend, Protocol};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub enum Key {
     /// `Index`.
     Listed(u32),
     /// `Address . Address . Protocol . Port`: the same address twice.
-    Hairpin(Backend, Protocol),
+    Hairpin(EndpointAddr, Protocol),
 }
 
 /// What a map's element yields.
@@ -25,8 +25,8 @@ pub enum Key {
 pub enum Value {
     /// [`super::DataType::Verdict`].
     Verdict(Verdict),
-    /// [`super::DataType::Backend`].
-    Backend(Backend),
+    /// [`super::DataType::Endpoint`].
+    Endpoint(EndpointAddr),
 }
 
 /// Where a packet goes on.

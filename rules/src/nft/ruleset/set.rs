@@ -22,7 +22,7 @@ pub enum DataType {
     /// A verdict; the map is a `vmap`.
     Verdict,
     /// An address and a port, for `dnat`.
-    Backend,
+    Endpoint,
 }
 
 /// A named set or map.
@@ -120,7 +120,7 @@ impl SetId {
             | Self::NodeportEndpoints
             | Self::LocalEndpoints
             | Self::NodeportLocalEndpoints
-            | Self::PortEndpoints => Some(DataType::Backend),
+            | Self::PortEndpoints => Some(DataType::Endpoint),
             Self::ClusterIps | Self::NodeportIps | Self::Hairpin => None,
         }
     }

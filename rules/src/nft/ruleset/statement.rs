@@ -1,7 +1,7 @@
 //! What rules are made of: only the matches and actions the product needs.
 
 use super::{AffinitySet, SetId, SourceSet, Verdict};
-use crate::model::{Backend, Protocol};
+use crate::model::{EndpointAddr, Protocol};
 use ipnet::IpNet;
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ pub enum Statement {
         /// The endpoint's protocol.
         protocol: Protocol,
         /// The endpoint.
-        backend: Backend,
+        backend: EndpointAddr,
     },
     /// `meta l4proto tcp dnat ip to PICK offset FIRST map @port-endpoints`: one
     /// of the `count` endpoints of a port that are listed from `first` on.

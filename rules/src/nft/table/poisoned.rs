@@ -1,10 +1,11 @@
 //! A kernel for tests that does not take everything.
 
 use super::Table;
+use crate::RememberedClients;
 use crate::model::Family;
-use crate::nft::clients::RememberedClients;
-use crate::nft::kernel::{Cause, Commit, Kernel, Object, Refusal};
 use crate::nft::ruleset::{Key, Op, Transaction};
+use crate::nft::{Kernel, Object, Refusal};
+use crate::{Cause, Commit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -49,7 +50,7 @@ impl Poisoned {
         Refusal {
             family,
             cause,
-            objects,
+            refused: objects,
             attempted: "a test".to_owned(),
             reason: "no".to_owned(),
         }
@@ -96,6 +97,10 @@ impl Kernel for Poisoned {
             objects.clear();
         }
         Err(self.refusal(family, self.cause, objects))
+    }
+
+    fn delete_table(&mut self, family: Family) -> std::io::Result<bool> {
+        self.tables.entry(family).or_default().delete_table(family)
     }
 
     fn clients(&mut self, family: Family) -> std::io::Result<RememberedClients> {

@@ -1,7 +1,7 @@
 //! What single statements do to a packet.
 
 use super::walk::{After, Say, Walk};
-use crate::model::{Backend, Frontend};
+use crate::model::{EndpointAddr, Frontend};
 use crate::nft::ruleset::{Header, Key, SetId, Side, Statement, Value, Verdict};
 use std::net::IpAddr;
 
@@ -50,7 +50,7 @@ impl<'a> Walk<'a, '_> {
                 *found = Some(value);
                 match value {
                     Value::Verdict(verdict) => Some(after(verdict)),
-                    Value::Backend(_) => None,
+                    Value::Endpoint(_) => None,
                 }
             }
             Statement::MarkHas(bit) => go_on(self.mark & bit != 0),
@@ -76,7 +76,7 @@ impl<'a> Walk<'a, '_> {
                 let value = self.look_up(*map, Key::Indexed(frontend, index))?;
                 *found = Some(value);
                 match value {
-                    Value::Backend(backend) => Some(self.translate(*backend)),
+                    Value::Endpoint(backend) => Some(self.translate(*backend)),
                     Value::Verdict(_) => None,
                 }
             }
@@ -94,7 +94,7 @@ impl<'a> Walk<'a, '_> {
                 let value = self.look_up(SetId::PortEndpoints, key)?;
                 *found = Some(value);
                 match value {
-                    Value::Backend(backend) => Some(self.translate(*backend)),
+                    Value::Endpoint(backend) => Some(self.translate(*backend)),
                     Value::Verdict(_) => None,
                 }
             }
@@ -105,7 +105,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn translate(&mut self, to: Backend) -> After<'a> {
+    fn translate(&mut self, to: EndpointAddr) -> After<'a> {
         // A translation that changes nothing does not set ct status dnat.
         self.translated = (self.destination, self.port) != (to.address, to.port);
         self.destination = to.address;
@@ -136,7 +136,7 @@ impl<'a> Walk<'a, '_> {
                 Some(Key::Frontend(frontend(Some(self.address(side)))))
             }
             [Address(_), Address(_), Protocol, Port] if self.source == self.destination => {
-                let backend = Backend {
+                let backend = EndpointAddr {
                     address: self.destination,
                     port: self.port,
                 };

@@ -18,9 +18,9 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn backend(text: &str) -> Backend {
+fn backend(text: &str) -> EndpointAddr {
     let address = ip(text);
-    Backend {
+    EndpointAddr {
         address,
         port: 8080,
     }
@@ -170,7 +170,7 @@ fn a_miss_in_a_map_goes_on_to_the_next_rule() {
     let table = table.element(SetId::Services, key, Some(pick));
     // A list with a hole: its second endpoint is not there.
     let key = Key::Indexed(frontend(), 0);
-    let value = Value::Backend(backend("10.244.0.1"));
+    let value = Value::Endpoint(backend("10.244.0.1"));
     let table = table.element(SetId::Endpoints, key, Some(value));
     let both = [through("10.244.0.1", false), through("10.244.0.8", false)];
     assert_eq!(table.ends_outside(), both);
@@ -248,7 +248,7 @@ fn what_a_node_sends_to_itself_comes_in_again_and_is_translated_once() {
 fn translation_to_the_same_place_is_none() {
     let to_itself = Statement::DnatTo {
         protocol: Protocol::Tcp,
-        backend: Backend {
+        backend: EndpointAddr {
             address: ip("10.96.0.1"),
             port: 80,
         },

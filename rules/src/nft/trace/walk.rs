@@ -1,7 +1,7 @@
 //! One packet on one way through the hooks.
 
 use super::{Choices, End, Origin, Packet, Path, Step, Tracer};
-use crate::model::{Backend, Family, Protocol};
+use crate::model::{EndpointAddr, Family, Protocol};
 use crate::nft::print;
 use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookKind, HookPoint, Rule};
 use std::net::IpAddr;
@@ -94,7 +94,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         let end = match self.hooks() {
             ControlFlow::Break(end) => end,
             ControlFlow::Continue(()) if self.translated => End::Endpoint {
-                backend: Backend {
+                backend: EndpointAddr {
                     address: self.destination,
                     port: self.port,
                 },

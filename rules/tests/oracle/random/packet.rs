@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use rules::model::{Backend, Family, ObjectName, Protocol, Service, ServicePort};
+use rules::model::{EndpointAddr, Family, ObjectName, Protocol, Service, ServicePort};
 use rules::nft::trace::{Origin, Packet};
 use std::net::IpAddr;
 
@@ -73,7 +73,7 @@ impl PacketSeed {
                     service: service.name.clone(),
                     protocol: port.protocol,
                     port: port.port,
-                    backend: Backend {
+                    backend: EndpointAddr {
                         address: *pin.get(&candidates),
                         port: known.3,
                     },
