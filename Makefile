@@ -16,7 +16,7 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults conformance compare bench bench-hostile bench-upstream image chart manifest lint deny \
+.PHONY: help demo test e2e faults conformance compare gates bench bench-hostile bench-upstream image chart manifest lint deny \
 	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
 
 # This list.
@@ -51,7 +51,8 @@ faults: deps-go $(CONTROL_PLANE_PROGRAMS)
 
 # Upstream's kube-proxy and ours, asked the same: configuration, HTTP answers, metrics;
 # VERBOSE=1 names what is the same, too.
-compare: deps-go $(CONTROL_PLANE_PROGRAMS)
+compare: deps-go $(CONTROL_PLANE_PROGRAMS) $(CONTROL_PLANE)/gates
+	$(CONTROL_PLANE)/gates | diff src/config/features/gates.txt -
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
 	@target/debug/e2e compare $(if $(VERBOSE),--verbose) $(PARTS)
 
@@ -167,9 +168,15 @@ target/tools/crds: e2e/crds/go.mod e2e/crds/go.sum | deps-chart
 		echo "$$(go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd" \
 		>../../$@
 
-# About eight minutes the first time; two at once need not much memory.
-$(CONTROL_PLANE_PROGRAMS) &: e2e/controlplane/go.mod e2e/controlplane/go.sum | deps-go
+# About eight minutes the first time.
+$(CONTROL_PLANE_PROGRAMS) &: $(addprefix e2e/controlplane/,build.sh go.mod go.sum) | deps-go
 	mkdir -p $(CONTROL_PLANE)
-	cd e2e/controlplane && go build -p 2 -trimpath -ldflags "-s -w" -o ../../$(CONTROL_PLANE)/ \
-		$(addprefix k8s.io/kubernetes/cmd/,$(CONTROL_PLANE_COMMANDS))
+	e2e/controlplane/build.sh $(CONTROL_PLANE) $(CONTROL_PLANE_COMMANDS)
 	touch $(CONTROL_PLANE_PROGRAMS)
+
+$(CONTROL_PLANE)/gates: $(addprefix e2e/controlplane/,gates/main.go go.mod go.sum) | deps-go
+	cd e2e/controlplane && go build -p 2 -o ../../$@ ./gates
+
+# The feature gates that upstream's kube-proxy knows, after another version of it.
+gates: $(CONTROL_PLANE)/gates
+	$(CONTROL_PLANE)/gates >src/config/features/gates.txt

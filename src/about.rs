@@ -4,13 +4,10 @@
 use crate::config::MODE_NFTABLES;
 use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ};
 use crate::health::Moment;
-use crate::options::KUBERNETES_VERSION;
+use crate::kubernetes;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The Kubernetes release whose kube-proxy this one stands in for.
-pub const COMPATIBLE: &str = "1.37";
 
 /// Labels of `kubernetes_build_info`.
 pub const BUILD_LABELS: [&str; 9] = [
@@ -29,9 +26,10 @@ pub const BUILD_LABELS: [&str; 9] = [
 /// compare it; what follows the `+` tells who built it.
 pub fn build() -> [String; 9] {
     let version = concat!("+kube-proxy-rs.", env!("CARGO_PKG_VERSION"));
-    let (major, minor) = COMPATIBLE.split_once('.').unwrap_or_default();
-    let version = format!("{KUBERNETES_VERSION}{version}");
-    ["", "rustc", "", "", &version, "", major, minor, PLATFORM].map(str::to_owned)
+    let (major, minor) = kubernetes::major_minor();
+    let version = format!("{}{version}", kubernetes::GIT_VERSION);
+    let (major, minor) = (major.to_string(), minor.to_string());
+    ["", "rustc", "", "", &version, "", &major, &minor, PLATFORM].map(str::to_owned)
 }
 
 /// As Go names it.

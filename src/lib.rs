@@ -26,5 +26,6 @@ mod addresses;
 pub mod cleanup;
 mod jitter;
 mod kernel_version;
+pub mod kubernetes;
 mod sysctl;
 mod yaml;

@@ -18,6 +18,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt};
 use tracing_subscriber::prelude::*;
+use wildmatch::WildMatch;
 
 /// klog's level: 0 for what matters, 2 for each sync, 4 for each event, 6 for what libraries say.
 static VERBOSITY: AtomicU32 = AtomicU32::new(0);
@@ -34,11 +35,27 @@ pub fn set_verbosity(verbosity: u32) {
     tracing::callsite::rebuild_interest_cache();
 }
 
+/// Reads a level as klog does: 31 bits, without a sign.
+///
+/// # Errors
+/// Says in Go's words what is wrong with the text.
+pub fn parse_level(text: &str) -> Result<u32, String> {
+    let refuse = |why: &str| {
+        let quoted = serde_json::Value::from(text);
+        format!("strconv.ParseUint: parsing {quoted}: {why}")
+    };
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refuse("invalid syntax"));
+    }
+    let level: i32 = text.parse().map_err(|_| refuse("value out of range"))?;
+    Ok(level.unsigned_abs())
+}
+
 /// Starts logging; later calls change nothing, so that an error before the configuration is
 /// known can be told by the defaults.
 pub fn start(logging: &LoggingConfiguration) {
     VERBOSITY.store(logging.verbosity, Ordering::Relaxed);
-    let vmodule = logging.vmodule.clone();
+    let vmodule = patterns(&logging.vmodule);
     let filter = filter_fn(move |metadata| wanted(metadata, &vmodule)).with_max_level_hint(
         // The level may be raised later.
         LevelFilter::TRACE,
@@ -100,13 +117,17 @@ fn writer(routing: &OutputRoutingOptions) -> BoxMakeWriter {
     }
 }
 
+/// Patterns of files with `*` and `?`, and the verbosity of what they match.
+fn patterns(vmodule: &[VModuleItem]) -> Vec<(WildMatch, u32)> {
+    let pattern = |item: &VModuleItem| (WildMatch::new(&item.file_pattern), item.verbosity);
+    vmodule.iter().map(pattern).collect()
+}
+
 /// Whether a line is to be written.
-fn wanted(metadata: &Metadata<'_>, vmodule: &[VModuleItem]) -> bool {
+fn wanted(metadata: &Metadata<'_>, patterns: &[(WildMatch, u32)]) -> bool {
     let file = metadata.file().and_then(stem).unwrap_or_default();
-    let pattern = vmodule
-        .iter()
-        .find(|item| matches(&item.file_pattern, file));
-    let verbosity = pattern.map_or_else(verbosity, |item| item.verbosity);
+    let found = patterns.iter().find(|(pattern, _)| pattern.matches(file));
+    let verbosity = found.map_or_else(verbosity, |(_, verbosity)| *verbosity);
     *metadata.level() <= level(metadata.target(), verbosity)
 }
 
@@ -145,36 +166,6 @@ fn stem(path: &str) -> Option<&str> {
     std::path::Path::new(path).file_stem()?.to_str()
 }
 
-/// Whether a name matches a pattern with `*` and `?`, in no more steps than the product of their
-/// lengths: it is asked for every line.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut next) = (0, 0);
-    // The last star, and where what comes after it was tried.
-    let mut star = None;
-    while next < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, next));
-                at += 1;
-            }
-            Some(c) if *c == '?' || *c == name[next] => {
-                at += 1;
-                next += 1;
-            }
-            _ => match star {
-                Some((of, tried)) => {
-                    star = Some((of, tried + 1));
-                    (at, next) = (of + 1, tried + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|c| *c == '*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,7 +187,11 @@ mod tests {
             (&"*a".repeat(40), &"a".repeat(39), false),
             (&"*a".repeat(40), &"a".repeat(50), true),
         ] {
-            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+            assert_eq!(
+                WildMatch::new(pattern).matches(name),
+                fits,
+                "{pattern} {name}"
+            );
         }
         assert_eq!(stem("src/source/watch.rs"), Some("watch"));
     }

@@ -17,7 +17,7 @@ mod version;
 pub use complete::Complete;
 pub use help::usage;
 pub use parse::{ParseError, parse};
-pub use version::{KUBERNETES_VERSION, Version};
+pub use version::Version;
 
 use crate::config::{self, GoDuration, KubeProxyConfiguration};
 use rules::model::Family;

@@ -10,11 +10,9 @@ use super::{
     GoDuration, KubeProxyConfiguration, MODE_IPVS, MODE_NFTABLES, parse_cidr, parse_ip,
     split_host_port,
 };
+use crate::kubernetes;
 use ipnet::IpNet;
 use std::fmt;
-
-/// The only value that `showHiddenMetricsForVersion` may have: the minor version before.
-const PREVIOUS_MINOR: &str = "1.36";
 
 /// A field, what it holds and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,9 +118,10 @@ pub fn validate(config: &KubeProxyConfiguration, gates: &FeatureGates) -> Result
         config.node_port_addresses.as_deref().unwrap_or_default(),
     );
     let shown = &config.show_hidden_metrics_for_version;
-    if !shown.is_empty() && shown != PREVIOUS_MINOR {
+    let previous = kubernetes::previous_minor_version();
+    if !shown.is_empty() && *shown != previous {
         let allowed = format!(
-            "must be omitted or have the value '{PREVIOUS_MINOR}'; \
+            "must be omitted or have the value '{previous}'; \
              only the previous minor version is allowed"
         );
         let path = format!("{ROOT}.ShowHiddenMetricsForVersion");

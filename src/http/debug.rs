@@ -32,27 +32,14 @@ fn verbosity(request: &Request<Bytes>) -> Answer {
         return say(StatusCode::NOT_ACCEPTABLE, "unsupported http method\n");
     }
     let text = String::from_utf8_lossy(request.body());
-    match parse(&text) {
+    match logging::parse_level(&text) {
         Ok(level) => {
             logging::set_verbosity(level);
             let done = format!("successfully set klog.logging.verbosity to {text}\n");
             say(StatusCode::OK, done)
         }
-        Err(reason) => {
-            let quoted = serde_json::Value::from(text.as_ref());
-            let refusal = format!("strconv.ParseUint: parsing {quoted}: {reason}\n");
-            say(StatusCode::BAD_REQUEST, refusal)
-        }
+        Err(refusal) => say(StatusCode::BAD_REQUEST, refusal + "\n"),
     }
-}
-
-/// A number of 31 bits, without a sign.
-fn parse(text: &str) -> Result<u32, &'static str> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("invalid syntax");
-    }
-    let level = text.parse::<i32>().map_err(|_| "value out of range")?;
-    Ok(level.unsigned_abs())
 }
 
 fn say(status: StatusCode, text: impl Into<Bytes>) -> Answer {

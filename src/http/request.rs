@@ -4,6 +4,7 @@
 use super::Answer;
 use hyper::header::{EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, StatusCode, Version};
+use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 
 /// How a server finds its pages.
@@ -88,26 +89,14 @@ fn knows_encoding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// `%XX` decoded; `None` if there is a `%` that is not that.
+/// `%XX` decoded; `None` if there is a `%` that is not that, which the crate leaves as it is.
 fn decoded(path: &str) -> Option<Cow<'_, str>> {
-    if !path.contains('%') {
-        return Some(path.into());
-    }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first == b'%' {
-            let (digits, after) = rest.split_at_checked(2)?;
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let value = digit(digits[0])? * 16 + digit(digits[1])?;
-            bytes.push(u8::try_from(value).ok()?);
-            rest = after;
-        } else {
-            bytes.push(*first);
-        }
-    }
-    Some(String::from_utf8_lossy(&bytes).into_owned().into())
+    let is_escape = |after: &str| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let is_whole = path.split('%').skip(1).all(is_escape);
+    is_whole.then(|| percent_decode_str(path).decode_utf8_lossy())
 }
 
 /// Go's `path.Clean` of an absolute path, and a slash at the end if there was one.

@@ -3,7 +3,8 @@
 
 use super::Answer;
 use super::accept::{Range, accepted};
-use crate::about::{About, COMPATIBLE};
+use crate::about::About;
+use crate::kubernetes;
 use hyper::body::Bytes;
 use hyper::header::USER_AGENT;
 use hyper::{Request, StatusCode};
@@ -39,11 +40,13 @@ pub(super) fn statusz(request: &Request<Bytes>, about: &About) -> Answer {
     let text = || {
         let lines = format!(
             "\nStarted: {}\nUp: {} hr {:02} min {:02} sec\nGo version: {GO_VERSION}\n\
-             Binary version: {COMPATIBLE}\nEmulation version: {COMPATIBLE}\nPaths: {}\n",
+             Binary version: {}\nEmulation version: {}\nPaths: {}\n",
             about.started.wall.strftime("%a %b %e %H:%M:%S UTC %Y"),
             seconds / 3600,
             seconds / 60 % 60,
             seconds % 60,
+            kubernetes::VERSION,
+            kubernetes::minor_version(),
             PATHS.join(" "),
         );
         page("statusz", &lines)
@@ -57,8 +60,8 @@ pub(super) fn statusz(request: &Request<Bytes>, about: &About) -> Answer {
             .to_string(),
         uptime_seconds: seconds,
         go_version: GO_VERSION,
-        binary_version: COMPATIBLE,
-        emulation_version: COMPATIBLE,
+        binary_version: kubernetes::VERSION,
+        emulation_version: kubernetes::minor_version(),
         paths: PATHS,
     })
 }
@@ -83,7 +86,7 @@ struct Statusz {
     uptime_seconds: u64,
     go_version: &'static str,
     binary_version: &'static str,
-    emulation_version: &'static str,
+    emulation_version: String,
     paths: [&'static str; 5],
 }
 

@@ -2,7 +2,7 @@
 //! Prometheus library has.
 
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::{SysconfVar, sysconf};
+use procfs::process::Stat;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, Gauge};
@@ -53,10 +53,10 @@ impl Process {
     }
 
     fn update(&self) {
-        if let Some(stat) = Stat::read() {
-            advance(&self.cpu, stat.cpu_seconds);
-            self.virtual_memory.set(stat.virtual_bytes);
-            self.resident.set(stat.resident_bytes);
+        if let Some(stat) = stat() {
+            advance(&self.cpu, seconds(stat.utime + stat.stime));
+            self.virtual_memory.set(stat.vsize as f64);
+            self.resident.set((stat.rss * procfs::page_size()) as f64);
         }
         if let Some(start) = start_time() {
             self.started.set(start);
@@ -109,32 +109,13 @@ fn advance(counter: &Counter, to: f64) {
     counter.inc_by((to - counter.get()).max(0.0));
 }
 
-/// `/proc/self/stat` (proc_pid_stat(5)), as far as it is needed.
-struct Stat {
-    cpu_seconds: f64,
-    start_seconds: f64,
-    virtual_bytes: f64,
-    resident_bytes: f64,
+fn stat() -> Option<Stat> {
+    procfs::process::Process::myself().ok()?.stat().ok()
 }
 
-impl Stat {
-    fn read() -> Option<Self> {
-        Self::parse(&std::fs::read_to_string("/proc/self/stat").ok()?)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        // The command's name, in brackets, may hold anything. After it comes field 3.
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let setting = |name| Some(sysconf(name).ok()?? as f64);
-        let ticks = setting(SysconfVar::CLK_TCK)?;
-        Some(Self {
-            cpu_seconds: (field(14)? + field(15)?) / ticks,
-            start_seconds: field(22)? / ticks,
-            virtual_bytes: field(23)?,
-            resident_bytes: field(24)? * setting(SysconfVar::PAGE_SIZE)?,
-        })
-    }
+/// Ticks of the kernel's clock, in seconds.
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / procfs::ticks_per_second() as f64
 }
 
 /// When the process started, Unix time in seconds.
@@ -142,9 +123,8 @@ pub(crate) fn start_time() -> Option<f64> {
     /// Read once: it does not change, and the clock may be set.
     static START: OnceLock<Option<f64>> = OnceLock::new();
     *START.get_or_init(|| {
-        let text = std::fs::read_to_string("/proc/stat").ok()?;
-        let boot = text.lines().find_map(|line| line.strip_prefix("btime "))?;
-        Some(boot.trim().parse::<f64>().ok()? + Stat::read()?.start_seconds)
+        let boot = procfs::boot_time_secs().ok()?;
+        Some(boot as f64 + seconds(stat()?.starttime))
     })
 }
 
@@ -171,14 +151,6 @@ fn octets(text: &str) -> Option<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
-        let text = "7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 300 100 0 0 20 0 3 0 500 4096 2 0";
-        let stat = Stat::parse(text).expect("all fields");
-        assert_eq!((stat.cpu_seconds, stat.start_seconds), (4.0, 5.0));
-        assert_eq!(stat.virtual_bytes, 4096.0);
-    }
 
     #[test]
     fn octets_are_found_by_name() {

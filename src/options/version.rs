@@ -2,8 +2,7 @@
 
 use super::value::parse_bool;
 
-/// The version of Kubernetes whose kube-proxy this one stands in for.
-pub const KUBERNETES_VERSION: &str = "v1.37.2";
+use crate::kubernetes::GIT_VERSION as KUBERNETES_VERSION;
 
 /// What `--version` asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -94,7 +94,7 @@ fn objects_are_for_those_that_ask_for_exactly_them() {
     let statusz = ask(&site, "/statusz", &[("Accept", yaml)]);
     assert!(
         statusz.contains(&format!("Content-Type: {yaml}\n"))
-            && statusz.contains("apiVersion: config.k8s.io/v1beta1\nbinaryVersion: \"1.37\"\n"),
+            && statusz.contains("apiVersion: config.k8s.io/v1beta1\nbinaryVersion: 1.37.2\n"),
         "{statusz}"
     );
 }
