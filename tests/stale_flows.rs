@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, U
 use std::path::PathBuf;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Long enough for an answer, short enough to ask often.
 const PATIENCE: Duration = Duration::from_millis(200);
 const NODE_PORT: u16 = 30053;
@@ -89,6 +89,23 @@ impl Rig {
         line.with_context(|| format!("no {start}"))?
             .parse()
             .context("a number")
+    }
+
+    /// How many times flows were looked through.
+    fn passes(&self, family: Family) -> f64 {
+        self.metric("conntrack_reconciler_sync_duration_seconds_count", family)
+            .unwrap_or(0.0)
+    }
+
+    /// Programs the Service and waits until flows were looked through for it, after the sync.
+    fn program_and_clean(&self, service: Value, pods: &[usize], family: Family) -> Result<()> {
+        let before = self.passes(family);
+        self.program(Some(service), pods)?;
+        wait::until("a pass over the flows", SOON, || {
+            ensure!(self.passes(family) > before, "{family}: none yet");
+            Ok(())
+        })
+        .map(drop)
     }
 
     fn deleted(&self, family: Family) -> f64 {
@@ -255,8 +272,7 @@ fn clients_with_one_port_reach_the_endpoint_that_replaces_theirs() -> Result<()>
         let before = rig.deleted(family);
 
         // Another one beside it takes no flow away.
-        rig.program(Some(service(true)), &[1, 2])?;
-        std::thread::sleep(Duration::from_millis(500));
+        rig.program_and_clean(service(true), &[1, 2], family)?;
         for client in &clients {
             ensure!(
                 client.ask()?.as_deref() == Some("echo-1"),
@@ -287,8 +303,7 @@ fn clients_that_came_before_the_first_endpoint_reach_it() -> Result<()> {
         for client in &clients {
             client.until(None)?;
         }
-        rig.program(Some(service(true)), &[])?;
-        std::thread::sleep(Duration::from_millis(500));
+        rig.program_and_clean(service(true), &[], family)?;
         for client in &clients {
             ensure!(client.ask()?.is_none(), "who answers without endpoints?");
         }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::client::{Outcome, Tally, dial};
 #[derive(Debug)]
 pub struct Stream {
     stop: Arc<AtomicBool>,
+    made: Arc<AtomicU64>,
     threads: Vec<JoinHandle<Result<Tally>>>,
 }
 
@@ -28,10 +29,11 @@ impl Stream {
     /// If no thread can be made.
     pub fn start(namespace: &Namespace, target: SocketAddr) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let made = Arc::new(AtomicU64::new(0));
         let start = Instant::now();
         let threads = (0..2)
             .map(|_| {
-                let stop = Arc::clone(&stop);
+                let (stop, made) = (Arc::clone(&stop), Arc::clone(&made));
                 namespace.spawn("stream", move || {
                     let mut tally = Tally::default();
                     while !stop.load(Ordering::Relaxed) {
@@ -41,13 +43,23 @@ impl Stream {
                             Outcome::Answered(answer) => tally.add(Outcome::Answered(answer)),
                             other => tally.fail(format!("{other}, begun at {begun:.2?}")),
                         }
+                        made.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(Duration::from_millis(5));
                     }
                     Ok(tally)
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { stop, threads })
+        Ok(Self {
+            stop,
+            made,
+            threads,
+        })
+    }
+
+    /// How many connections were made so far, whatever became of them.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Stops it and sums up.

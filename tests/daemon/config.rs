@@ -4,7 +4,6 @@
 use super::rig::{BINARY, LIMIT, Rig, service};
 use e2e::wait;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const HEAD: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
 
@@ -104,7 +103,7 @@ fn a_change_of_the_file_ends_it_and_one_of_its_name_does_not() {
     let aside = rig.scratch("aside");
     std::fs::write(&aside, HEAD).expect("a file");
     std::fs::rename(&aside, &config).expect("a rename");
-    std::thread::sleep(Duration::from_millis(300));
+    rig.settled();
     rig.process().check().expect("it runs on");
 }
 

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use e2e::cleanup::ScratchDir;
 use e2e::{Namespace, Process, ip, wait};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -148,6 +149,21 @@ impl Rig {
         });
     }
 
+    /// Waits until the daemon has done all that there was to do: every thread sleeps, and none
+    /// has run since the last look. Who is told of something wakes at once, so what it was told of
+    /// before this call has had its effect.
+    pub fn settled(&mut self) {
+        let mut before = None;
+        self.wait("the daemon to have nothing to do", |rig| {
+            let pid = rig.process.as_ref().expect("it was started").pid();
+            let now = threads(pid)?;
+            let sleeps = now.values().all(|thread| thread.contains("State:\tS"));
+            let before = before.replace(now.clone());
+            anyhow::ensure!(sleeps && before.as_ref() == Some(&now), "it works: {now:?}");
+            Ok(())
+        });
+    }
+
     /// Waits for something while the daemon runs.
     pub fn wait(&mut self, what: &str, mut check: impl FnMut(&Self) -> anyhow::Result<()>) {
         let awaited = wait::until(what, LIMIT, || {
@@ -156,6 +172,19 @@ impl Rig {
         });
         awaited.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log()));
     }
+}
+
+/// The state of each thread of a process, and how often it was switched to and from.
+fn threads(pid: i32) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut threads = BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        let status = std::fs::read_to_string(task.join("status"))?;
+        let kept = |line: &&str| line.starts_with("State:") || line.contains("ctxt_switches:");
+        let kept: Vec<&str> = status.lines().filter(kept).collect();
+        threads.insert(task.display().to_string(), kept.join("\n"));
+    }
+    Ok(threads)
 }
 
 /// A Service and a slice with one endpoint.

@@ -8,10 +8,9 @@ use e2e::{Bed, Daemon, Node, Pod, Process, Stream, manifest, wait};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
-/// Connections before and after the change, so that it happens amid them.
-const MARGIN: Duration = Duration::from_millis(400);
+/// Connections of a stream before and after the change, so that it happens amid them.
+const MARGIN: u64 = 10;
 
 /// The table that upstream's nftables mode makes for the Service below: a chain
 /// for each Service port, with an anonymous map of its endpoints.
@@ -148,13 +147,30 @@ fn objects(node: &Node, pods: &[&Pod]) -> Vec<Value> {
 fn streams(bed: &Bed) -> Result<Vec<Stream>> {
     let targets = node(1).both().map(|ip| SocketAddr::new(ip, 30080));
     let streams = targets.map(|target| Stream::start(bed.client(), target));
-    let streams = streams.into_iter().collect();
-    std::thread::sleep(MARGIN);
-    streams
+    let streams: Vec<Stream> = streams.into_iter().collect::<Result<_>>()?;
+    go_on(&streams)?;
+    Ok(streams)
+}
+
+/// Waits until each stream has made some more connections, whatever became of them.
+fn go_on(streams: &[Stream]) -> Result<()> {
+    let goals: Vec<u64> = streams
+        .iter()
+        .map(|stream| stream.made() + MARGIN)
+        .collect();
+    wait::until("more connections", LIMIT, || {
+        let mut streams = streams.iter().zip(&goals);
+        ensure!(
+            streams.all(|(stream, goal)| stream.made() >= *goal),
+            "too few"
+        );
+        Ok(())
+    })
+    .map(drop)
 }
 
 fn all_answered(streams: Vec<Stream>, what: &str) -> Result<()> {
-    std::thread::sleep(MARGIN);
+    go_on(&streams)?;
     for stream in streams {
         let report = stream.stop()?;
         ensure!(report.failures.is_empty(), "{what}: {:?}", report.failures);
@@ -233,7 +249,7 @@ fn a_table_is_taken_over_without_one_failed_connection() -> Result<()> {
     // Our own table, of an earlier run.
     let running = streams(&bed)?;
     daemon.terminate()?;
-    std::thread::sleep(MARGIN);
+    go_on(&running)?;
     let daemon = start(own, &manifests, &logs, &monitor)?;
     all_answered(running, "from an earlier run's table to a new one")?;
     assert_eq!(
