@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn a_citation_of_a_page_without_a_name_for_its_section_is_no_link() {
         assert_eq!(
-            found_in("a.rs", "// (docs/reference.md#health-port)\n"),
+            found_in("a.rs", "// (reference: section 4.1)\n"),
             ["a.rs:1: cites a section of something that is not here"]
         );
     }
