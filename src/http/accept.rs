@@ -15,7 +15,7 @@ pub(super) struct Range {
 impl Range {
     /// The value of a parameter, `""` without.
     pub(super) fn parameter(&self, name: &str) -> &str {
-        let found = self.parameters.iter().find(|(own, _)| own == name);
+        let found = self.parameters.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
 

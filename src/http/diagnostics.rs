@@ -58,7 +58,7 @@ fn ping(query: &str) -> (String, bool) {
     } else {
         "[+]ping excluded: ok\n"
     };
-    let quoted: Vec<String> = excluded.iter().map(|own| format!("{own:?}")).collect();
+    let quoted: Vec<String> = excluded.iter().map(|check| format!("{check:?}")).collect();
     let unknown = if quoted.is_empty() {
         String::new()
     } else {

@@ -84,7 +84,7 @@ fn knows_encoding(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
         (None, _) => true,
-        (Some(own), None) => own.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(encoding), None) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         _ => false,
     }
 }

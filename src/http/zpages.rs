@@ -172,7 +172,7 @@ fn refusal(request: &Request<Bytes>, ranges: &[Range]) -> Answer {
         reason: "NotAcceptable",
         code: 406,
     };
-    let is_plain = |range: &&Range| ["g", "v", "as"].map(|own| range.parameter(own)) == [""; 3];
+    let is_plain = |range: &&Range| ["g", "v", "as"].map(|name| range.parameter(name)) == [""; 3];
     let form = ranges
         .iter()
         .filter(is_plain)
@@ -218,12 +218,15 @@ fn indented(object: &impl Serialize) -> String {
 /// the query says otherwise.
 fn is_for_people(request: &Request<Bytes>) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    if let Some(value) = query.split('&').find_map(|own| own.strip_prefix("pretty=")) {
+    if let Some(value) = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("pretty="))
+    {
         return matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True");
     }
     let agent = request.headers().get(USER_AGENT);
     let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or("");
     ["curl", "Wget", "Mozilla/5.0"]
         .iter()
-        .any(|own| agent.starts_with(own))
+        .any(|tool| agent.starts_with(tool))
 }
