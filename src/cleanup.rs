@@ -7,6 +7,7 @@
 mod chains;
 mod legacy;
 
+use crate::mode::Mode;
 use crate::netlink::{Nftables, OpenError, ipvs};
 use rules::Backend as _;
 use rules::model::Family;
@@ -75,11 +76,17 @@ pub fn everything() -> anyhow::Result<()> {
     anyhow::bail!("encountered an error while tearing down rules")
 }
 
-/// After the first sync: removes what the modes iptables and ipvs may have left, as far as that is
-/// possible without running a program. Nothing depends on it, so failures are only logged.
-pub fn other_modes() {
+/// After the first sync by rules of one kind: removes what other modes may have left, as far as
+/// that is possible without running a program. Nothing depends on it, so failures are only logged.
+pub fn other_modes(served: Mode) {
     let mut cleaning = Cleaning::default();
-    cleaning.nf_tables_chains();
+    match served {
+        Mode::Nftables => cleaning.nf_tables_chains(),
+        Mode::Iptables => match Nftables::open() {
+            Ok(mut kernel) => cleaning.own_tables(&mut kernel),
+            Err(error) => cleaning.failed("nf_tables", &error),
+        },
+    }
     cleaning.ipvs();
     for family in Family::ALL {
         if let Some(tables) = legacy::loaded_tables(family) {
@@ -160,3 +167,6 @@ impl Cleaning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! is told where `kubectl get events` and `kubectl describe` look
 //! (docs/reference.md#events).
 //!
-//! They go out in a task of their own. Reporting one never waits: what does not
+//! They go out in a task of their own. Recording one never waits: what does not
 //! fit into the queue is left out.
 
 mod budget;
@@ -15,7 +15,7 @@ use rules::{Problem, ProblemKind};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Reports that wait while the API server is away. More say nothing new.
+/// Events that wait while the API server is away. More say nothing new.
 const QUEUE: usize = 256;
 
 /// What the event is about.
@@ -29,7 +29,7 @@ pub enum Regarding {
 
 /// An event to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Report {
+pub struct Event {
     /// What it is about.
     pub regarding: Regarding,
     /// Warning rather than Normal.
@@ -44,7 +44,7 @@ pub struct Report {
     pub everywhere: bool,
 }
 
-impl Report {
+impl Event {
     /// The proxy has started.
     pub fn starting() -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Report {
     }
 }
 
-impl From<Problem> for Report {
+impl From<Problem> for Event {
     /// What a Service's owner may know of it.
     fn from(problem: Problem) -> Self {
         match problem.kind {
@@ -118,17 +118,17 @@ impl From<Problem> for Report {
 #[derive(Debug)]
 pub enum Message {
     /// An event.
-    Report(Report),
+    Event(Event),
     /// Tells when everything before it has been dealt with.
     Flush(oneshot::Sender<()>),
 }
 
-/// Takes reports; clones share the queue.
+/// Takes events to be; clones share the queue.
 #[derive(Clone, Debug)]
-pub struct Events(Option<mpsc::Sender<Message>>);
+pub struct Recorder(Option<mpsc::Sender<Message>>);
 
-impl Events {
-    /// For want of an API server, reports go nowhere.
+impl Recorder {
+    /// For want of an API server, events go nowhere.
     pub fn nowhere() -> Self {
         Self(None)
     }
@@ -139,15 +139,15 @@ impl Events {
         (Self(Some(sender)), receiver)
     }
 
-    /// Hands a report over.
-    pub fn report(&self, report: Report) {
+    /// Hands an event over.
+    pub fn record(&self, event: Event) {
         if let Some(queue) = &self.0 {
             // Full while the API server is away, or closed at the end: the log has it anyway.
-            let _ = queue.try_send(Message::Report(report));
+            let _ = queue.try_send(Message::Event(event));
         }
     }
 
-    /// Waits until what was reported is sent, but no longer than this.
+    /// Waits until what was recorded is sent, but no longer than this.
     pub async fn flush(&self, limit: Duration) {
         let Some(queue) = &self.0 else { return };
         let (done, told) = oneshot::channel();

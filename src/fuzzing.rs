@@ -2,11 +2,11 @@
 //! in, without the files, sockets and clocks around them. Only there with the feature `fuzzing`.
 
 use crate::about::About;
-use crate::events::Events;
+use crate::events::Recorder;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::proxy::sync::Reports;
 use crate::settings::Settings;
+use crate::telemetry::Telemetry;
 use crate::{http, source};
 use rules::{Change, ObjectKind};
 use std::path::Path;
@@ -47,7 +47,7 @@ pub fn answer<'a>(
 #[derive(Clone)]
 pub struct Servers {
     about: About,
-    reports: Reports,
+    telemetry: Telemetry,
 }
 
 impl Servers {
@@ -58,17 +58,17 @@ impl Servers {
     pub fn new() -> anyhow::Result<Self> {
         let gates = "--feature-gates=ComponentFlagz=true,ComponentStatusz=true";
         let flags = ["--hostname-override=n1", "--profiling", gates];
-        let reports = Reports {
+        let telemetry = Telemetry {
             health: Arc::new(Health::new(Duration::from_secs(60))),
             metrics: Metrics::new()?,
-            events: Events::nowhere(),
+            events: Recorder::nowhere(),
         };
         let about = About::new(&Settings::from_flags(&flags)?);
-        Ok(Self { about, reports })
+        Ok(Self { about, telemetry })
     }
 
     /// Answers on a connection until it ends; inside a runtime.
     pub async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, is_metrics: bool) {
-        http::answer_stream(stream, is_metrics, self.about, self.reports).await;
+        http::answer_stream(stream, is_metrics, self.about, self.telemetry).await;
     }
 }

@@ -4,6 +4,7 @@
 //! How long a change waits is measured by the monotonic clock, as Go's `time.Since` does: a step
 //! of the wall clock is no verdict. The times that are shown are the wall clock's.
 
+use crate::clock;
 use jiff::Timestamp;
 use rules::model::Family;
 use serde::Serialize;
@@ -24,7 +25,7 @@ impl Moment {
     /// What both clocks show.
     pub fn now() -> Self {
         Self {
-            monotonic: Instant::now(),
+            monotonic: clock::now(),
             wall: Timestamp::now(),
         }
     }
@@ -104,9 +105,9 @@ impl Health {
     }
 
     /// The answer of `/livez`.
-    pub fn livez(&self, now: Moment) -> Report {
+    pub fn livez(&self, now: Moment) -> Status {
         let inner = self.lock();
-        let families: BTreeMap<&'static str, FamilyReport> = inner
+        let families: BTreeMap<&'static str, FamilyStatus> = inner
             .families
             .iter()
             // Upstream lists a family once it was updated.
@@ -115,7 +116,7 @@ impl Health {
                 let last_updated = progress.updated?.wall.to_string();
                 Some((
                     family.label(),
-                    FamilyReport {
+                    FamilyStatus {
                         last_updated,
                         healthy,
                     },
@@ -127,7 +128,7 @@ impl Health {
             .values()
             .all(|progress| progress.is_healthy(now, self.timeout));
         let latest = inner.latest();
-        Report {
+        Status {
             ok: healthy,
             last_updated: last_updated(healthy, latest, now),
             current_time: now.wall.to_string(),
@@ -138,12 +139,12 @@ impl Health {
     }
 
     /// The answer of `/healthz`.
-    pub fn healthz(&self, now: Moment) -> Report {
+    pub fn healthz(&self, now: Moment) -> Status {
         let eligible = self.lock().eligible.unwrap_or(false);
         let livez = self.livez(now);
         let ok = livez.healthy && eligible;
         let latest = self.lock().latest();
-        Report {
+        Status {
             ok,
             last_updated: last_updated(ok, latest, now),
             node_eligible: Some(eligible),
@@ -184,7 +185,7 @@ fn last_updated(ok: bool, latest: Option<Moment>, now: Moment) -> String {
 /// The body of `/healthz` or `/livez`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct Status {
     /// Whether the status is 200.
     #[serde(skip)]
     pub ok: bool,
@@ -194,12 +195,12 @@ pub struct Report {
     node_eligible: Option<bool>,
     healthy: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    status: BTreeMap<&'static str, FamilyReport>,
+    status: BTreeMap<&'static str, FamilyStatus>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FamilyReport {
+struct FamilyStatus {
     last_updated: String,
     healthy: bool,
 }
@@ -223,8 +224,8 @@ mod tests {
         }
     }
 
-    fn body(report: &Report) -> String {
-        serde_json::to_string(report).expect("JSON")
+    fn body(status: &Status) -> String {
+        serde_json::to_string(status).expect("JSON")
     }
 
     #[test]

@@ -15,14 +15,14 @@ mod timed;
 mod zpages;
 
 pub use answer::Answer;
-pub use service_health::{ServiceHealth, ServiceHealthCheck};
+pub use service_health::{HealthUpdate, ServiceHealth};
 
 use crate::about::About;
 use crate::descriptors::Shares;
-use crate::events::{Events, Report};
+use crate::events::{Event, Recorder};
 use crate::health::Moment;
-use crate::proxy::sync::Reports;
 use crate::settings::Settings;
+use crate::telemetry::Telemetry;
 use anyhow::Context;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
@@ -62,28 +62,29 @@ impl From<&Settings> for Addresses {
 /// # Errors
 /// An address cannot be bound and that is to be fatal; an event has been made
 /// of it.
-pub async fn serve(addresses: Addresses, about: About, reports: Reports) -> anyhow::Result<()> {
-    let events = reports.events.clone();
+pub async fn serve(addresses: Addresses, about: About, telemetry: Telemetry) -> anyhow::Result<()> {
+    let events = telemetry.events.clone();
     let hard_fail = addresses.hard_fail;
     let shares = Shares::current();
     let health = async {
         let Some(address) = addresses.healthz else {
             return std::future::pending().await;
         };
-        let reports = reports.clone();
+        let telemetry = telemetry.clone();
         let terms = Terms::probes(
             Pool::new("--healthz-bind-address", shares.health),
             Pages::Mux,
         );
-        let answer = move |request: &Request<Bytes>| health_answer(&reports, request);
+        let answer = move |request: &Request<Bytes>| health_answer(&telemetry, request);
         let result = serve_one("healthz", address, hard_fail, terms, answer).await;
         told(result, &events, "FailedToStartProxierHealthcheck")
     };
     let metrics = async {
-        let reports = reports.clone();
+        let telemetry = telemetry.clone();
         let pool = Pool::new("--metrics-bind-address", shares.metrics);
         let terms = Terms::scrapes(pool, Pages::Exact);
-        let answer = move |request: &Request<Bytes>| diagnostics::answer(&reports, &about, request);
+        let answer =
+            move |request: &Request<Bytes>| diagnostics::answer(&telemetry, &about, request);
         let result = serve_one("metrics", addresses.metrics, hard_fail, terms, answer).await;
         told(result, &events, "FailedToStartMetricServer")
     };
@@ -92,9 +93,9 @@ pub async fn serve(addresses: Addresses, about: About, reports: Reports) -> anyh
 }
 
 /// Makes an event of a server that could not start.
-fn told(result: anyhow::Result<()>, events: &Events, reason: &'static str) -> anyhow::Result<()> {
+fn told(result: anyhow::Result<()>, events: &Recorder, reason: &'static str) -> anyhow::Result<()> {
     result.inspect_err(|error| {
-        events.report(Report::node_warning(reason, format!("{error:#}")));
+        events.record(Event::node_warning(reason, format!("{error:#}")));
     })
 }
 
@@ -132,38 +133,39 @@ pub(crate) async fn answer_stream(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     is_metrics: bool,
     about: About,
-    reports: Reports,
+    telemetry: Telemetry,
 ) {
     if is_metrics {
         let terms = Terms::scrapes(Pool::new("metrics", 1), Pages::Exact);
-        let answer = move |request: &Request<Bytes>| diagnostics::answer(&reports, &about, request);
+        let answer =
+            move |request: &Request<Bytes>| diagnostics::answer(&telemetry, &about, request);
         serve::answer_one(stream, terms, answer).await;
     } else {
         let terms = Terms::probes(Pool::new("healthz", 1), Pages::Mux);
-        let answer = move |request: &Request<Bytes>| health_answer(&reports, request);
+        let answer = move |request: &Request<Bytes>| health_answer(&telemetry, request);
         serve::answer_one(stream, terms, answer).await;
     }
 }
 
 /// docs/reference.md#health-port.
-fn health_answer(reports: &Reports, request: &Request<Bytes>) -> Answer {
+fn health_answer(telemetry: &Telemetry, request: &Request<Bytes>) -> Answer {
     let now = Moment::now();
     let path = request::path(request);
-    let report = match &*path {
-        "/healthz" => reports.health.healthz(now),
-        "/livez" => reports.health.livez(now),
+    let status_of = match &*path {
+        "/healthz" => telemetry.health.healthz(now),
+        "/livez" => telemetry.health.livez(now),
         _ => return Answer::not_found(),
     };
-    let status = if report.ok {
+    let status = if status_of.ok {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     match &*path {
-        "/healthz" => reports.metrics.healthz(status.as_u16()),
-        _ => reports.metrics.livez(status.as_u16()),
+        "/healthz" => telemetry.metrics.healthz(status.as_u16()),
+        _ => telemetry.metrics.livez(status.as_u16()),
     }
-    match serde_json::to_string(&report) {
+    match serde_json::to_string(&status_of) {
         Ok(body) => Answer::json(status, body),
         Err(error) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }

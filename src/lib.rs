@@ -9,6 +9,7 @@ pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod mode;
 pub mod netlink;
 pub mod options;
 pub mod proxy;
@@ -16,6 +17,7 @@ pub mod render;
 pub mod settings;
 pub mod source;
 pub mod startup;
+pub mod telemetry;
 pub mod world;
 
 #[cfg(feature = "fuzzing")]
@@ -24,6 +26,7 @@ pub mod fuzzing;
 
 mod addresses;
 pub mod cleanup;
+mod clock;
 mod jitter;
 mod kernel_version;
 pub mod kubernetes;

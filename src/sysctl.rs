@@ -12,7 +12,7 @@ const MAX_LIMIT: i64 = 1 << 20;
 
 /// Where the kernel's files are; another root in tests.
 #[derive(Clone, Debug)]
-pub struct Kernel {
+pub struct Sysctls {
     root: PathBuf,
 }
 
@@ -94,13 +94,13 @@ fn conntrack_settings(config: &KubeProxyConntrackConfiguration) -> Vec<Setting> 
     settings.into_iter().flatten().collect()
 }
 
-impl Default for Kernel {
+impl Default for Sysctls {
     fn default() -> Self {
         Self { root: "/".into() }
     }
 }
 
-impl Kernel {
+impl Sysctls {
     /// One whose files are below another directory.
     #[cfg(test)]
     fn at(root: &Path) -> Self {

@@ -1,24 +1,24 @@
 //! How many events may be sent: a cluster with a thousand bad objects, seen by
 //! a thousand nodes, must not fill the API server with a million.
 
-use super::Report;
+use super::Event;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The same report is not sent again within this time.
+/// The same event is not sent again within this time.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// Different reports that may be sent at once.
 const BURST: f64 = 25.0;
 /// After that, one per so many seconds.
 const REFILL_SECONDS: f64 = 10.0;
-/// Reports that are remembered; each is spoken of for an hour at most, and at
+/// Events that are remembered; each is spoken of for an hour at most, and at
 /// the rate above there are few.
 const REMEMBERED: usize = 1024;
 
 /// Decides what is sent. Pure: the caller tells the time.
 #[derive(Debug)]
 pub(super) struct Budget {
-    sent: HashMap<Report, Instant>,
+    sent: HashMap<Event, Instant>,
     tokens: f64,
     counted: Instant,
 }
@@ -32,18 +32,18 @@ impl Budget {
         }
     }
 
-    /// Whether this report is to be sent now; if so, it counts as sent.
-    pub(super) fn allows(&mut self, report: &Report, now: Instant) -> bool {
+    /// Whether this event is to be sent now; if so, it counts as sent.
+    pub(super) fn allows(&mut self, event: &Event, now: Instant) -> bool {
         self.sent.retain(|_, at| now.duration_since(*at) < SILENCE);
         let waited = now.duration_since(self.counted).as_secs_f64();
         self.tokens = (self.tokens + waited / REFILL_SECONDS).min(BURST);
         self.counted = now;
-        let is_repeated = self.sent.contains_key(report);
+        let is_repeated = self.sent.contains_key(event);
         if is_repeated || self.tokens < 1.0 || self.sent.len() >= REMEMBERED {
             return false;
         }
         self.tokens -= 1.0;
-        self.sent.insert(report.clone(), now);
+        self.sent.insert(event.clone(), now);
         true
     }
 }
@@ -52,17 +52,17 @@ impl Budget {
 mod tests {
     use super::*;
 
-    fn report(number: usize) -> Report {
-        Report::node_warning("Test", number.to_string())
+    fn event(number: usize) -> Event {
+        Event::node_warning("Test", number.to_string())
     }
 
     #[test]
     fn a_repetition_waits_for_an_hour() {
         let start = Instant::now();
         let mut budget = Budget::new(start);
-        assert!(budget.allows(&report(1), start));
-        assert!(!budget.allows(&report(1), start + SILENCE / 2));
-        assert!(budget.allows(&report(1), start + SILENCE));
+        assert!(budget.allows(&event(1), start));
+        assert!(!budget.allows(&event(1), start + SILENCE / 2));
+        assert!(budget.allows(&event(1), start + SILENCE));
     }
 
     #[test]
@@ -71,7 +71,7 @@ mod tests {
         let mut budget = Budget::new(start);
         let allowed = |budget: &mut Budget, numbers: std::ops::Range<usize>, now| {
             numbers
-                .filter(|number| budget.allows(&report(*number), now))
+                .filter(|number| budget.allows(&event(*number), now))
                 .count()
         };
         assert_eq!(allowed(&mut budget, 0..100, start), 25);

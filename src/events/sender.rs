@@ -1,10 +1,10 @@
 //! The task that sends.
 
 use super::budget::Budget;
-use super::{Message, Regarding, Report};
+use super::{Event, Message, Regarding};
 use crate::source::{describe, describe_status};
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::events::v1::Event as ApiEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
@@ -39,13 +39,13 @@ pub async fn send(client: Client, node_name: Arc<str>, mut queue: Receiver<Messa
     let mut budget = Budget::new(Instant::now());
     while let Some(message) = queue.recv().await {
         match message {
-            Message::Report(report) if budget.allows(&report, Instant::now()) => {
-                sender.insist(&report).await;
+            Message::Event(event) if budget.allows(&event, Instant::now()) => {
+                sender.insist(&event).await;
             }
-            Message::Report(report) => tracing::debug!(
+            Message::Event(event) => tracing::debug!(
                 "no event about {:?}: said already, or too many: {}",
-                report.regarding,
-                report.note
+                event.regarding,
+                event.note
             ),
             // Whoever asked may have stopped waiting.
             Message::Flush(done) => drop(done.send(())),
@@ -73,13 +73,13 @@ struct Sender {
 
 impl Sender {
     /// Tries until it is there, or cannot be.
-    async fn insist(&self, report: &Report) {
+    async fn insist(&self, event: &Event) {
         // Made once: a second try of one that came through after all is refused, as is one
         // that another node has sent.
-        let event = self.event(report, Timestamp::now());
+        let api_event = self.api_event(event, Timestamp::now());
         let mut problem = String::new();
         for _ in 0..TRIES {
-            let tried = tokio::time::timeout(TIMEOUT, self.create(report, event.clone())).await;
+            let tried = tokio::time::timeout(TIMEOUT, self.create(event, api_event.clone())).await;
             problem = match tried {
                 Ok(Ok(())) => return,
                 Ok(Err(Error::Api(status))) if status.code == 409 => return,
@@ -90,23 +90,23 @@ impl Sender {
                 Ok(Err(error)) => describe(&error),
                 Err(_) => format!("no answer within {TIMEOUT:?}"),
             };
-            tracing::debug!("event {}: {problem}; trying again", report.reason);
+            tracing::debug!("event {}: {problem}; trying again", event.reason);
             tokio::time::sleep(PAUSE).await;
         }
-        tracing::warn!("event {} is not sent: {problem}", report.reason);
+        tracing::warn!("event {} is not sent: {problem}", event.reason);
     }
 
-    async fn create(&self, report: &Report, mut event: Event) -> Result<(), Error> {
+    async fn create(&self, event: &Event, mut api_event: ApiEvent) -> Result<(), Error> {
         if let (Regarding::Service(name), Some(regarding)) =
-            (&report.regarding, &mut event.regarding)
+            (&event.regarding, &mut api_event.regarding)
         {
             // `kubectl describe` shows only events with the object's own uid.
             regarding.uid = self.uid(&name.namespace, &name.name).await?;
         }
-        let namespace = event.metadata.namespace.clone();
+        let namespace = api_event.metadata.namespace.clone();
         let namespace = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        let events = Api::<Event>::namespaced(self.client.clone(), namespace);
-        events.create(&PostParams::default(), &event).await?;
+        let events = Api::<ApiEvent>::namespaced(self.client.clone(), namespace);
+        events.create(&PostParams::default(), &api_event).await?;
         Ok(())
     }
 
@@ -118,8 +118,8 @@ impl Sender {
         Ok(found.into_iter().find_map(|object| object.metadata.uid))
     }
 
-    fn event(&self, report: &Report, now: Timestamp) -> Event {
-        let regarding = match &report.regarding {
+    fn api_event(&self, event: &Event, now: Timestamp) -> ApiEvent {
+        let regarding = match &event.regarding {
             Regarding::Node => ObjectReference {
                 kind: Some("Node".to_owned()),
                 name: Some(self.node_name.to_string()),
@@ -134,25 +134,25 @@ impl Sender {
         };
         let name = regarding.name.as_deref().unwrap_or_default();
         let namespace = regarding.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
-        let kind = if report.warning { "Warning" } else { "Normal" };
-        Event {
+        let kind = if event.warning { "Warning" } else { "Normal" };
+        ApiEvent {
             metadata: ObjectMeta {
-                name: Some(event_name(name, number(report, now))),
+                name: Some(event_name(name, number(event, now))),
                 namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.instance.clone()),
-            action: Some(report.action.to_owned()),
-            reason: Some(report.reason.to_owned()),
+            action: Some(event.action.to_owned()),
+            reason: Some(event.reason.to_owned()),
             type_: Some(kind.to_owned()),
-            note: Some(note(&report.note)).filter(|note| !note.is_empty()),
+            note: Some(note(&event.note)).filter(|note| !note.is_empty()),
             regarding: Some(ObjectReference {
                 api_version: Some("v1".to_owned()),
                 ..regarding
             }),
-            ..Event::default()
+            ..ApiEvent::default()
         }
     }
 }
@@ -160,12 +160,12 @@ impl Sender {
 /// What makes an event's name its own: the time; or what it says, so that of a
 /// thousand nodes that all send it one succeeds. After an hour the API server
 /// forgets it, and it may come again.
-fn number(report: &Report, now: Timestamp) -> i128 {
-    if !report.everywhere {
+fn number(event: &Event, now: Timestamp) -> i128 {
+    if !event.everywhere {
         return now.as_nanosecond();
     }
     let mut hasher = DefaultHasher::new();
-    report.hash(&mut hasher);
+    event.hash(&mut hasher);
     hasher.finish().into()
 }
 

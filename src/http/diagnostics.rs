@@ -3,15 +3,15 @@
 use super::exposition::expose;
 use super::{Answer, debug, zpages};
 use crate::about::About;
-use crate::proxy::sync::Reports;
+use crate::telemetry::Telemetry;
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use std::collections::BTreeSet;
 
 /// Every path of the metrics port; any method is as good as GET unless a path
 /// says otherwise.
-pub(super) fn answer(reports: &Reports, about: &About, request: &Request<Bytes>) -> Answer {
-    let metrics = &reports.metrics;
+pub(super) fn answer(telemetry: &Telemetry, about: &About, request: &Request<Bytes>) -> Answer {
+    let metrics = &telemetry.metrics;
     match &*super::request::path(request) {
         "/metrics" => expose(&metrics.gather(), request.headers()),
         "/metrics/slis" if request.method() == Method::DELETE => {

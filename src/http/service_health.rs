@@ -1,49 +1,55 @@
 //! One server per healthCheckNodePort: tells load balancers whether this node
 //! has endpoints of a Service with external policy Local (docs/reference.md#health-check-node-ports).
 
+mod wanted;
+
+pub use wanted::HealthUpdate;
+
 use super::Answer;
 use super::pool::Pool;
 use super::request::Pages;
 use super::serve::{Terms, answer_all};
 use super::service_listener::{Listeners, Waiting};
 use crate::descriptors::Shares;
-use crate::events::{Events, Report};
+use crate::events::{Event, Recorder};
 use crate::health::{Health, Moment};
 use hyper::StatusCode;
-use rules::NodeportAddresses;
 use rules::model::{Family, ObjectName};
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use wanted::{Place, Wanted};
 
 /// Servers of one sync that are told of one by one when they cannot listen.
 const TOLD: usize = 10;
 
-/// What one server has to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceHealthCheck {
-    /// The Service.
-    pub service: ObjectName,
-    /// Its `healthCheckNodePort`.
-    pub port: u16,
-    /// Each family has servers of its own.
-    pub family: Family,
-    /// Distinct addresses of ready endpoints on this node.
-    pub local_endpoints: usize,
+/// How many servers an update had to do with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// They are open no more.
+    pub closed: usize,
+    /// They are new.
+    pub opened: usize,
+    /// They were told another number of endpoints, or the same again.
+    pub updated: usize,
+    /// They could not listen so far, and try at once.
+    pub woken: usize,
 }
 
 /// All servers that are open.
 #[derive(Debug)]
 pub struct ServiceHealth {
     health: Arc<Health>,
-    events: Events,
+    events: Recorder,
     runtime: Handle,
-    open: BTreeMap<(ObjectName, SocketAddr), Server>,
-    addresses: BTreeMap<Family, Vec<IpAddr>>,
+    families: BTreeMap<Family, Wanted>,
+    open: BTreeMap<Place, Server>,
+    /// Those of the open ones that could not listen at once.
+    waiting: BTreeSet<Place>,
     listeners: Listeners,
     terms: Terms,
 }
@@ -52,6 +58,7 @@ pub struct ServiceHealth {
 #[derive(Debug)]
 struct Server {
     local_endpoints: Arc<AtomicUsize>,
+    listens: Arc<AtomicBool>,
     /// Asks one that cannot listen yet to try again at once.
     try_now: Arc<Notify>,
     task: JoinHandle<()>,
@@ -65,68 +72,77 @@ impl Drop for Server {
 
 impl ServiceHealth {
     /// No server yet; they will run on `runtime`.
-    pub fn new(health: Arc<Health>, events: Events, runtime: Handle) -> Self {
+    pub fn new(health: Arc<Health>, events: Recorder, runtime: Handle) -> Self {
         let shares = Shares::current();
         let pool = Pool::new("health check node ports", shares.service_health);
         Self {
             health,
             events,
             runtime,
+            families: BTreeMap::new(),
             open: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             listeners: Listeners::new(shares.listeners),
             terms: Terms::probes(pool, Pages::One),
         }
     }
 
-    /// Where a family's servers listen: wherever node ports are answered, and
-    /// also on loopback addresses in the configured ranges, as upstream has it.
-    pub fn listen_on(&mut self, family: Family, nodeports: &NodeportAddresses, local: &[IpAddr]) {
-        let any = match family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        let addresses = match nodeports {
-            NodeportAddresses::All => vec![any],
-            NodeportAddresses::Within(ranges) => {
-                let within = |ip: &&IpAddr| ranges.iter().any(|range| range.contains(*ip));
-                local.iter().filter(within).copied().collect()
-            }
-        };
-        self.addresses.insert(family, addresses);
-    }
-
-    /// Opens, closes and updates servers until they are these. One that cannot listen is told of
-    /// once, and goes on trying by itself.
-    pub fn sync(&mut self, checks: &[ServiceHealthCheck]) {
-        let mut wanted = BTreeMap::new();
-        for check in checks {
-            for address in self.addresses.get(&check.family).into_iter().flatten() {
-                let address = SocketAddr::new(*address, check.port);
-                wanted.insert((check.service.clone(), address), check.local_endpoints);
-            }
+    /// Opens, closes and updates servers as the updates say, one for each family. One that cannot
+    /// listen is told of once, and goes on trying by itself.
+    pub fn update(&mut self, updates: Vec<HealthUpdate>) -> Touched {
+        let mut touched = Touched::default();
+        let (mut lost, mut gained) = (BTreeSet::new(), BTreeMap::new());
+        for update in updates {
+            let wanted = self.families.entry(update.family).or_default();
+            let (family_lost, family_gained) = wanted.update(update);
+            lost.extend(family_lost);
+            gained.extend(family_gained);
         }
         // Closing comes first: a port may go from one Service to another.
-        let closing = self.open.extract_if(.., |key, _| !wanted.contains_key(key));
-        let closing: Vec<Server> = closing.map(|(_, server)| server).collect();
+        let closing: Vec<Server> = lost
+            .iter()
+            .filter_map(|place| {
+                self.waiting.remove(place);
+                self.open.remove(place)
+            })
+            .collect();
+        touched.closed = closing.len();
         self.close(closing);
+        touched.woken = self.wake();
         let mut problems = Vec::new();
-        for ((service, address), local_endpoints) in wanted {
-            if let Some(server) = self.open.get(&(service.clone(), address)) {
+        for (place, local_endpoints) in gained {
+            if let Some(server) = self.open.get(&place) {
                 server
                     .local_endpoints
                     .store(local_endpoints, Ordering::Relaxed);
-                server.try_now.notify_one();
+                touched.updated += 1;
                 continue;
             }
-            let (server, problem) = self.start(&service, address, local_endpoints);
+            let (service, address) = &place;
+            let (server, problem) = self.start(service, *address, local_endpoints);
             if let Some(error) = problem {
                 let text = format!("healthCheckNodePort: listening on {address}: {error}");
                 problems.push((service.clone(), text));
+                self.waiting.insert(place.clone());
             }
-            self.open.insert((service, address), server);
+            touched.opened += 1;
+            self.open.insert(place, server);
         }
         self.tell(problems);
+        touched
+    }
+
+    /// Lets those that wait try again: what was in their way may be gone.
+    fn wake(&mut self) -> usize {
+        let open = &self.open;
+        self.waiting.retain(|place| {
+            open.get(place)
+                .is_some_and(|server| !server.listens.load(Ordering::Relaxed))
+        });
+        for server in self.waiting.iter().filter_map(|place| open.get(place)) {
+            server.try_now.notify_one();
+        }
+        self.waiting.len()
     }
 
     /// Says what cannot listen: a line and an event for each, but not for hundreds at once.
@@ -137,7 +153,7 @@ impl ServiceHealth {
         }
         for (service, problem) in problems.into_iter().take(TOLD) {
             tracing::warn!("Service {service}: {problem}; trying again");
-            self.events.report(Report::service_warning(
+            self.events.record(Event::service_warning(
                 service,
                 "FailedToStartServiceHealthcheck",
                 "Listen",
@@ -172,6 +188,7 @@ impl ServiceHealth {
     ) -> (Server, Option<std::io::Error>) {
         let _entered = self.runtime.enter();
         let local_endpoints = Arc::new(AtomicUsize::new(local_endpoints));
+        let listens = Arc::new(AtomicBool::new(false));
         let try_now = Arc::new(Notify::new());
         let (listening, problem) = match self.listeners.listen(address) {
             Ok(listening) => (Some(listening), None),
@@ -188,6 +205,7 @@ impl ServiceHealth {
             try_now: try_now.clone(),
         };
         let (count, health) = (local_endpoints.clone(), self.health.clone());
+        let has_place = listens.clone();
         let (service, terms) = (service.clone(), self.terms.clone());
         let task = self.runtime.spawn(async move {
             // The place among the listeners is free when the socket is closed.
@@ -195,6 +213,7 @@ impl ServiceHealth {
                 Some(listening) => listening,
                 None => waiting.until_it_listens().await,
             };
+            has_place.store(true, Ordering::Relaxed);
             let answer = move |_: &_| {
                 let healthy = health.is_healthy(Moment::now());
                 health_answer(&service, count.load(Ordering::Relaxed), healthy)
@@ -203,6 +222,7 @@ impl ServiceHealth {
         });
         let server = Server {
             local_endpoints,
+            listens,
             try_now,
             task,
         };

@@ -9,11 +9,11 @@ mod service_health;
 mod zpages;
 
 use crate::about::About;
-use crate::events::Events;
+use crate::events::Recorder;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::proxy::sync::Reports;
 use crate::settings::Settings;
+use crate::telemetry::Telemetry;
 use e2e::Namespace;
 use e2e::http::{Request, Response};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 struct Site {
     runtime: Option<Runtime>,
     namespace: Namespace,
-    reports: Reports,
+    telemetry: Telemetry,
 }
 
 impl Site {
@@ -44,10 +44,10 @@ impl Site {
         Self {
             runtime: Some(runtime.expect("the namespace").expect("a runtime")),
             namespace,
-            reports: Reports {
+            telemetry: Telemetry {
                 metrics,
                 health,
-                events: Events::nowhere(),
+                events: Recorder::nowhere(),
             },
         }
     }
@@ -73,7 +73,7 @@ impl Site {
         }
         let settings = settings(&words);
         let about = About::new(&settings);
-        let servers = super::serve((&settings).into(), about, self.reports.clone());
+        let servers = super::serve((&settings).into(), about, self.telemetry.clone());
         self.runtime().spawn(servers)
     }
 

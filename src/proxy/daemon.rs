@@ -1,33 +1,40 @@
 //! The daemon: objects come in, rules and health answers follow.
 
+use super::Proxy;
+use super::gate::Gate;
+use super::reporter::Reporter;
+use super::schedule::Schedule;
+use super::sync_loop::{Inputs, sync_loop};
+use super::syncer::{Machine, Syncer};
 use crate::about::About;
 use crate::config::ConfigFile;
-use crate::events::{self, Events, Report};
+use crate::events::{self, Event, Recorder};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};
-use crate::netlink::{Conntrack, Nftables, interfaces};
-use crate::proxy::flows::FlowCleanup;
-use crate::proxy::gate::Gate;
-use crate::proxy::schedule::Schedule;
-use crate::proxy::sync::{Reports, Syncer};
+use crate::mode::Mode;
+use crate::netlink::interfaces::{self, Interfaces};
+use crate::netlink::{Conntrack, Nftables};
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
+use crate::sysctl::Sysctls;
+use crate::telemetry::Telemetry;
 use crate::world::World;
-use crate::{addresses, cleanup, descriptors, health, kernel_version, sysctl};
+use crate::{addresses, cleanup, clock, descriptors, health, kernel_version};
 use anyhow::Context;
 use kube::Client;
-use rules::Change;
 use rules::model::Family;
-use rules::nft::Kernel;
+use rules::nft::NftBackend;
 use rules::nft::drift::Notice;
+use rules::{Backend, Change};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
-/// Events between a source and the sync loop: enough to keep both busy, few
+/// Changes between a source and the sync loop: enough to keep both busy, few
 /// enough to cost no memory to speak of.
-const EVENT_BUFFER: usize = 256;
+const CHANGE_BUFFER: usize = 256;
 
 /// Bunches of notices of what others do between their reader and the sync loop.
 const DRIFT_BUFFER: usize = 4;
@@ -50,7 +57,7 @@ pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Resul
         tracing::info!("--init-only: all is set up; no rules were written");
         return Ok(());
     }
-    let machine = sysctl::Kernel::default();
+    let machine = Sysctls::default();
     if let Some(Err(error)) = settings
         .oom_score_adj
         .map(|score| machine.set_oom_score(score))
@@ -82,7 +89,7 @@ fn set_up(settings: &Settings) -> anyhow::Result<()> {
              not there or not permitted: {error}; UDP flows that are stale stay until they end"
         );
     }
-    sysctl::Kernel::default()
+    Sysctls::default()
         .set_conntrack(&settings.conntrack)
         .context("could not set conntrack parameters from kube-proxy configuration")
 }
@@ -105,75 +112,112 @@ async fn serve(
         Some(_) => None,
         None => Some(source::client(&ClientOptions::from(&*settings), metrics.rest()).await?),
     };
-    let reports = Reports {
+    let telemetry = Telemetry {
         health: Arc::new(health::Health::new(2 * settings.sync_period)),
         metrics,
         events: events_to(client.as_ref(), &settings.node_name),
     };
-    announce(&settings, families, &reports.events);
+    announce(&settings, families, &telemetry.events);
     let result = tokio::select! {
-        result = run_parts(settings, families, kernel, client, &reports) => result,
+        result = run_parts(settings, families, Opened::new(kernel), client, &telemetry) => result,
         result = changed(config_file) => result,
     };
     // What went wrong may be the last thing that was reported.
     if result.is_err() {
-        reports.events.flush(LAST_EVENTS).await;
+        telemetry.events.flush(LAST_EVENTS).await;
     }
     result
 }
 
 /// Where events go: to the API server, by a task of their own, if there is one.
-fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Events {
+fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Recorder {
     let Some(client) = client else {
-        return Events::nowhere();
+        return Recorder::nowhere();
     };
-    let (events, queue) = Events::queue();
+    let (events, queue) = Recorder::queue();
     tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
     events
 }
 
+/// What programs the Services, opened.
+struct Opened<B: Backend> {
+    mode: Mode,
+    kernel: B::Kernel,
+    /// What others do to the rules.
+    drift: mpsc::Receiver<Vec<Notice>>,
+}
+
+impl Opened<NftBackend<Nftables>> {
+    /// Nftables, which serves mode iptables as well; inside a runtime.
+    fn new(mut kernel: Nftables) -> Self {
+        Self {
+            mode: Mode::Nftables,
+            drift: follow_drift(&mut kernel),
+            kernel,
+        }
+    }
+}
+
 /// Runs everything until one part ends.
-async fn run_parts(
+async fn run_parts<B>(
     settings: Arc<Settings>,
     families: &'static [Family],
-    mut kernel: Nftables,
+    opened: Opened<B>,
     client: Option<Client>,
-    reports: &Reports,
-) -> anyhow::Result<()> {
-    let (events, received) = mpsc::channel(EVENT_BUFFER);
-    let about = reports.events.clone();
-    let watched = reports.metrics.watch().clone();
-    let mut objects = tokio::spawn(objects(settings.clone(), client, events, about, watched));
+    telemetry: &Telemetry,
+) -> anyhow::Result<()>
+where
+    B: Backend + Send + 'static,
+    B::Kernel: Send,
+    B::Pending: Send,
+{
+    let Opened {
+        mode,
+        kernel,
+        drift,
+    } = opened;
+    let (told, changes) = mpsc::channel(CHANGE_BUFFER);
+    let recorder = telemetry.events.clone();
+    let watched = telemetry.metrics.watch().clone();
+    let mut objects = tokio::spawn(objects(settings.clone(), client, told, recorder, watched));
     let service_health = ServiceHealth::new(
-        reports.health.clone(),
-        reports.events.clone(),
+        telemetry.health.clone(),
+        telemetry.events.clone(),
         tokio::runtime::Handle::current(),
     );
     let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
-    let flows = FlowCleanup::new(Box::new(conntrack), families, reports.metrics.clone());
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
-    let drift = follow_drift(&mut kernel);
-    let syncer = Syncer::new(
-        World::new(&settings),
-        families,
+    let inputs = Inputs {
+        changes,
+        addresses: follow_addresses(watch),
+        drift,
+    };
+    let mut interfaces = Interfaces::default();
+    let machine = Machine {
         kernel,
-        reports.clone(),
-        service_health,
-        flows,
-    )
-    .retry_within(settings.sync_period);
+        flow_table: Box::new(conntrack),
+        addresses: Box::new(move || interfaces.addresses()),
+    };
+    let world = World::new(&settings);
+    let proxy = Proxy::<B> {
+        syncer: Syncer::new(world, families, machine, settings.sync_period),
+        reporter: Reporter::new(telemetry.clone(), service_health),
+    };
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
-    let gate = Gate::new(settings.clone(), families, Instant::now());
+    let gate = Gate::new(settings.clone(), families, clock::now());
     let servers = tokio::spawn(http::serve(
         http::Addresses::from(&*settings),
         About::new(&settings),
-        reports.clone(),
+        telemetry.clone(),
     ));
-    reports.events.report(Report::starting());
+    telemetry.events.record(Event::starting());
     // Each in a task of its own: one that blocks for a moment, as a sync or
     // the reading of a large file does, must not hold up the others.
-    let syncs = tokio::spawn(sync_loop(syncer, schedule, received, watch, drift, gate));
+    // Other modes' rules go after the first sync: connections need one of the two sets of rules.
+    let syncs = tokio::spawn(sync_loop(proxy, schedule, gate, inputs, move || {
+        cleanup::other_modes(mode);
+    }));
     tokio::select! {
         result = &mut objects => result.context("the source of objects")?,
         result = servers => result.context("the HTTP servers")?,
@@ -201,16 +245,14 @@ async fn changed(config_file: Option<ConfigFile>) -> anyhow::Result<()> {
 async fn objects(
     settings: Arc<Settings>,
     client: Option<Client>,
-    events: mpsc::Sender<Change>,
-    about_objects: Events,
+    changes: mpsc::Sender<Change>,
+    recorder: Recorder,
     metrics: WatchMetrics,
 ) -> anyhow::Result<()> {
     let node_name = &settings.node_name;
     match (client, &settings.source.manifests) {
-        (Some(client), _) => {
-            source::watch(client, node_name, events, about_objects, &metrics).await
-        }
-        (None, Some(dir)) => Manifests::new(dir, node_name).follow(events).await,
+        (Some(client), _) => source::watch(client, node_name, changes, recorder, &metrics).await,
+        (None, Some(dir)) => Manifests::new(dir, node_name).follow(changes).await,
         (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }
 }
@@ -232,73 +274,22 @@ fn follow_drift(kernel: &mut Nftables) -> mpsc::Receiver<Vec<Notice>> {
     notices
 }
 
-/// Takes in events and changed addresses and syncs when due, until the source
-/// of events ends.
-async fn sync_loop<K: Kernel>(
-    mut syncer: Syncer<K>,
-    mut schedule: Schedule,
-    mut events: mpsc::Receiver<Change>,
-    mut interfaces: interfaces::Watch,
-    mut drift: mpsc::Receiver<Vec<Notice>>,
-    mut gate: Gate,
-) -> anyhow::Result<()> {
-    syncer.begin();
-    let mut others_left = true;
-    loop {
-        if gate.opens(syncer.state(), Instant::now())? {
-            schedule.request();
+/// Tells when the node's addresses may be others, by a task of its own.
+fn follow_addresses(mut watch: interfaces::Watch) -> mpsc::Receiver<()> {
+    // One word that waits says it of all that happened before it is heard.
+    let (told, changes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            watch.changed().await;
+            if let Err(TrySendError::Closed(())) = told.try_send(()) {
+                break;
+            }
         }
-        let now = Instant::now();
-        let due = if gate.is_open() {
-            earlier(schedule.due(now), syncer.next_look())
-        } else {
-            gate.next_look(syncer.state())
-        };
-        let until_due = async {
-            match due {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = until_due, if due.is_some() => {
-                if gate.is_open() {
-                    let succeeded = tokio::task::block_in_place(|| syncer.sync()).is_ok();
-                    if succeeded && std::mem::take(&mut others_left) {
-                        // Not before: connections need one of the two sets of rules.
-                        tokio::task::block_in_place(cleanup::other_modes);
-                    }
-                    // Flows that could not be deleted wait for the next sync,
-                    // which has to come even if nothing else happens.
-                    let finished = succeeded && !syncer.has_stale_flows();
-                    schedule.ended(Instant::now(), finished);
-                }
-            }
-            () = interfaces.changed() => {
-                if syncer.addresses_may_differ() {
-                    schedule.request();
-                }
-            }
-            Some(notices) = drift.recv() => syncer.noticed(notices, Instant::now()),
-            event = events.recv() => match event {
-                Some(event) => {
-                    if syncer.apply(event) {
-                        schedule.request();
-                    }
-                }
-                None => return Ok(()),
-            },
-        }
-    }
+    });
+    changes
 }
 
-/// The earlier of two times, as far as there are any.
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
-}
-
-fn announce(settings: &Settings, families: &[Family], events: &Events) {
+fn announce(settings: &Settings, families: &[Family], events: &Recorder) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
         "kube-proxy-rs {} on node {}, mode nftables, {}",
@@ -308,7 +299,7 @@ fn announce(settings: &Settings, families: &[Family], events: &Events) {
     );
     if let Some(notice) = settings::mode_notice(settings) {
         tracing::warn!("{notice}");
-        events.report(Report::node_warning("KubeProxyDefaultMode", notice));
+        events.record(Event::node_warning("KubeProxyDefaultMode", notice));
     }
     for notice in settings::notices(settings) {
         tracing::warn!("{notice}");

@@ -16,7 +16,7 @@ mod log;
 mod progress;
 mod request;
 
-use crate::events::Events;
+use crate::events::Recorder;
 use crate::metrics::WatchMetrics;
 use crate::source::convert::{self, Converted, object_name};
 use crate::source::intern::Interner;
@@ -44,7 +44,7 @@ struct Terms<'a> {
     /// The only Node that counts; `None` if all do.
     node_name: Option<&'a str>,
     persistence: Persistence,
-    recorder: Events,
+    recorder: Recorder,
     metrics: &'a WatchMetrics,
 }
 
@@ -57,13 +57,13 @@ pub async fn watch(
     client: Client,
     node_name: &str,
     events: Sender<Change>,
-    reports: Events,
+    recorder: Recorder,
     metrics: &WatchMetrics,
 ) -> anyhow::Result<()> {
     let terms = Terms {
         node_name: Some(node_name),
         persistence: Persistence::ForEver,
-        recorder: reports,
+        recorder,
         metrics,
     };
     follow(client, &events, terms).await
@@ -84,7 +84,7 @@ pub async fn list(
     let terms = Terms {
         node_name,
         persistence: Persistence::Once,
-        recorder: Events::nowhere(),
+        recorder: Recorder::nowhere(),
         metrics,
     };
     let lists = async {

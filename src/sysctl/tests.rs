@@ -100,8 +100,8 @@ impl Machine {
         Self { dir }
     }
 
-    fn kernel(&self) -> Kernel {
-        Kernel::at(&self.dir)
+    fn kernel(&self) -> Sysctls {
+        Sysctls::at(&self.dir)
     }
 
     fn value(&self, file: &str) -> String {
@@ -188,7 +188,7 @@ fn the_oom_score() {
     let machine = Machine::new("oom");
     machine.kernel().set_oom_score(-999).expect("written");
     assert_eq!(machine.value(FILES[6].0), "-999");
-    let nowhere = Kernel::at(Path::new("/nonexistent"));
+    let nowhere = Sysctls::at(Path::new("/nonexistent"));
     let error = nowhere.set_oom_score(-999).expect_err("no such file");
     assert!(error.to_string().contains("oom_score_adj"), "{error}");
 }

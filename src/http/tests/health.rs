@@ -1,7 +1,7 @@
 //! `--healthz-bind-address` (docs/reference.md#health-port).
 
 use super::{Site, raw};
-use crate::events::{Events, Message};
+use crate::events::{Message, Recorder};
 use crate::health::Moment;
 use jiff::Timestamp;
 use rules::model::Family;
@@ -26,7 +26,7 @@ fn shown(site: &Site, path: &str) -> String {
 fn healthz_and_livez_follow_node_and_syncs() {
     let site = Site::new();
     let _servers = site.serve(&[]);
-    let health = &site.reports.health;
+    let health = &site.telemetry.health;
     let now = Moment::now;
 
     insta::assert_snapshot!(shown(&site, "/healthz"), @r#"
@@ -82,7 +82,7 @@ fn healthz_and_livez_follow_node_and_syncs() {
     assert_eq!(site.get(SERVER, "/healthz").status, 503);
     assert_eq!(site.get(SERVER, "/livez").status, 200);
 
-    let text = site.reports.metrics.text();
+    let text = site.telemetry.metrics.text();
     let answers: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("kubeproxy_proxy_"))
@@ -146,8 +146,8 @@ fn a_wildcard_address_answers_on_both_families() {
 #[test]
 fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
     let mut site = Site::new();
-    let (events, mut queue) = Events::queue();
-    site.reports.events = events;
+    let (events, mut queue) = Recorder::queue();
+    site.telemetry.events = events;
     let taken = site.namespace.run(|| std::net::TcpListener::bind(SERVER));
     let taken = taken.expect("the namespace").expect("a free port");
     let hard = site.serve(&["--bind-address-hard-fail"]);
@@ -159,7 +159,7 @@ fn a_taken_address_is_fatal_only_if_that_was_asked_for() {
     );
     let event = queue.try_recv().expect("an event");
     assert!(
-        matches!(&event, Message::Report(own) if own.warning
+        matches!(&event, Message::Event(own) if own.warning
             && own.reason == "FailedToStartProxierHealthcheck" && own.note == error),
         "{event:?}"
     );

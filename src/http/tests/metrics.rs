@@ -48,7 +48,7 @@ fn every_path_answers_as_upstreams_does() {
     let ping = raw(&site.get(SERVER, "/healthz/ping"));
     assert_eq!(ping, plain("200 OK", "", "ok"));
     // Whatever the syncs do.
-    site.reports.health.node_eligible(Some(false));
+    site.telemetry.health.node_eligible(Some(false));
     assert_eq!(site.get(SERVER, "/healthz").status, 200);
 }
 
@@ -70,7 +70,7 @@ fn any_method_is_as_good_as_get() {
 fn metrics_come_in_the_text_format_of_prometheus() {
     let site = Site::new();
     let _servers = site.serve(&["--metrics-bind-address=[::1]:9999"]);
-    site.reports.metrics.endpoint_change();
+    site.telemetry.metrics.endpoint_change();
     let response = site.get("[::1]:9999", "/metrics");
     assert_eq!(response.status, 200);
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use super::failure::{Failure, Undecodable};
 use super::gone;
-use crate::events::{Events, Report};
+use crate::events::{Event, Recorder};
 use crate::metrics::ResourceWatch;
 use crate::source::convert::{self, object_name};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,7 +24,7 @@ pub enum Phase {
 pub struct Log {
     kind: ObjectKind,
     what: String,
-    reports: Events,
+    recorder: Recorder,
     pub metrics: ResourceWatch,
     error: Option<(Phase, String)>,
     problems: HashMap<ObjectName, Problems>,
@@ -42,11 +42,11 @@ struct Problems {
 
 impl Log {
     /// For a kind and its plural name.
-    pub fn new(kind: ObjectKind, what: &str, reports: Events, metrics: ResourceWatch) -> Self {
+    pub fn new(kind: ObjectKind, what: &str, recorder: Recorder, metrics: ResourceWatch) -> Self {
         Self {
             kind,
             what: what.to_owned(),
-            reports,
+            recorder,
             metrics,
             error: None,
             problems: HashMap::new(),
@@ -122,7 +122,7 @@ impl Log {
         for problem in &texts {
             tracing::warn!("{} {name}: {problem}", self.what);
         }
-        self.report(metadata, &texts);
+        self.record(metadata, &texts);
         self.problems.insert(name, Problems { texts, list });
     }
 
@@ -167,22 +167,22 @@ impl Log {
     }
 
     /// Makes an event on the Service, whose owner is the one who can mend it.
-    fn report(&self, metadata: &ObjectMeta, problems: &[String]) {
+    fn record(&self, metadata: &ObjectMeta, problems: &[String]) {
         let object = object_name(metadata);
         let problems = problems.join("; ");
         match self.kind {
-            ObjectKind::Service => self.reports.report(Report::left_out(object, problems)),
+            ObjectKind::Service => self.recorder.record(Event::left_out(object, problems)),
             ObjectKind::EndpointSlice => {
                 let labels = metadata.labels.as_ref();
                 if let Some(service) = labels.and_then(|labels| labels.get(convert::SERVICE_NAME)) {
                     let note = format!("EndpointSlice {}: {problems}", object.name);
                     let service = ObjectName::new(object.namespace, service.as_str());
-                    self.reports.report(Report::left_out(service, note));
+                    self.recorder.record(Event::left_out(service, note));
                 }
             }
             ObjectKind::Node => self
-                .reports
-                .report(Report::node_warning("LeftOut", problems)),
+                .recorder
+                .record(Event::node_warning("LeftOut", problems)),
             // Nothing is regarded as its own; the log has it.
             ObjectKind::ServiceCidr => {}
         }

@@ -198,7 +198,7 @@ where
     let asked = Asked::default();
     let client = client(server, begun, asked.clone());
     let (events, mut received) = mpsc::channel(16);
-    let (reports, mut queue) = Events::queue();
+    let (reports, mut queue) = Recorder::queue();
     let metrics = Metrics::new().expect("metrics");
     let kind = ObjectKind::ServiceCidr;
     let following = Follow::new(
@@ -255,9 +255,9 @@ fn name(event: &Change) -> String {
 
 #[test]
 fn bad_objects_make_an_event_on_the_service() {
-    use crate::events::{Message, Report};
+    use crate::events::{Event, Message};
     use rules::model::ObjectName;
-    let (reports, mut queue) = Events::queue();
+    let (reports, mut queue) = Recorder::queue();
     let metrics = Metrics::new().expect("metrics");
     let watch = metrics.watch().of("endpointslices");
     let mut log = Log::new(ObjectKind::EndpointSlice, "endpointslices", reports, watch);
@@ -275,9 +275,9 @@ fn bad_objects_make_an_event_on_the_service() {
     log.listed();
     log.problems(&metadata, problems.clone());
     let service = ObjectName::new("shop", "web");
-    let report = Report::left_out(service, "EndpointSlice web-x1: one; two".to_owned());
+    let report = Event::left_out(service, "EndpointSlice web-x1: one; two".to_owned());
     let sent = queue.try_recv().expect("an event");
-    assert!(matches!(sent, Message::Report(own) if own == report));
+    assert!(matches!(sent, Message::Event(own) if own == report));
     assert!(queue.try_recv().is_err(), "said once");
     // And one that has not: it is gone, and a new one of the name is another one.
     log.list_begins();

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use rules::Cause;
 use rules::nft::ruleset::{Key, SetId};
 use rules::nft::table::Poisoned;
+use std::collections::BTreeSet;
 
 /// A Service without endpoints, which is one element of `no-endpoints`.
 fn numbered(n: u8) -> Change {
@@ -29,34 +30,34 @@ fn address(n: u8) -> IpAddr {
 
 struct Rig {
     runtime: tokio::runtime::Runtime,
-    reports: Reports,
+    telemetry: Telemetry,
     queue: tokio::sync::mpsc::Receiver<Message>,
-    syncer: Syncer<Poisoned>,
+    proxy: Proxy<NftBackend<Poisoned>>,
 }
 
 fn rig(kernel: Poisoned) -> Rig {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (events, queue) = Events::queue();
-    let reports = reports(events);
-    let syncer = syncer_with(
+    let (events, queue) = Recorder::queue();
+    let telemetry = telemetry(events);
+    let proxy = proxy_with(
         &["--proxy-mode=nftables"],
         kernel,
         &[Family::V4],
         &Arc::default(),
-        &reports,
-        &runtime,
+        &telemetry,
+        runtime.handle(),
     );
     Rig {
         runtime,
-        reports,
+        telemetry,
         queue,
-        syncer,
+        proxy,
     }
 }
 
 impl Rig {
     fn served(&self) -> BTreeSet<IpAddr> {
-        let Some(table) = self.syncer.kernel.tables.get(&Family::V4) else {
+        let Some(table) = self.proxy.syncer.kernel.tables.get(&Family::V4) else {
             return BTreeSet::new();
         };
         let elements = table.sets.get(&SetId::NoEndpoints).into_iter().flatten();
@@ -69,7 +70,7 @@ impl Rig {
 
     fn left_out(&self) -> Option<f64> {
         value(
-            &self.reports.metrics,
+            &self.telemetry.metrics,
             "kubeproxyrs_services_left_out{ip_family=\"IPv4\"}",
         )
     }
@@ -77,8 +78,8 @@ impl Rig {
     /// Syncs without a pause until one succeeds.
     fn sync_on(&mut self) -> usize {
         for count in 1..100 {
-            self.syncer.families[0].trouble.rested();
-            if self.syncer.sync().is_ok() {
+            self.proxy.syncer.proxiers[0].trouble.rested();
+            if self.proxy.sync() {
                 return count;
             }
         }
@@ -87,8 +88,8 @@ impl Rig {
 
     fn told(&mut self) -> Vec<ObjectName> {
         let mut told = Vec::new();
-        while let Ok(Message::Report(report)) = self.queue.try_recv() {
-            if let Regarding::Service(name) = report.regarding {
+        while let Ok(Message::Event(event)) = self.queue.try_recv() {
+            if let Regarding::Service(name) = event.regarding {
                 told.push(name);
             }
         }
@@ -109,10 +110,10 @@ proptest! {
     ) {
         let mut rig = rig(Poisoned { cause, names, ..Poisoned::default() });
         // Some are there already when the kernel begins to refuse others.
-        before.iter().for_each(|n| { rig.syncer.apply(numbered(*n)); });
-        prop_assert!(rig.syncer.sync().is_ok());
-        rig.syncer.kernel.addresses = poisoned.iter().map(|n| address(*n)).collect();
-        (0..12).for_each(|n| { rig.syncer.apply(numbered(n)); });
+        before.iter().for_each(|n| { rig.proxy.apply(numbered(*n)); });
+        prop_assert!(rig.proxy.sync());
+        rig.proxy.syncer.kernel.addresses = poisoned.iter().map(|n| address(*n)).collect();
+        (0..12).for_each(|n| { rig.proxy.apply(numbered(n)); });
         rig.sync_on();
         // What was there before and does not change is asked about by a replacement only.
         let good: BTreeSet<IpAddr> =
@@ -124,13 +125,13 @@ proptest! {
         prop_assert_eq!(rig.left_out(), Some((12 - served.len()) as f64));
         prop_assert_eq!(rig.told().len(), 12 - served.len(), "each once");
         // The kernel comes round: with the next change of each they are back.
-        rig.syncer.kernel.addresses.clear();
+        rig.proxy.syncer.kernel.addresses.clear();
         for n in 0..12 {
             let Change::Service(mut service) = numbered(n) else { unreachable!() };
             service.created = 7;
-            rig.syncer.apply(Change::Service(service));
+            rig.proxy.apply(Change::Service(service));
         }
-        prop_assert!(rig.syncer.sync().is_ok());
+        prop_assert!(rig.proxy.sync());
         prop_assert_eq!(rig.served().len(), 12);
         prop_assert_eq!(rig.left_out(), Some(0.0));
         drop(rig.runtime);
@@ -141,24 +142,24 @@ proptest! {
 fn one_among_many_takes_some_dozen_transactions() {
     let mut rig = rig(Poisoned::default());
     (0..=255).for_each(|n| {
-        rig.syncer.apply(numbered(n));
+        rig.proxy.apply(numbered(n));
     });
-    rig.syncer.kernel.addresses = [address(77)].into();
-    assert!(rig.syncer.sync().is_ok(), "in one sync");
+    rig.proxy.syncer.kernel.addresses = [address(77)].into();
+    assert!(rig.proxy.sync(), "in one sync");
     assert_eq!(rig.served().len(), 255);
     assert!(
-        rig.syncer.kernel.sent <= 3 + 2 * 8,
+        rig.proxy.syncer.kernel.sent <= 3 + 2 * 8,
         "{}",
-        rig.syncer.kernel.sent
+        rig.proxy.syncer.kernel.sent
     );
     // Nothing changes, nothing is tried; an hour later it is.
-    let sent = rig.syncer.kernel.sent;
-    assert!(rig.syncer.sync().is_ok());
-    assert_eq!(rig.syncer.kernel.sent, sent);
-    rig.syncer.kernel.addresses.clear();
+    let sent = rig.proxy.syncer.kernel.sent;
+    assert!(rig.proxy.sync());
+    assert_eq!(rig.proxy.syncer.kernel.sent, sent);
+    rig.proxy.syncer.kernel.addresses.clear();
     let hour = Instant::now() + Duration::from_secs(3600);
-    rig.syncer.families[0].look(hour);
-    assert!(rig.syncer.sync().is_ok());
+    rig.proxy.syncer.proxiers[0].look(hour);
+    assert!(rig.proxy.sync());
     assert_eq!(rig.served().len(), 256);
 }
 
@@ -169,22 +170,22 @@ fn a_kernel_that_refuses_everything_is_asked_less_and_less_and_nobody_is_blamed(
         ..Poisoned::default()
     };
     let mut rig = rig(everything);
-    rig.syncer.begin();
+    rig.proxy.begin();
     (0..20).for_each(|n| {
-        rig.syncer.apply(numbered(n));
+        rig.proxy.apply(numbered(n));
     });
-    assert!(rig.syncer.sync().is_err());
-    let sent = rig.syncer.kernel.sent;
+    assert!(!rig.proxy.sync());
+    let sent = rig.proxy.syncer.kernel.sent;
     assert!(sent <= 2, "{sent}");
     for n in 20..40 {
-        rig.syncer.apply(numbered(n));
-        assert!(rig.syncer.sync().is_err(), "it still waits");
+        rig.proxy.apply(numbered(n));
+        assert!(!rig.proxy.sync(), "it still waits");
     }
-    assert_eq!(rig.syncer.kernel.sent, sent, "no hot loop");
-    let next = rig.syncer.next_look().expect("another attempt");
+    assert_eq!(rig.proxy.syncer.kernel.sent, sent, "no hot loop");
+    let next = rig.proxy.syncer.next_look().expect("another attempt");
     assert!(next > Instant::now());
     assert_eq!(rig.told(), [], "it is nobody's fault");
-    rig.syncer.kernel.everything = false;
+    rig.proxy.syncer.kernel.everything = false;
     rig.sync_on();
     assert_eq!(rig.served().len(), 40);
 }
@@ -197,17 +198,17 @@ fn a_first_sync_that_fails_makes_unhealthy_though_no_change_waits() {
         ..Poisoned::default()
     };
     let mut rig = rig(everything);
-    rig.syncer.begin();
-    assert!(rig.syncer.sync().is_err());
+    rig.proxy.begin();
+    assert!(!rig.proxy.sync());
     let now = Moment::now();
     let later = Moment {
         monotonic: now.monotonic + Duration::from_secs(61),
         ..now
     };
-    assert!(!rig.reports.health.is_healthy(later));
-    rig.syncer.kernel.everything = false;
+    assert!(!rig.telemetry.health.is_healthy(later));
+    rig.proxy.syncer.kernel.everything = false;
     rig.sync_on();
-    assert!(rig.reports.health.is_healthy(later));
+    assert!(rig.telemetry.health.is_healthy(later));
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn what_is_too_large_for_the_socket_goes_in_parts() {
     };
     let mut rig = rig(small);
     (0..200).for_each(|n| {
-        rig.syncer.apply(numbered(n));
+        rig.proxy.apply(numbered(n));
     });
     rig.sync_on();
     assert_eq!(rig.served().len(), 200);

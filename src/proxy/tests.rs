@@ -2,16 +2,31 @@
 //! by others.
 
 mod drift;
+mod paused;
 mod refusals;
+mod rendered;
 
+use super::syncer::Machine;
 use super::*;
+use crate::clock;
+use crate::events::Recorder;
+use crate::health::{Health, Moment};
+use crate::http::ServiceHealth;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::telemetry::Telemetry;
+use crate::world::World;
+use jiff::Timestamp;
 use rules::RememberedClients;
 use rules::flows::{Deleted, FlowTable, Suspects};
-use rules::model::{EndpointSlice, ObjectName, Protocol, Service, ServicePort};
-use rules::nft::Table;
+use rules::model::{EndpointSlice, Family, ObjectName, Protocol, Service, ServicePort};
 use rules::nft::ruleset::Transaction;
+use rules::nft::{Kernel, NftBackend, Refusal, Table};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 
 /// Switches that the fakes obey, and what they were asked.
 #[derive(Default)]
@@ -85,40 +100,52 @@ fn slice(at: i64) -> Change {
     })
 }
 
-/// A syncer of fakes.
-fn syncer(
+/// A proxy of fakes.
+fn proxy(
     families: &[Family],
     switches: &Arc<Switches>,
-    reports: &Reports,
-    runtime: &tokio::runtime::Runtime,
-) -> Syncer<Rules> {
+    telemetry: &Telemetry,
+    runtime: &Handle,
+) -> Proxy<NftBackend<Rules>> {
     let flags = ["--proxy-mode=nftables", "--hostname-override=n1"];
     let rules = Rules(Table::new(), switches.clone());
-    syncer_with(&flags, rules, families, switches, reports, runtime)
+    proxy_with(&flags, rules, families, switches, telemetry, runtime)
 }
 
-fn syncer_with<K: Kernel>(
+fn proxy_with<K: Kernel>(
     flags: &[&str],
     kernel: K,
     families: &[Family],
     switches: &Arc<Switches>,
-    reports: &Reports,
-    runtime: &tokio::runtime::Runtime,
-) -> Syncer<K> {
-    let flows = Box::new(Flows(switches.clone()));
-    let (health, events) = (reports.health.clone(), reports.events.clone());
-    Syncer::new(
-        World::new(&Settings::from_flags(flags).expect("flags")),
-        families,
+    telemetry: &Telemetry,
+    runtime: &Handle,
+) -> Proxy<NftBackend<K>> {
+    let machine = Machine {
         kernel,
-        reports.clone(),
-        ServiceHealth::new(health, events, runtime.handle().clone()),
-        FlowCleanup::new(flows, families, reports.metrics.clone()),
-    )
+        flow_table: Box::new(Flows(switches.clone())),
+        addresses: Box::new(|| Ok(Vec::new())),
+    };
+    let world = World::new(&Settings::from_flags(flags).expect("flags"));
+    proxy_of(world, families, machine, telemetry, runtime)
 }
 
-fn reports(events: Events) -> Reports {
-    Reports {
+fn proxy_of<K: Kernel>(
+    world: World,
+    families: &[Family],
+    machine: Machine<K>,
+    telemetry: &Telemetry,
+    runtime: &Handle,
+) -> Proxy<NftBackend<K>> {
+    let (health, events) = (telemetry.health.clone(), telemetry.events.clone());
+    let service_health = ServiceHealth::new(health, events, runtime.clone());
+    Proxy {
+        syncer: Syncer::new(world, families, machine, Duration::from_secs(30)),
+        reporter: Reporter::new(telemetry.clone(), service_health),
+    }
+}
+
+fn telemetry(events: Recorder) -> Telemetry {
+    Telemetry {
         metrics: Metrics::new().expect("metrics"),
         health: Arc::new(Health::new(Duration::from_secs(60))),
         events,
@@ -129,28 +156,28 @@ fn reports(events: Events) -> Reports {
 fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let switches = Arc::new(Switches::default());
-    let reports = reports(Events::nowhere());
-    let metrics = reports.metrics.clone();
-    let mut syncer = syncer(&[Family::V4], &switches, &reports, &runtime);
+    let telemetry = telemetry(Recorder::nowhere());
+    let metrics = telemetry.metrics.clone();
+    let mut proxy = proxy(&[Family::V4], &switches, &telemetry, runtime.handle());
     let passes = || switches.passes.load(Ordering::Relaxed);
 
     switches.refuse_rules.store(true, Ordering::Relaxed);
-    syncer.apply(service(Protocol::Udp, 53));
-    assert!(syncer.sync().is_err());
+    proxy.apply(service(Protocol::Udp, 53));
+    assert!(!proxy.sync());
     assert_eq!(passes(), 0, "with the old rules the flows would come back");
     switches.refuse_rules.store(false, Ordering::Relaxed);
-    syncer.families[0].trouble.rested();
+    proxy.syncer.proxiers[0].trouble.rested();
     switches.refuse_flows.store(true, Ordering::Relaxed);
-    assert!(syncer.sync().is_ok(), "the rules are in place");
+    assert!(proxy.sync(), "the rules are in place");
     assert_eq!(passes(), 1);
-    assert!(syncer.has_stale_flows());
+    assert!(proxy.syncer.has_leftovers());
     switches.refuse_flows.store(false, Ordering::Relaxed);
-    assert!(syncer.sync().is_ok(), "nothing else to do");
+    assert!(proxy.sync(), "nothing else to do");
     assert_eq!(passes(), 2);
-    assert!(!syncer.has_stale_flows());
+    assert!(!proxy.syncer.has_leftovers());
 
-    syncer.apply(service(Protocol::Tcp, 80));
-    assert!(syncer.sync().is_ok());
+    proxy.apply(service(Protocol::Tcp, 80));
+    assert!(proxy.sync());
     assert_eq!(passes(), 2, "TCP needs no pass");
     let text = metrics.text();
     let line = "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 1";
@@ -169,30 +196,30 @@ fn value(metrics: &Metrics, name: &str) -> Option<f64> {
 #[test]
 fn changes_are_counted_as_upstream_counts_them() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let reports = reports(Events::nowhere());
-    let mut syncer = syncer(&Family::ALL, &Arc::default(), &reports, &runtime);
+    let telemetry = telemetry(Recorder::nowhere());
+    let mut proxy = proxy(&Family::ALL, &Arc::default(), &telemetry, runtime.handle());
     let get = |name: &str| {
         let name = format!("kubeproxy_sync_proxy_rules_{name}");
-        value(&reports.metrics, &name)
+        value(&telemetry.metrics, &name)
     };
-    syncer.begin();
+    proxy.begin();
     for family in ["IPv4", "IPv6"] {
         let queued = get(&format!(
             "last_queued_timestamp_seconds{{ip_family=\"{family}\"}}"
         ));
         assert!(queued.is_some_and(|at| at > 1e9), "{family}: {queued:?}");
     }
-    let status = serde_json::to_value(reports.health.livez(Moment::now())).expect("JSON");
+    let status = serde_json::to_value(telemetry.health.livez(Moment::now())).expect("JSON");
     assert!(status["status"]["IPv6"]["healthy"] == true, "{status}");
 
     // One event for each family; one that says nothing new is counted, but waits for nothing.
     for _ in 0..2 {
-        syncer.apply(service(Protocol::Udp, 53));
+        proxy.apply(service(Protocol::Udp, 53));
     }
-    syncer.apply(service(Protocol::Tcp, 80));
+    proxy.apply(service(Protocol::Tcp, 80));
     assert_eq!(get("service_changes_total"), Some(6.0));
     assert_eq!(get("service_changes_pending"), Some(2.0));
-    syncer.apply(slice(0));
+    proxy.apply(slice(0));
     assert_eq!(get("endpoint_changes_total"), Some(1.0));
     assert_eq!(get("endpoint_changes_pending"), Some(1.0));
     // A Service does not wait because its endpoints do.
@@ -202,7 +229,7 @@ fn changes_are_counted_as_upstream_counts_them() {
         None
     );
 
-    assert!(syncer.sync().is_ok());
+    assert!(proxy.sync());
     assert_eq!(get("service_changes_pending"), Some(0.0));
     assert_eq!(get("endpoint_changes_pending"), Some(0.0));
     for policy in ["internal", "external"] {
@@ -215,40 +242,44 @@ fn changes_are_counted_as_upstream_counts_them() {
 #[test]
 fn latency_has_a_sample_per_trigger_since_the_start() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let reports = reports(Events::nowhere());
+    let telemetry = telemetry(Recorder::nowhere());
     let switches = Arc::new(Switches::default());
-    let mut syncer = syncer(&[Family::V4], &switches, &reports, &runtime);
+    let mut proxy = proxy(&[Family::V4], &switches, &telemetry, runtime.handle());
     let name = "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"}";
     let now = Timestamp::now().as_millisecond();
     // What was there before the start says nothing about this process.
-    syncer.apply(slice(now - 3_600_000));
-    assert!(syncer.sync().is_ok());
-    assert_eq!(value(&reports.metrics, name), None);
+    proxy.apply(slice(now - 3_600_000));
+    assert!(proxy.sync());
+    assert_eq!(value(&telemetry.metrics, name), None);
     switches.refuse_rules.store(true, Ordering::Relaxed);
-    syncer.apply(service(Protocol::Udp, 53));
-    syncer.apply(slice(now + 1));
-    assert!(syncer.sync().is_err());
-    assert_eq!(value(&reports.metrics, name), None, "not in the kernel yet");
+    proxy.apply(service(Protocol::Udp, 53));
+    proxy.apply(slice(now + 1));
+    assert!(!proxy.sync());
+    assert_eq!(
+        value(&telemetry.metrics, name),
+        None,
+        "not in the kernel yet"
+    );
     switches.refuse_rules.store(false, Ordering::Relaxed);
-    syncer.families[0].trouble.rested();
-    syncer.apply(slice(now + 2));
-    assert!(syncer.sync().is_ok());
-    assert_eq!(value(&reports.metrics, name), Some(2.0), "none is lost");
+    proxy.syncer.proxiers[0].trouble.rested();
+    proxy.apply(slice(now + 2));
+    assert!(proxy.sync());
+    assert_eq!(value(&telemetry.metrics, name), Some(2.0), "none is lost");
 }
 
 #[test]
 fn a_contested_frontend_makes_an_event_on_the_one_that_loses() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (events, mut queue) = Events::queue();
-    let reports = reports(events);
-    let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports, &runtime);
-    syncer.apply(service(Protocol::Tcp, 80));
+    let (events, mut queue) = Recorder::queue();
+    let telemetry = telemetry(events);
+    let mut proxy = proxy(&[Family::V4], &Arc::default(), &telemetry, runtime.handle());
+    proxy.apply(service(Protocol::Tcp, 80));
     let Change::Service(mut other) = service(Protocol::Tcp, 80) else {
         unreachable!("it makes Services");
     };
     other.name = ObjectName::new("ns", "younger");
-    syncer.apply(Change::Service(other));
-    let sent = report(&mut queue).expect("an event");
+    proxy.apply(Change::Service(other));
+    let sent = recorded(&mut queue).expect("an event");
     let expected = crate::events::Regarding::Service(ObjectName::new("ns", "younger"));
     assert_eq!(sent.regarding, expected);
     assert_eq!(sent.reason, "LeftOut");
@@ -259,11 +290,11 @@ fn a_contested_frontend_makes_an_event_on_the_one_that_loses() {
 }
 
 /// The next report, if there is one.
-fn report(
+fn recorded(
     queue: &mut tokio::sync::mpsc::Receiver<crate::events::Message>,
-) -> Option<crate::events::Report> {
+) -> Option<crate::events::Event> {
     match queue.try_recv().ok()? {
-        crate::events::Message::Report(report) => Some(report),
+        crate::events::Message::Event(event) => Some(event),
         crate::events::Message::Flush(_) => None,
     }
 }
@@ -271,9 +302,14 @@ fn report(
 #[test]
 fn an_address_that_is_not_its_owners_to_give_makes_an_event() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (events, mut queue) = Events::queue();
-    let mut syncer = syncer(&[Family::V4], &Arc::default(), &reports(events), &runtime);
-    syncer.apply(Change::ServiceCidr(rules::model::ServiceCidr {
+    let (events, mut queue) = Recorder::queue();
+    let mut proxy = proxy(
+        &[Family::V4],
+        &Arc::default(),
+        &telemetry(events),
+        runtime.handle(),
+    );
+    proxy.apply(Change::ServiceCidr(rules::model::ServiceCidr {
         name: "kubernetes".into(),
         cidrs: vec!["10.96.0.0/16".parse().expect("a range")],
     }));
@@ -281,8 +317,8 @@ fn an_address_that_is_not_its_owners_to_give_makes_an_event() {
         unreachable!("it makes Services");
     };
     squatter.external_ips = vec![[10, 96, 0, 50].into()];
-    syncer.apply(Change::Service(squatter));
-    let sent = report(&mut queue).expect("an event");
+    proxy.apply(Change::Service(squatter));
+    let sent = recorded(&mut queue).expect("an event");
     assert_eq!((sent.reason, sent.warning), ("ExternalIPConflict", true));
     assert!(sent.note.contains("10.96.0.50"), "{sent:?}");
 }
@@ -290,9 +326,9 @@ fn an_address_that_is_not_its_owners_to_give_makes_an_event() {
 #[test]
 fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (events, mut queue) = Events::queue();
-    let reports = reports(events);
-    let mut syncer = syncer_with(
+    let (events, mut queue) = Recorder::queue();
+    let telemetry = telemetry(events);
+    let mut proxy = proxy_with(
         &[
             "--proxy-mode=nftables",
             "--hostname-override=n1",
@@ -301,8 +337,8 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
         Rules(Table::new(), Arc::default()),
         &Family::ALL,
         &Arc::default(),
-        &reports,
-        &runtime,
+        &telemetry,
+        runtime.handle(),
     );
     let node = |addresses: &[&str], pod_cidrs: &[&str]| {
         let addresses = addresses.iter().map(|ip| ip.parse().expect("an IP"));
@@ -318,16 +354,17 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     };
     let addresses = ["192.0.2.1", "2001:db8::1"];
     let ranges = ["10.0.1.0/24", "fd00:1::/64"];
-    let configs = |syncer: &Syncer<Rules>| -> Vec<rules::Config> {
-        syncer
-            .families
+    let configs = |proxy: &Proxy<NftBackend<Rules>>| -> Vec<rules::Config> {
+        proxy
+            .syncer
+            .proxiers
             .iter()
-            .map(|own| own.planner.config().clone())
+            .map(|own| own.backend.config().clone())
             .collect()
     };
-    syncer.apply(node(&addresses, &ranges));
-    assert!(syncer.sync().is_ok());
-    let whole = configs(&syncer);
+    proxy.apply(node(&addresses, &ranges));
+    assert!(proxy.sync());
+    let whole = configs(&proxy);
     for config in &whole {
         assert_ne!(config.nodeport_addresses, rules::NodeportAddresses::All);
         assert_ne!(config.local_detector, rules::LocalDetector::None);
@@ -341,17 +378,17 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
         ),
     ] {
         for event in events {
-            syncer.apply(event);
-            assert!(syncer.sync().is_ok());
-            assert_eq!(configs(&syncer), whole, "{what}");
-            let sent = report(&mut queue).expect("an event");
+            proxy.apply(event);
+            assert!(proxy.sync());
+            assert_eq!(configs(&proxy), whole, "{what}");
+            let sent = recorded(&mut queue).expect("an event");
             assert_eq!(sent.reason, "NodeIncomplete", "{what}");
-            syncer.apply(node(&addresses, &ranges));
-            assert!(report(&mut queue).is_none(), "{what}");
+            proxy.apply(node(&addresses, &ranges));
+            assert!(recorded(&mut queue).is_none(), "{what}");
         }
     }
     // What it tells anew is believed.
-    syncer.apply(node(&["192.0.2.2", "2001:db8::2"], &ranges));
-    assert!(syncer.sync().is_ok());
-    assert_ne!(configs(&syncer), whole);
+    proxy.apply(node(&["192.0.2.2", "2001:db8::2"], &ranges));
+    assert!(proxy.sync());
+    assert_ne!(configs(&proxy), whole);
 }
