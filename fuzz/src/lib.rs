@@ -5,16 +5,6 @@
 mod table;
 mod targets;
 
-// A second model of what packets meet, which knows nothing of the rules.
-#[path = "../../rules/tests/oracle/endpoints.rs"]
-mod endpoints;
-#[path = "../../rules/tests/oracle/frontends.rs"]
-mod frontends;
-#[path = "../../rules/tests/oracle/judge.rs"]
-mod judge;
-#[path = "../../rules/tests/oracle/world.rs"]
-mod world;
-
 /// A place where bytes come in.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {

@@ -1,15 +1,14 @@
 //! A history: objects come, change and go, syncs are refused, somebody meddles with the table, the
 //! process restarts. After each sync the table is what a fresh start would have written, and what
-//! it does with packets is what the oracle of `rules/tests/oracle` says.
+//! it does with packets is what `crates/oracle` says.
 
 mod bytes;
 mod packets;
 mod step;
 
-use crate::judge::{Answer, judge};
 use crate::table::{self, meaning};
-use crate::world::World;
 use bytes::Bytes;
+use oracle::{Answer, World, judge};
 use packets::packet;
 use rules::model::{Family, ObjectName};
 use rules::nft::Planner;

@@ -2,13 +2,9 @@
 //! packet is what a second, separately written model of the Kubernetes rules
 //! says. The model reads Services, EndpointSlices, Node and settings only.
 
-mod endpoints;
-mod frontends;
-mod judge;
 mod random;
-mod world;
 
-use judge::{Answer, judge};
+use oracle::{Answer, World, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use random::{PacketSeed, Step};
@@ -18,7 +14,6 @@ use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
 use rules::nft::trace::{End, Tracer};
 use rules::nft::{Kernel, Planner};
-use world::World;
 
 fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table, world: &World) {
     planner.mark(&state.take_dirty());

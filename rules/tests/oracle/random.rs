@@ -7,9 +7,9 @@ mod packet;
 
 pub use packet::{PacketSeed, packet};
 
-use crate::world::World;
 use ipnet::IpNet;
 use objects::{node, service, slice};
+use oracle::World;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rules::model::{Family, ObjectName, Protocol, ServiceCidr};

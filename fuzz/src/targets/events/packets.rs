@@ -2,8 +2,8 @@
 
 use super::bytes::Bytes;
 use super::step::{PORTS, SHARED, address};
-use crate::judge::Pin;
-use crate::world::World;
+use oracle::Pin;
+use oracle::World;
 use rules::model::{EndpointAddr, Family, Protocol, Service};
 use rules::nft::trace::{Origin, Packet};
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! Random packets, most of them to a frontend.
 
 use super::{PORTS, SERVICES, SHARED, address, ip};
-use crate::judge::Pin;
-use crate::world::World;
+use oracle::Pin;
+use oracle::World;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -9,18 +9,18 @@ use std::net::IpAddr;
 
 /// What kind of IP it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Cluster,
     External,
     LoadBalancer,
 }
 
-pub type Port<'a> = (&'a Service, &'a ServicePort);
+pub(crate) type Port<'a> = (&'a Service, &'a ServicePort);
 
 impl World {
     /// The Service port behind an address that belongs to Services. Of several
     /// that list it, one with a better kind has it, and then the older one.
-    pub fn by_address(
+    pub(crate) fn by_address(
         &self,
         to: IpAddr,
         protocol: Protocol,
@@ -35,39 +35,44 @@ impl World {
             .into_iter()
             .find_map(|kind| {
                 let mut all = self.ports();
-                let matching = all.find(|(service, own)| {
-                    own.protocol == protocol && own.port == port && lists(service, kind)
+                let matching = all.find(|(service, listed)| {
+                    listed.protocol == protocol && listed.port == port && lists(service, kind)
                 });
                 matching.map(|port| (port, kind))
             })
     }
 
     /// The Service port behind a node port.
-    pub fn by_node_port(&self, to: IpAddr, protocol: Protocol, port: u16) -> Option<Port<'_>> {
+    pub(crate) fn by_node_port(
+        &self,
+        to: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<Port<'_>> {
         let answers = self.is_local(to)
             && !to.is_loopback()
             && match &self.config.nodeport_addresses {
                 NodeportAddresses::All => true,
-                NodeportAddresses::Within(ranges) => ranges.iter().any(|own| own.contains(&to)),
+                NodeportAddresses::Within(ranges) => ranges.iter().any(|range| range.contains(&to)),
             };
         let matching =
-            |(_, own): &Port<'_>| own.protocol == protocol && own.node_port == Some(port);
+            |(_, listed): &Port<'_>| listed.protocol == protocol && listed.node_port == Some(port);
         answers.then(|| self.ports().find(matching)).flatten()
     }
 
-    pub fn is_cluster_ip(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_cluster_ip(&self, address: IpAddr) -> bool {
         let mut served = self.served().into_iter();
         served.any(|service| service.cluster_ips.contains(&address))
     }
 
-    pub fn is_in_service_cidr(&self, address: IpAddr) -> bool {
-        let mut ranges = self.cidrs.iter().flat_map(|own| &own.cidrs);
+    pub(crate) fn is_in_service_cidr(&self, address: IpAddr) -> bool {
+        let mut ranges = self.cidrs.iter().flat_map(|object| &object.cidrs);
         ranges.any(|range| range.contains(&address))
     }
 
     /// Whether loadBalancerSourceRanges of the Service keep a source away.
     /// They guard load-balancer IPs alone.
-    pub fn keeps_away(&self, service: &Service, to: IpAddr, source: IpAddr) -> bool {
+    pub(crate) fn keeps_away(&self, service: &Service, to: IpAddr, source: IpAddr) -> bool {
         let ranges = service.source_ranges.iter();
         let ranges: Vec<&IpNet> = ranges.filter(|r| self.is_of_family(&r.addr())).collect();
         let open = ranges.is_empty() || ranges.iter().any(|range| range.prefix_len() == 0);

@@ -5,20 +5,20 @@ use rules::model::{Endpoint, EndpointAddr, Service, ServicePort, TrafficPolicy};
 use std::collections::BTreeMap;
 
 /// Who serves a port.
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     /// Policy Cluster.
-    pub cluster: Vec<EndpointAddr>,
+    pub(crate) cluster: Vec<EndpointAddr>,
     /// Policy Local.
-    pub local: Vec<EndpointAddr>,
+    pub(crate) local: Vec<EndpointAddr>,
     /// Somebody does, somewhere.
-    pub any: bool,
+    pub(crate) any: bool,
     /// Those on this node that may be reached: the hairpin set.
-    pub here: Vec<EndpointAddr>,
+    pub(crate) here: Vec<EndpointAddr>,
 }
 
 type Known<'a> = BTreeMap<EndpointAddr, &'a Endpoint>;
 
-pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Endpoints {
+pub(crate) fn of_port(world: &World, service: &Service, port: &ServicePort) -> Endpoints {
     let known = known(world, service, port);
     let here = |endpoint: &Endpoint| endpoint.node.as_ref() == Some(&world.config.node_name);
     let list = |wanted: &dyn Fn(&Endpoint) -> bool| -> Vec<EndpointAddr> {

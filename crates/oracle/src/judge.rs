@@ -12,24 +12,33 @@ use std::net::IpAddr;
 /// A client that a port with session affinity sent to an endpoint before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
+    /// The Service.
     pub service: ObjectName,
+    /// The port's protocol.
     pub protocol: Protocol,
+    /// The port's number.
     pub port: u16,
+    /// Where it was sent.
     pub backend: EndpointAddr,
 }
 
 /// A port with session affinity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sticky {
+    /// The Service.
     pub service: ObjectName,
+    /// The port's protocol.
     pub protocol: Protocol,
+    /// The port's number.
     pub port: u16,
 }
 
 /// What may become of a packet, and who remembers the client if it gets
 /// through.
 pub struct Answer {
+    /// Each of these is right; which one, is chance.
     pub ends: BTreeSet<End>,
+    /// The port, if it has session affinity.
     pub sticky: Option<Sticky>,
 }
 

@@ -1,0 +1,11 @@
+//! A second model of Kubernetes' Services, written apart from the rules: what becomes of a packet, by
+//! Services, EndpointSlices, the Node and settings alone. It knows nothing of plans, sets or chains, and
+//! is as plain as it can be where the rules are quick.
+
+mod endpoints;
+mod frontends;
+mod judge;
+mod world;
+
+pub use judge::{Answer, Pin, Sticky, judge};
+pub use world::World;
