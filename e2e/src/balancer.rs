@@ -9,14 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::address::Pair;
 use crate::namespace::output;
-use crate::{Namespace, http, ip};
+use crate::{Namespace, Worker, http, ip};
 
 /// Between two rounds of health checks; clouds take about ten seconds.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -37,7 +36,8 @@ pub struct Vip {
 #[derive(Debug)]
 pub struct LoadBalancer {
     shared: Arc<Shared>,
-    poller: Option<JoinHandle<Result<()>>>,
+    // Before the namespace, which its sockets keep alive.
+    _poller: Worker,
     namespace: Namespace,
 }
 
@@ -45,7 +45,6 @@ pub struct LoadBalancer {
 struct Shared {
     nodes: Vec<Pair>,
     vips: Mutex<Vec<Served>>,
-    stop: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -73,15 +72,12 @@ impl LoadBalancer {
         let shared = Arc::new(Shared {
             nodes,
             vips: Mutex::default(),
-            stop: AtomicBool::new(false),
         });
-        let poller = {
-            let shared = Arc::clone(&shared);
-            namespace.spawn("balancer", move || shared.poll())?
-        };
+        let polled = Arc::clone(&shared);
+        let poller = namespace.start_worker("balancer", move |stop| polled.poll(stop))?;
         Ok(Self {
             shared,
-            poller: Some(poller),
+            _poller: poller,
             namespace,
         })
     }
@@ -110,15 +106,6 @@ impl LoadBalancer {
     }
 }
 
-impl Drop for LoadBalancer {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(poller) = self.poller.take() {
-            poller.join().ok();
-        }
-    }
-}
-
 impl Served {
     fn healthy(&self) -> Vec<usize> {
         let numbered = self.failures.iter().zip(1..);
@@ -135,9 +122,9 @@ impl Shared {
     }
 
     /// Checks, and programs what changed, until told to stop.
-    fn poll(&self) -> Result<()> {
+    fn poll(&self, stop: &AtomicBool) -> Result<()> {
         let mut loaded = String::new();
-        while !self.stop.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) {
             let mut vips = self.lock().clone();
             for served in &mut vips {
                 self.check(served);

@@ -1,13 +1,10 @@
 //! Conntrack's flows in a namespace, put there without a packet.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use anyhow::{Context, Result, bail};
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
-};
+use anyhow::{Context, Result, anyhow, ensure};
+use nft_wire::{Protocol, Socket, Writer, flags, nf_tables};
+use nix::libc::{self, AF_INET, AF_INET6, AF_UNSPEC};
 
 use crate::Namespace;
 
@@ -15,6 +12,20 @@ use crate::Namespace;
 pub const TCP: u8 = 6;
 /// See [`TCP`].
 pub const UDP: u8 = 17;
+
+// Of linux/netfilter/nfnetlink_conntrack.h; libc has the subsystem alone.
+const CT_NEW: u16 = SUBSYSTEM;
+const CT_DELETE: u16 = SUBSYSTEM | 2;
+const SUBSYSTEM: u16 = 1 << 8;
+const TUPLE_ORIG: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
+const STATUS_ATTRIBUTE: u16 = 3;
+const PROTOINFO: u16 = 4;
+const TIMEOUT_ATTRIBUTE: u16 = 7;
+const TUPLE_IP: u16 = 1;
+const TUPLE_PROTO: u16 = 2;
+const PROTOINFO_TCP: u16 = 1;
+const PROTOINFO_TCP_STATE: u16 = 1;
 
 /// How long they stay, seconds.
 const TIMEOUT: u32 = 3600;
@@ -52,29 +63,23 @@ pub fn insert_for(
     flows: impl IntoIterator<Item = Flow>,
     seconds: u32,
 ) -> Result<()> {
-    let socket = open(namespace)?;
-    let mut flows = flows.into_iter();
-    loop {
-        let batch: Vec<Flow> = flows.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(());
+    let mut socket = open(namespace)?;
+    let mut flows = flows.into_iter().peekable();
+    while flows.peek().is_some() {
+        let mut out = Writer::new();
+        for flow in flows.by_ref().take(BATCH) {
+            message(&mut out, &flow, seconds);
         }
-        let mut bytes = Vec::new();
-        for flow in &batch {
-            message(&mut bytes, flow, seconds);
-        }
-        send(socket.as_raw_fd(), &bytes, MsgFlags::empty()).context("send flows")?;
+        socket.send(&out.finish()?).context("send flows")?;
         // Only failures are answered.
-        let mut answer = [0; 1024];
-        match recv(socket.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT) {
-            Err(Errno::EAGAIN) => {}
-            Err(error) => return Err(error).context("read the kernel's answer"),
-            Ok(_) => {
-                let code = i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]);
-                bail!("a flow was refused: {}", Errno::from_raw(-code));
-            }
+        let replies = socket.replies().context("read the kernel's answer")?;
+        if let Some(refused) = replies.all.first() {
+            let error = std::io::Error::from_raw_os_error(refused.errno);
+            return Err(anyhow!(error).context("a flow was refused"));
         }
+        ensure!(!replies.lost, "answers about flows were lost");
     }
+    Ok(())
 }
 
 /// Makes the namespace forget all flows, of both families.
@@ -82,33 +87,18 @@ pub fn insert_for(
 /// # Errors
 /// If the kernel refuses.
 pub fn flush(namespace: &Namespace) -> Result<()> {
-    // Request, answer; IPCTNL_MSG_CT_DELETE without a tuple.
-    const FLAGS: u16 = 0x1 | 0x4;
-    const KIND: u16 = (1 << 8) | 2;
-    let mut bytes = 20u32.to_ne_bytes().to_vec();
-    bytes.extend_from_slice(&KIND.to_ne_bytes());
-    bytes.extend_from_slice(&FLAGS.to_ne_bytes());
-    bytes.extend_from_slice(&[0; 12]);
-    let socket = open(namespace)?;
-    send(socket.as_raw_fd(), &bytes, MsgFlags::empty()).context("flush flows")?;
-    let mut answer = [0; 1024];
-    recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).context("read the answer")?;
-    match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
-        0 => Ok(()),
-        code => bail!("flows were not flushed: {}", Errno::from_raw(-code)),
-    }
+    // Without a tuple it means all of them.
+    open(namespace)?
+        .request(CT_DELETE, 0, |out| {
+            nf_tables::header(out, family(AF_UNSPEC));
+        })
+        .context("flush flows")?;
+    Ok(())
 }
 
-fn open(namespace: &Namespace) -> Result<OwnedFd> {
-    let socket = namespace.run(|| {
-        socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
-        )
-    })??;
-    Ok(socket)
+fn open(namespace: &Namespace) -> Result<Socket> {
+    let socket = namespace.run(|| Socket::open(Protocol::Netfilter))?;
+    socket.context("open a netlink socket")
 }
 
 /// How many flows the namespace has, of any protocol.
@@ -122,62 +112,60 @@ pub fn count(namespace: &Namespace) -> Result<u64> {
     text.trim().parse().context("a number of flows")
 }
 
-fn message(out: &mut Vec<u8>, flow: &Flow, seconds: u32) {
-    // Request, create, exclusively.
-    const FLAGS: u16 = 0x1 | 0x400 | 0x200;
-    // A message of conntrack's subsystem, IPCTNL_MSG_CT_NEW.
-    const KIND: u16 = 1 << 8;
-    // Seen in both directions, assured, confirmed.
+fn message(out: &mut Writer, flow: &Flow, seconds: u32) {
+    // Seen in both directions, assured, confirmed (`enum ip_conntrack_status`).
     const STATUS: u32 = 2 | 4 | 8;
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&KIND.to_ne_bytes());
-    out.extend_from_slice(&FLAGS.to_ne_bytes());
-    out.extend_from_slice(&[0; 8]);
-    let family = if flow.source.is_ipv4() { 2 } else { 10 };
-    out.extend_from_slice(&[family, 0, 0, 0]);
-    tuple(out, 1, flow.protocol, flow.source, flow.destination);
-    tuple(out, 2, flow.protocol, flow.answers, flow.source);
-    attribute(out, 3, |out| out.extend_from_slice(&STATUS.to_be_bytes()));
-    if flow.protocol == TCP {
-        // CTA_PROTOINFO_TCP_STATE: established.
-        nested(out, 4, |out| {
-            nested(out, 1, |out| attribute(out, 1, |out| out.push(3)));
-        });
-    }
-    attribute(out, 7, |out| out.extend_from_slice(&seconds.to_be_bytes()));
-    let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
-    out[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+    /// `TCP_CONNTRACK_ESTABLISHED`.
+    const ESTABLISHED: u8 = 3;
+    let is_new = libc::NLM_F_REQUEST | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let ip = if flow.source.is_ipv4() {
+        AF_INET
+    } else {
+        AF_INET6
+    };
+    out.message(CT_NEW, flags(is_new), 0, |out| {
+        nf_tables::header(out, family(ip));
+        tuple(
+            out,
+            TUPLE_ORIG,
+            flow.protocol,
+            flow.source,
+            flow.destination,
+        );
+        tuple(out, TUPLE_REPLY, flow.protocol, flow.answers, flow.source);
+        out.number(STATUS_ATTRIBUTE, STATUS);
+        if flow.protocol == TCP {
+            out.nested(PROTOINFO, |out| {
+                out.nested(PROTOINFO_TCP, |out| {
+                    out.attribute(PROTOINFO_TCP_STATE, &[ESTABLISHED]);
+                });
+            });
+        }
+        out.number(TIMEOUT_ATTRIBUTE, seconds);
+    });
 }
 
-fn tuple(out: &mut Vec<u8>, kind: u16, protocol: u8, from: SocketAddr, to: SocketAddr) {
-    nested(out, kind, |out| {
-        nested(out, 1, |out| {
+fn tuple(out: &mut Writer, kind: u16, protocol: u8, from: SocketAddr, to: SocketAddr) {
+    out.nested(kind, |out| {
+        out.nested(TUPLE_IP, |out| {
+            // CTA_IP_V4_SRC, CTA_IP_V4_DST; IPv6's are two further.
             for (end, address) in [(1, from.ip()), (2, to.ip())] {
                 match address {
-                    IpAddr::V4(ip) => attribute(out, end, |out| out.extend(ip.octets())),
-                    IpAddr::V6(ip) => attribute(out, end + 2, |out| out.extend(ip.octets())),
+                    IpAddr::V4(ip) => out.attribute(end, &ip.octets()),
+                    IpAddr::V6(ip) => out.attribute(end + 2, &ip.octets()),
                 }
             }
         });
-        nested(out, 2, |out| {
-            attribute(out, 1, |out| out.push(protocol));
-            attribute(out, 2, |out| out.extend(from.port().to_be_bytes()));
-            attribute(out, 3, |out| out.extend(to.port().to_be_bytes()));
+        out.nested(TUPLE_PROTO, |out| {
+            // CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT.
+            out.attribute(1, &[protocol]);
+            out.attribute(2, &from.port().to_be_bytes());
+            out.attribute(3, &to.port().to_be_bytes());
         });
     });
 }
 
-fn nested(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
-    attribute(out, kind | 0x8000, write);
-}
-
-fn attribute(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&kind.to_ne_bytes());
-    write(out);
-    let length = u16::try_from(out.len() - start).unwrap_or(u16::MAX);
-    out[start..start + 2].copy_from_slice(&length.to_ne_bytes());
-    out.resize(out.len().next_multiple_of(4), 0);
+fn family(number: libc::c_int) -> u8 {
+    // Address families have small numbers.
+    u8::try_from(number).unwrap_or_default()
 }

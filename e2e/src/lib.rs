@@ -25,27 +25,29 @@ use std::path::{Path, PathBuf};
 mod balancer;
 mod bed;
 mod black_hole;
-mod chat;
+mod conversation;
 mod daemon;
-mod echo;
 mod link;
 mod namespace;
 mod node;
 mod process;
+mod server;
 mod stream;
+mod worker;
 
 pub use balancer::{LoadBalancer, Vip};
 pub use bed::Bed;
 pub use black_hole::{Lost, black_hole};
-pub use chat::{Chat, Conversation};
+pub use conversation::Conversation;
 pub use daemon::{CONNTRACK_FLAGS, Daemon, binary};
-pub use echo::Echo;
 pub use link::{ip, veth};
 pub use namespace::Namespace;
 pub use node::{Node, Pod};
 pub use process::Process;
+pub use server::{Answers, Server};
 pub use stream::{Stream, StreamReport};
 pub use usage::KernelMemory;
+pub use worker::Worker;
 
 /// The checkout's own `target`, for what `make` targets leave for a reader.
 pub fn target_directory() -> PathBuf {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use anyhow::Result;
 
 use crate::address::{self, ECHO_PORT, GATEWAY, Pair};
-use crate::{Echo, Namespace, ip, veth};
+use crate::{Answers, Namespace, Server, ip, veth};
 
 /// A node: a namespace with an address on the underlay, whose pods hang off it by
 /// point-to-point links without addresses of their own, as routed pod networks do it.
@@ -110,20 +110,20 @@ impl Node {
             name: name.to_owned(),
             node: self.name.clone(),
             addresses,
-            _echo: Echo::start(&namespace, name, ECHO_PORT)?,
+            _server: Server::start(&namespace, name, ECHO_PORT, Answers::Once)?,
             namespace,
         })
     }
 }
 
-/// A pod: a namespace in which an [`Echo`] answers on [`ECHO_PORT`].
+/// A pod: a namespace in which a [`Server`] answers on [`ECHO_PORT`], [`Answers::Once`].
 #[derive(Debug)]
 pub struct Pod {
     name: String,
     node: String,
     addresses: Pair,
     // Before the namespace, so that its thread has left when that is deleted.
-    _echo: Echo,
+    _server: Server,
     namespace: Namespace,
 }
 

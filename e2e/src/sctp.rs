@@ -4,9 +4,7 @@
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Namespace;
 use crate::probe::{Reply, answer, await_reply, queue_errors, sent};
+use crate::worker::Worker;
 
 const SCTP: i32 = 132;
 /// Source and destination port, verification tag, checksum.
@@ -53,11 +52,10 @@ pub(crate) fn init(target: SocketAddr, patience: Duration) -> std::io::Result<Re
 }
 
 /// A server that answers every INIT to its port with an INIT ACK that holds the same line as
-/// [`crate::Echo`]'s answers; stopped with the value.
+/// a [`Server`](crate::Server)'s answers; stopped with the value.
 #[derive(Debug)]
 pub struct SctpEcho {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<()>>>,
+    _worker: Worker,
 }
 
 impl SctpEcho {
@@ -70,25 +68,11 @@ impl SctpEcho {
             let [v4, v6] = [Domain::IPV4, Domain::IPV6].map(raw);
             Ok([v4.context("raw socket")?, v6.context("raw IPv6 socket")?])
         })??;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (name, stopped) = (name.to_owned(), Arc::clone(&stop));
-        let thread = namespace.spawn(&format!("sctp {name}"), move || {
-            serve(&sockets, &name, port, &stopped)
-        })?;
+        let (label, name) = (format!("sctp {name}"), name.to_owned());
+        let work = move |stop: &AtomicBool| serve(&sockets, &name, port, stop);
         Ok(Self {
-            stop,
-            thread: Some(thread),
+            _worker: namespace.start_worker(&label, work)?,
         })
-    }
-}
-
-impl Drop for SctpEcho {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Its sockets would keep the namespace alive.
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
     }
 }
 

@@ -80,8 +80,9 @@ mod tests {
     #[test]
     fn this_process_uses_memory_and_time() {
         let pid = i32::try_from(std::process::id()).expect("a process id");
-        let (peak, now) = (peak_mb(pid).expect("peak"), resident_mb(pid).expect("now"));
-        assert!(peak >= now && now > 0.1, "{peak} {now}");
+        let (now, peak) = (resident_mb(pid).expect("now"), peak_mb(pid).expect("peak"));
+        // The kernel counts per thread and adds up now and then.
+        assert!(now > 0.1 && peak > 0.9 * now, "{now} {peak}");
         assert!(cpu_seconds(pid).expect("time") >= 0.0);
         assert!(KernelMemory::now().expect("kernel").bytes() > 0);
     }

@@ -3,24 +3,22 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::Namespace;
 use e2e::address::CONTROL;
+use e2e::{Namespace, Worker};
 
 /// Answers every question for an IPv4 address with the API server's; stopped with the value.
 pub(crate) struct Dns {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<Result<()>>>,
+    _worker: Worker,
 }
 
 #[derive(Default)]
 struct Shared {
     answers: AtomicBool,
     queries: AtomicUsize,
-    stop: AtomicBool,
 }
 
 impl Dns {
@@ -33,11 +31,11 @@ impl Dns {
         let socket = socket.context("listen on the port of DNS")?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let shared = Arc::new(Shared::default());
-        let own = Arc::clone(&shared);
-        let thread = namespace.spawn("dns", move || serve(&socket, &own))?;
+        let served = Arc::clone(&shared);
+        let work = move |stop: &AtomicBool| serve(&socket, &served, stop);
         Ok(Self {
             shared,
-            thread: Some(thread),
+            _worker: namespace.start_worker("dns", work)?,
         })
     }
 
@@ -52,18 +50,9 @@ impl Dns {
     }
 }
 
-impl Drop for Dns {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
-fn serve(socket: &UdpSocket, shared: &Shared) -> Result<()> {
+fn serve(socket: &UdpSocket, shared: &Shared, stop: &AtomicBool) -> Result<()> {
     let mut query = [0; 512];
-    while !shared.stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) {
         let Ok((length, client)) = socket.recv_from(&mut query) else {
             continue;
         };

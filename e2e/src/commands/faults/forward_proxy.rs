@@ -4,23 +4,21 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use e2e::{Lost, Namespace, black_hole};
+use e2e::{Lost, Namespace, Worker, black_hole};
 
 /// Connects every client to the same server; stopped with the value.
 pub(crate) struct ForwardProxy {
     shared: Arc<Shared>,
     namespace: String,
-    thread: Option<JoinHandle<Result<()>>>,
+    _worker: Worker,
 }
 
 #[derive(Default)]
 struct Shared {
     mute: AtomicBool,
-    stop: AtomicBool,
     /// Both ends of all connections.
     streams: Mutex<Vec<TcpStream>>,
     clients: Mutex<Vec<u16>>,
@@ -42,12 +40,12 @@ impl ForwardProxy {
         let listener = listener.context("listen as a forward proxy")?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared::default());
-        let own = Arc::clone(&shared);
-        let thread = namespace.spawn("proxy", move || serve(&listener, target, &own))?;
+        let served = Arc::clone(&shared);
+        let work = move |stop: &AtomicBool| serve(&listener, target, &served, stop);
         Ok(Self {
             shared,
             namespace: namespace.name().to_owned(),
-            thread: Some(thread),
+            _worker: namespace.start_worker("proxy", work)?,
         })
     }
 
@@ -73,16 +71,6 @@ impl ForwardProxy {
     }
 }
 
-impl Drop for ForwardProxy {
-    fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        self.shared.end_all();
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
-}
-
 impl Shared {
     fn keep(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,8 +86,13 @@ impl Shared {
     }
 }
 
-fn serve(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) -> Result<()> {
-    while !shared.stop.load(Ordering::Relaxed) {
+fn serve(
+    listener: &TcpListener,
+    target: SocketAddr,
+    shared: &Arc<Shared>,
+    stop: &AtomicBool,
+) -> Result<()> {
+    while !stop.load(Ordering::Relaxed) {
         let Ok((client, address)) = listener.accept() else {
             std::thread::sleep(Duration::from_millis(10));
             continue;
@@ -113,11 +106,12 @@ fn serve(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) -> Re
         clients.push(address.port());
         drop(clients);
         if !shared.mute.load(Ordering::Relaxed) {
-            let own = Arc::clone(shared);
+            let shared = Arc::clone(shared);
             // It stays in this thread's namespace.
-            std::thread::spawn(move || tunnel(client, target, &own));
+            std::thread::spawn(move || tunnel(client, target, &shared));
         }
     }
+    shared.end_all();
     Ok(())
 }
 

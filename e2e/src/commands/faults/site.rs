@@ -9,13 +9,13 @@ use e2e::address::CONTROL;
 use e2e::cleanup::ScratchDir;
 use e2e::client::{Outcome, dial};
 use e2e::fakeapi::{self, FakeApi};
-use e2e::{Bed, Namespace, Node, Pod, manifest, target_directory, wait};
+use e2e::{Answers, Bed, Namespace, Node, Pod, Server, manifest, target_directory, wait};
 use serde_json::Value;
 
 use crate::faults::objects::{self, NEW, STEADY_PORT, Service};
 use crate::faults::plan::{self, Parts};
 use crate::faults::proxy::{Launch, Proxy};
-use crate::faults::traffic::{Steady, Traffic};
+use crate::faults::traffic::Traffic;
 
 /// Markers in turn: enough that one is long gone when its number comes again.
 const MARKERS: u8 = 200;
@@ -26,7 +26,7 @@ pub(crate) struct Site {
     pub(crate) launch: Launch,
     next_marker: u8,
     marker: Vec<Value>,
-    _steady: Vec<Steady>,
+    _steady: Vec<Server>,
     /// Two of `calm`, two of `busy`; the first of each on the node.
     pub(crate) pods: Vec<Pod>,
     /// The pod that asks.
@@ -55,7 +55,7 @@ impl Site {
         ];
         let steady = pods
             .iter()
-            .map(|pod| Steady::start(pod.namespace(), pod.name(), STEADY_PORT))
+            .map(|pod| Server::start(pod.namespace(), pod.name(), STEADY_PORT, Answers::Line))
             .collect::<Result<_>>()?;
         let api = FakeApi::start(bed.control(), directory.path())?;
         let launch = Launch {

@@ -3,7 +3,6 @@
 
 mod held;
 mod newcomers;
-mod steady;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,7 +15,6 @@ use anyhow::{Context, Result, bail};
 use e2e::Namespace;
 
 use crate::faults::objects::{HELD, NEW, Service};
-pub(crate) use steady::Steady;
 
 /// TCP or UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use e2e::address::{CLUSTER_CIDR, ECHO_PORT};
 use e2e::controlplane::kubeconfig;
 use e2e::probe::{Protocol, Reply, probe};
 use e2e::sctp::SctpEcho;
-use e2e::{Bed, CONNTRACK_FLAGS, Chat, Daemon, Echo, Namespace, Node, Pod, flows, wait};
+use e2e::{Answers, Bed, CONNTRACK_FLAGS, Daemon, Namespace, Node, Pod, Server, flows, wait};
 
 use super::wiring;
 use crate::conformance::case::Source;
@@ -28,8 +28,7 @@ pub(crate) struct Side {
     config: PathBuf,
     logs: PathBuf,
     // Servers before the pods in which they run.
-    _servers: Vec<Echo>,
-    _chats: Vec<Chat>,
+    _servers: Vec<Server>,
     _sctp: Vec<SctpEcho>,
     endpoints: Vec<Pod>,
     client_pod: Pod,
@@ -51,15 +50,18 @@ impl Side {
             .map(|(name, number)| node(*number).pod(name))
             .collect::<Result<Vec<_>>>()?;
         let mut servers = Vec::new();
-        let mut chats = Vec::new();
         let mut sctp = Vec::new();
         for (index, pod) in endpoints.iter().enumerate() {
             if pod.addresses() != pod_addresses(index) {
                 bail!("{} has other addresses than planned", pod.name());
             }
             let second = format!("{}:{SECOND_PORT}", pod.name());
-            servers.push(Echo::start(pod.namespace(), &second, SECOND_PORT)?);
-            chats.push(Chat::start(pod.namespace(), pod.name(), CHAT_PORT)?);
+            for (name, port, answers) in [
+                (second.as_str(), SECOND_PORT, Answers::Once),
+                (pod.name(), CHAT_PORT, Answers::Client),
+            ] {
+                servers.push(Server::start(pod.namespace(), name, port, answers)?);
+            }
             sctp.push(SctpEcho::start(pod.namespace(), pod.name(), ECHO_PORT)?);
         }
         let client_pod = node(1).pod("client")?;
@@ -79,7 +81,6 @@ impl Side {
             config: kubeconfig(directory, "system:kube-proxy"),
             logs,
             _servers: servers,
-            _chats: chats,
             _sctp: sctp,
             endpoints,
             client_pod,
