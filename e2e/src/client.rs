@@ -237,8 +237,8 @@ impl Tally {
 
     /// `pod`'s part of all answers, 0 to 1.
     pub fn share(&self, pod: &str) -> f64 {
-        let own = self.pods.get(pod).copied().unwrap_or_default();
-        f64::from(own) / f64::from(self.answered().max(1))
+        let of_pod = self.pods.get(pod).copied().unwrap_or_default();
+        f64::from(of_pod) / f64::from(self.answered().max(1))
     }
 
     /// Every client address that `pod` saw.

@@ -124,9 +124,9 @@ pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("KUBE_PROXY") {
         return Ok(path.into());
     }
-    let own = std::env::current_exe().context("find this program")?;
+    let program = std::env::current_exe().context("find this program")?;
     // Test programs are one directory further down.
-    let candidates = own
+    let candidates = program
         .ancestors()
         .skip(1)
         .take(2)
@@ -135,7 +135,7 @@ pub fn binary() -> Result<PathBuf> {
     found.next().with_context(|| {
         format!(
             "no kube-proxy beside {}: build it first, or set KUBE_PROXY",
-            own.display()
+            program.display()
         )
     })
 }

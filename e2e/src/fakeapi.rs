@@ -68,13 +68,13 @@ impl Shared {
     }
 
     fn behaviour(&self) -> Behaviour {
-        let own = self.behaviour.lock();
-        own.unwrap_or_else(PoisonError::into_inner).clone()
+        let behaviour = self.behaviour.lock();
+        behaviour.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
-        let own = self.connections.lock();
-        own.unwrap_or_else(PoisonError::into_inner)
+        let connections = self.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,8 +96,8 @@ impl FakeApi {
             phase: watch::Sender::new(Phase::Open),
         });
         let address = SocketAddr::new(IpAddr::V4(CONTROL.v4), PORT);
-        let own = Arc::clone(&shared);
-        let thread = namespace.spawn("fake API", move || serve::run(own, address, tls))?;
+        let served = Arc::clone(&shared);
+        let thread = namespace.spawn("fake API", move || serve::run(served, address, tls))?;
         Ok(Self {
             shared,
             namespace: namespace.name().to_owned(),
@@ -167,8 +167,8 @@ impl FakeApi {
     /// Changes how requests and connections are treated from now on; those that are held already
     /// stay so.
     pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
-        let own = self.shared.behaviour.lock();
-        change(&mut own.unwrap_or_else(PoisonError::into_inner));
+        let behaviour = self.shared.behaviour.lock();
+        change(&mut behaviour.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Ends all watches in order, as when their time is up.

@@ -1,5 +1,6 @@
 //! One HTTP request, from inside a namespace.
 
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -161,33 +162,38 @@ pub fn send(server: SocketAddr, request: &Request, timeout: Duration) -> Result<
 }
 
 fn parse(answer: &[u8], is_head: bool) -> Option<Response> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
-    let (head, body) = (&answer[..end], &answer[end + 4..]);
-    let head = String::from_utf8_lossy(head).into_owned();
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(end) = parsed.parse(answer).ok()? else {
+        return None;
+    };
+    let (head, body) = answer.split_at(end);
     let mut response = Response {
-        status: head.split(' ').nth(1)?.parse().ok()?,
-        head,
+        status: parsed.code?,
+        head: String::from_utf8_lossy(head).trim_end().to_owned(),
         body: String::new(),
     };
-    let chunked = response.header("transfer-encoding") == Some("chunked");
-    response.body = if chunked && !is_head {
-        String::from_utf8_lossy(&unchunk(body)?).into_owned()
+    let is_chunked = response.header("transfer-encoding") == Some("chunked") && !is_head;
+    let body = if is_chunked {
+        Cow::Owned(unchunk(body)?)
     } else {
-        String::from_utf8_lossy(body).into_owned()
+        Cow::Borrowed(body)
     };
+    response.body = String::from_utf8_lossy(&body).into_owned();
     Some(response)
 }
 
 fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
     let mut whole = Vec::new();
     loop {
-        let end = body.windows(2).position(|bytes| bytes == b"\r\n")?;
-        let length = std::str::from_utf8(&body[..end]).ok()?;
-        let length = usize::from_str_radix(length, 16).ok()?;
+        let httparse::Status::Complete((start, length)) = httparse::parse_chunk_size(body).ok()?
+        else {
+            return None;
+        };
         if length == 0 {
             return Some(whole);
         }
-        let (chunk, rest) = body[end + 2..].split_at_checked(length)?;
+        let (chunk, rest) = body[start..].split_at_checked(usize::try_from(length).ok()?)?;
         whole.extend_from_slice(chunk);
         body = rest.strip_prefix(b"\r\n")?;
     }

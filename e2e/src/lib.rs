@@ -51,6 +51,6 @@ pub use worker::Worker;
 
 /// The checkout's own `target`, for what `make` targets leave for a reader.
 pub fn target_directory() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).join("target")
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).join("target")
 }

@@ -173,19 +173,19 @@ pub(crate) fn sent(result: std::io::Result<usize>) -> std::io::Result<()> {
     }
 }
 
-/// Waits for an ICMP error about a packet that `own` knows, or what `read` makes of an answer;
+/// Waits for an ICMP error about a packet that `is_ours` knows, or what `read` makes of an answer;
 /// it returns nothing for a packet that was meant for someone else.
 pub(crate) fn await_reply(
     socket: &(impl AsFd + AsRawFd),
     deadline: Instant,
-    own: impl Fn(&[u8]) -> bool,
+    is_ours: impl Fn(&[u8]) -> bool,
     mut read: impl FnMut() -> std::io::Result<Option<Reply>>,
 ) -> std::io::Result<Reply> {
     loop {
         if !ready(socket, PollFlags::POLLIN, deadline)? {
             return Ok(Reply::Nothing);
         }
-        if let Some(reply) = icmp(socket, &own) {
+        if let Some(reply) = icmp(socket, &is_ours) {
             return Ok(reply);
         }
         match read() {
@@ -194,7 +194,7 @@ pub(crate) fn await_reply(
             Err(error) => match error.kind() {
                 // The same error also waits in the queue, perhaps only in a moment.
                 ErrorKind::WouldBlock | ErrorKind::ConnectionRefused => {}
-                _ => return Ok(icmp(socket, &own).unwrap_or_else(|| error.into())),
+                _ => return Ok(icmp(socket, &is_ours).unwrap_or_else(|| error.into())),
             },
         }
     }
@@ -232,13 +232,13 @@ fn ready(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> std::io::R
     }
 }
 
-/// The first queued ICMP error about a packet that `own` knows, which is shown what the error
+/// The first queued ICMP error about a packet that `is_ours` knows, which is shown what the error
 /// quotes from the transport header on.
-fn icmp(socket: &impl AsRawFd, own: impl Fn(&[u8]) -> bool) -> Option<Reply> {
+fn icmp(socket: &impl AsRawFd, is_ours: impl Fn(&[u8]) -> bool) -> Option<Reply> {
     loop {
         let mut quoted = [0; 512];
         let (length, error) = queued(socket.as_raw_fd(), &mut quoted)?;
-        if error.is_some() && own(&quoted[..length]) {
+        if error.is_some() && is_ours(&quoted[..length]) {
             return error;
         }
     }

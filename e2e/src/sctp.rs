@@ -38,9 +38,9 @@ pub(crate) fn init(target: SocketAddr, patience: Duration) -> std::io::Result<Re
     let packet = packet([port, target.port()], 0, &chunk(INIT, tag, ""));
     sent(socket.send(&packet))?;
     // Every raw socket gets every packet.
-    let own = |quoted: &[u8]| word(quoted, 0) == Some(port);
+    let is_ours = |quoted: &[u8]| word(quoted, 0) == Some(port);
     let mut buffer = [0; 2048];
-    await_reply(&socket, deadline, own, || {
+    await_reply(&socket, deadline, is_ours, || {
         let length = (&socket).read(&mut buffer)?;
         let packet = payload(&buffer[..length], target.is_ipv4());
         let ours = word(packet, 0) == Some(target.port()) && word(packet, 2) == Some(port);

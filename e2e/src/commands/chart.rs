@@ -41,13 +41,13 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 /// A file of the checkout.
-fn own(path: &str) -> PathBuf {
+fn checkout(path: &str) -> PathBuf {
     let target = target_directory();
     target.parent().unwrap_or(&target).join(path)
 }
 
 fn write_manifest() -> Result<()> {
-    let path = own(helm::MANIFEST);
+    let path = checkout(helm::MANIFEST);
     let text = helm::manifest()?;
     std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))
 }
@@ -98,7 +98,7 @@ fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> 
     cases.group("applied with strict validation of fields", |cases| {
         apply::all(cases, &api, rendered);
     });
-    let engine = Engine::load(&own(&archive()?))?;
+    let engine = Engine::load(&checkout(&archive()?))?;
     let served = Served::create(&api, &bed)?;
     let place = Place {
         api: &api,
@@ -120,7 +120,7 @@ fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> 
 /// kubeadm's objects after `kubectl set image`.
 fn swapped(engine: &Engine) -> Result<String> {
     const UPSTREAM: &str = "image: registry.k8s.io/kube-proxy:v";
-    let text = std::fs::read_to_string(own("e2e/chart/kubeadm.yaml"))?;
+    let text = std::fs::read_to_string(checkout("e2e/chart/kubeadm.yaml"))?;
     let start = text.find(UPSTREAM).context("no image of upstream's")?;
     let image = text[start..].lines().next().unwrap_or_default();
     Ok(text.replace(image, &format!("image: {}", engine.name()?)))
@@ -138,7 +138,7 @@ fn archive() -> Result<String> {
 
 /// The files of a directory, by name.
 fn files(directory: &str) -> Result<Vec<PathBuf>> {
-    let directory = own(directory);
+    let directory = checkout(directory);
     let entries =
         std::fs::read_dir(&directory).with_context(|| format!("list {}", directory.display()))?;
     let mut paths = entries

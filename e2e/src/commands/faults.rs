@@ -126,10 +126,10 @@ fn on_site(site: &mut Option<Site>, worker: usize, fault: &Fault, scale: Scale) 
         None => Site::build(worker),
     };
     match built {
-        Ok(mut own) => {
-            let row = fault.run(&mut own, scale);
+        Ok(mut built) => {
+            let row = fault.run(&mut built, scale);
             if row.holds() {
-                *site = Some(own);
+                *site = Some(built);
             }
             row
         }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let engine = Engine::new(&args.engine);
     let mut targets = engine.targets()?;
-    let names: Vec<String> = targets.iter().map(|own| own.name.clone()).collect();
+    let names: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     targets.retain(|target| args.targets.is_empty() || args.targets.contains(&target.name));
     ensure!(
         !targets.is_empty(),
@@ -84,8 +84,9 @@ fn all(
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
         workers
             .into_iter()
-            .map(|own| {
-                own.join()
+            .map(|worker| {
+                worker
+                    .join()
                     .unwrap_or_else(|_| Err(anyhow::anyhow!("a worker died")))
             })
             .collect()

@@ -30,8 +30,8 @@ impl Query {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        let own = self.0.iter().find(|(own, _)| own == key);
-        own.map(|(_, value)| value.as_str())
+        let found = self.0.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.as_str())
     }
 
     fn is(&self, key: &str) -> bool {

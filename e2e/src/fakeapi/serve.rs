@@ -87,8 +87,8 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: &Tls) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        let own = Arc::clone(shared);
-        let task = tokio::spawn(connection(own, stream, tls.clone()));
+        let served = Arc::clone(shared);
+        let task = tokio::spawn(connection(served, stream, tls.clone()));
         shared.connections().add(client.port(), task.abort_handle());
     }
 }

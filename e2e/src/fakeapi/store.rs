@@ -120,13 +120,15 @@ impl Store {
             .history
             .partition_point(|change| change.version <= version);
         let changes = self.history[from..].iter();
-        let own = changes.filter(|change| change.kind == kind).cloned();
-        Some((own.collect(), self.version))
+        let of_kind = changes.filter(|change| change.kind == kind).cloned();
+        Some((of_kind.collect(), self.version))
     }
 
     pub(super) fn of_kind(&self, kind: Kind, only: Option<&str>) -> Vec<Value> {
-        let own = self.objects.iter().filter(|((own, _), _)| *own == kind);
-        own.filter(|((_, name), _)| only.is_none_or(|only| name == only))
+        let objects = self.objects.iter();
+        let objects = objects.filter(|((of, _), _)| *of == kind);
+        objects
+            .filter(|((_, name), _)| only.is_none_or(|only| name == only))
             .map(|(_, object)| object.clone())
             .collect()
     }

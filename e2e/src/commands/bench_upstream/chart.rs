@@ -29,7 +29,7 @@ pub(crate) fn svg(rows: &[Row]) -> String {
         y += 16.0;
         for (name, title) in SHOWN {
             let _ = writeln!(bars, r#"<text x="8" y="{:.0}">{title}</text>"#, y + 18.0);
-            let theirs = row.upstream.as_ref().and_then(|own| own.get(name));
+            let theirs = row.upstream.as_ref().and_then(|figures| figures.get(name));
             bar(&mut bars, "upstream", y, theirs.copied());
             bar(&mut bars, "ours", y + BAR, row.ours.get(name).copied());
             y += 2.0 * BAR + 8.0;

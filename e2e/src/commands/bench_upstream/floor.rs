@@ -63,8 +63,8 @@ pub(crate) fn measure(rig: &Rig, size: Size) -> Result<Figures> {
 }
 
 fn program() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let path = own.with_file_name("examples").join("replay");
+    let program = std::env::current_exe()?;
+    let path = program.with_file_name("examples").join("replay");
     ensure!(path.is_file(), "{} is not built", path.display());
     Ok(path)
 }

@@ -234,9 +234,12 @@ fn rate(from: &Namespace, target: SocketAddr) -> Result<Round> {
     })?;
     let took = start.elapsed().as_secs_f64();
     let clients = clients?;
-    let mut times: Vec<f64> = clients.iter().flat_map(|own| own.times.clone()).collect();
-    let failed: usize = clients.iter().map(|own| own.failed).sum();
-    let error = clients.into_iter().find_map(|own| own.error);
+    let mut times: Vec<f64> = clients
+        .iter()
+        .flat_map(|client| client.times.clone())
+        .collect();
+    let failed: usize = clients.iter().map(|client| client.failed).sum();
+    let error = clients.into_iter().find_map(|client| client.error);
     match error {
         Some(error) if times.is_empty() => return Err(error.context("no connection")),
         Some(error) => eprintln!("{target}: {failed} connections failed, one by: {error:#}"),

@@ -123,12 +123,12 @@ impl Report {
         let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
         let path = docs.join("benchmarks.md");
         let page = fs::read_to_string(&path).unwrap_or_default();
-        let own = format!("{BEGIN}\n{}\n{END}", self.text().trim_end());
+        let ours = format!("{BEGIN}\n{}\n{END}", self.text().trim_end());
         let page = match (page.find(BEGIN), page.find(END)) {
             (Some(begin), Some(end)) if begin < end => {
-                format!("{}{own}{}", &page[..begin], &page[end + END.len()..])
+                format!("{}{ours}{}", &page[..begin], &page[end + END.len()..])
             }
-            _ => format!("{page}\n{own}"),
+            _ => format!("{page}\n{ours}"),
         };
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
         fs::write(docs.join("benchmarks.svg"), chart::svg(&self.sizes))?;
@@ -148,7 +148,7 @@ fn size_table(text: &mut String, row: &Row) {
         let Some(ours) = row.ours.get(name) else {
             continue;
         };
-        let theirs = row.upstream.as_ref().and_then(|own| own.get(name));
+        let theirs = row.upstream.as_ref().and_then(|figures| figures.get(name));
         let theirs = theirs.map_or("—".into(), |value| format!("{bound}{}", number(*value)));
         let ratio = row.ratio.get(name);
         let ratio = ratio.map_or("—".into(), |value| format!("{bound}{}", number(*value)));

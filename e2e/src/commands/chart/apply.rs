@@ -8,8 +8,8 @@ use e2e::controlplane::Api;
 use e2e::wait;
 use serde_json::Value;
 
+use crate::chart::checkout;
 use crate::chart::helm::MANIFEST;
-use crate::chart::own;
 use crate::report::Cases;
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -23,7 +23,7 @@ pub(crate) fn all(cases: &mut Cases, api: &Api, rendered: &[(String, String)]) {
         cases.case(name, || stream(api, text));
     }
     cases.case(MANIFEST, || {
-        stream(api, &std::fs::read_to_string(own(MANIFEST))?)
+        stream(api, &std::fs::read_to_string(checkout(MANIFEST))?)
     });
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use e2e::target_directory;
 
-use crate::chart::own;
+use crate::chart::checkout;
 
 const CHART: &str = "charts/kube-proxy-rs";
 /// The cluster's version, which Helm can't ask for here.
@@ -31,7 +31,7 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Result<String> {
     command
         .args(arguments)
         .env("HELM_NO_PLUGINS", "1")
-        .current_dir(own("."));
+        .current_dir(checkout("."));
     let output = command
         .output()
         .with_context(|| format!("run {}: `make chart` builds it", path.display()))?;
@@ -67,8 +67,8 @@ fn helm(arguments: &[&str], values: &Path) -> Result<String> {
 
 /// These values are refused with what their first line says.
 pub(crate) fn refuses(values: &Path) -> Result<()> {
-    let own = std::fs::read_to_string(values)?;
-    let says = own
+    let text = std::fs::read_to_string(values)?;
+    let says = text
         .lines()
         .next()
         .and_then(|line| line.strip_prefix("# says: "));
@@ -90,7 +90,7 @@ pub(crate) fn refuses(values: &Path) -> Result<()> {
 
 /// The plain manifest in the checkout is what the chart comes to.
 pub(crate) fn manifest_is_current() -> Result<()> {
-    let is = std::fs::read_to_string(own(MANIFEST))?;
+    let is = std::fs::read_to_string(checkout(MANIFEST))?;
     ensure!(
         is == manifest()?,
         "not what the chart comes to: make manifest"
@@ -100,7 +100,7 @@ pub(crate) fn manifest_is_current() -> Result<()> {
 
 /// The chart's `appVersion`, which is the image's tag, is the program's version.
 pub(crate) fn version_is_the_programs() -> Result<()> {
-    let text = std::fs::read_to_string(own(CHART).join("Chart.yaml"))?;
+    let text = std::fs::read_to_string(checkout(CHART).join("Chart.yaml"))?;
     let chart: serde_json::Value = serde_saphyr::from_str(&text)?;
     let (is, version) = (&chart["appVersion"], env!("CARGO_PKG_VERSION"));
     ensure!(*is == version, "{is}, not {version}");
@@ -111,7 +111,7 @@ pub(crate) fn version_is_the_programs() -> Result<()> {
 pub(crate) fn manifest() -> Result<String> {
     // The schema knows no words that stand for something.
     let arguments = [&TEMPLATE[..], &["--skip-schema-validation"]].concat();
-    let rendered = helm(&arguments, &own("e2e/chart/plain.yaml"))?;
+    let rendered = helm(&arguments, &checkout("e2e/chart/plain.yaml"))?;
     let mut text = HEADER.to_owned();
     for line in rendered.lines() {
         let line_of_helm = [

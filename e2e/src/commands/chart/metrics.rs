@@ -11,8 +11,8 @@ use e2e::cleanup::ScratchDir;
 use e2e::{Bed, Daemon, Node, exposition, manifest, wait};
 use serde_json::{Value, json};
 
+use crate::chart::checkout;
 use crate::chart::helm::tool;
-use crate::chart::own;
 
 const ALERTS: &str = "charts/kube-proxy-rs/files/alerts.yaml";
 const DASHBOARD: &str = "charts/kube-proxy-rs/files/dashboard.json";
@@ -29,8 +29,8 @@ pub(crate) fn check_alerts() -> Result<()> {
 /// not, so everything happens to this daemon that has a metric.
 pub(crate) fn check_names() -> Result<()> {
     let mut asked = BTreeSet::new();
-    names(&std::fs::read_to_string(own(ALERTS))?, &mut asked);
-    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(own(DASHBOARD))?)?;
+    names(&std::fs::read_to_string(checkout(ALERTS))?, &mut asked);
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(checkout(DASHBOARD))?)?;
     names(&dashboard.to_string(), &mut asked);
     ensure!(asked.len() > 10, "only {asked:?} found");
 

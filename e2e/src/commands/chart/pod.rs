@@ -150,7 +150,7 @@ impl<'a> Pod<'a> {
 
     fn volume(&self, name: &str) -> Result<String> {
         let mut volumes = self.mounts.iter();
-        let found = volumes.find(|(own, _)| own == name);
+        let found = volumes.find(|(volume, _)| volume == name);
         let (_, path) = found.with_context(|| format!("no volume {name}"))?;
         Ok(path.display().to_string())
     }

@@ -73,8 +73,8 @@ impl<'a> Served<'a> {
                 let what = format!("{target} from {}", from.name());
                 wait::until(&what, LIMIT, || {
                     let outcome = from.dial(*target)?;
-                    let own = matches!(&outcome, Outcome::Answered(answer) if answer.pod == self.endpoint.name());
-                    ensure!(own, "{outcome}");
+                    let is_ours = matches!(&outcome, Outcome::Answered(answer) if answer.pod == self.endpoint.name());
+                    ensure!(is_ours, "{outcome}");
                     Ok(())
                 })?;
             }

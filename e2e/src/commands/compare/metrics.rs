@@ -65,9 +65,9 @@ pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
     work(&mut rig)?;
     let [upstream, ours] = rig.metrics()?;
     let theirs = families(&upstream);
-    let own = families(&ours);
+    let our_families = families(&ours);
     for (name, family) in &theirs {
-        match own.get(name) {
+        match our_families.get(name) {
             None if reason(name).is_some() => {}
             found => {
                 let found = found.map_or("only upstream has it".to_owned(), Family::describe);
@@ -76,7 +76,7 @@ pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
         }
     }
     let besides = |name: &&String| !theirs.contains_key(*name) && !name.starts_with(OUR_OWN);
-    for name in own.keys().filter(besides) {
+    for name in our_families.keys().filter(besides) {
         cases.case(name, || -> Result<()> { bail!("only ours has it") });
     }
     for name in SAME_VALUES {

@@ -39,8 +39,8 @@ impl Screen {
     pub(crate) fn introduce(&self, bed: &Bed, pods: &[Pod]) {
         self.title("externalTrafficPolicy, measured");
         for (index, node) in bed.nodes().iter().enumerate() {
-            let own = pods.iter().filter(|pod| pod.node() == node.name());
-            let names: Vec<_> = own.map(Pod::name).collect();
+            let on_node = pods.iter().filter(|pod| pod.node() == node.name());
+            let names: Vec<_> = on_node.map(Pod::name).collect();
             let branch = match index {
                 0 => "                                           ┌─",
                 1 => "  client 203.0.113.10 ─── load balancer ───┼─",

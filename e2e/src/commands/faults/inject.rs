@@ -41,8 +41,8 @@ impl Inject {
     /// # Errors
     /// If the library isn't built, or the files can't be written.
     pub(crate) fn new(directory: &Path) -> Result<Self> {
-        let own = std::env::current_exe().context("find this program")?;
-        let library = own.with_file_name("libinject.so");
+        let program = std::env::current_exe().context("find this program")?;
+        let library = program.with_file_name("libinject.so");
         anyhow::ensure!(
             library.is_file(),
             "{} is missing: `make faults` builds it",
@@ -116,8 +116,10 @@ impl Inject {
     pub(crate) fn done(&self) -> usize {
         let path = self.control.with_extension("done");
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let own = format!("{} ", self.id);
-        text.lines().filter(|line| line.starts_with(&own)).count()
+        let prefix = format!("{} ", self.id);
+        text.lines()
+            .filter(|line| line.starts_with(&prefix))
+            .count()
     }
 
     /// Whether the last plan was carried out.

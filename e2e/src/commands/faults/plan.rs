@@ -64,23 +64,23 @@ pub(crate) fn differences(seen: &[Parts; 2], expected: &[Parts; 2]) -> Vec<Strin
     for (family, (seen, expected)) in FAMILIES.iter().zip(seen.iter().zip(expected)) {
         let heads: BTreeSet<_> = seen.keys().chain(expected.keys()).collect();
         for head in heads {
-            let (own, wanted) = (seen.get(head), expected.get(head));
-            if own == wanted {
+            let (there, wanted) = (seen.get(head), expected.get(head));
+            if there == wanted {
                 continue;
             }
-            let (own, wanted) = (own.cloned(), wanted.cloned());
-            let text = match (own, wanted) {
+            let (there, wanted) = (there.cloned(), wanted.cloned());
+            let text = match (there, wanted) {
                 (None, _) => "is missing".to_owned(),
                 (_, None) => "should not be there".to_owned(),
-                (Some(own), Some(wanted)) => {
+                (Some(there), Some(wanted)) => {
                     let only = |left: &[String], right: &[String]| -> Vec<String> {
                         let other = left.iter().filter(|line| !right.contains(line));
                         other.take(2).cloned().collect()
                     };
                     format!(
                         "has {:?}, lacks {:?}",
-                        only(&own, &wanted),
-                        only(&wanted, &own)
+                        only(&there, &wanted),
+                        only(&wanted, &there)
                     )
                 }
             };
@@ -95,20 +95,20 @@ pub(crate) fn differences(seen: &[Parts; 2], expected: &[Parts; 2]) -> Vec<Strin
 /// sizes of sets, the places of endpoints in their lists, and chains that nothing leads to.
 fn meaning(text: &str) -> Parts {
     let mut parts = Parts::new();
-    let mut own: Option<(String, Vec<String>)> = None;
+    let mut open: Option<(String, Vec<String>)> = None;
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(head) = line.strip_suffix(" {") {
             match head.starts_with("table ") {
                 // Flags of the table, dormant for one, stand behind it.
                 true => drop(parts.insert("table".to_owned(), Vec::new())),
-                false => own = Some((head.to_owned(), Vec::new())),
+                false => open = Some((head.to_owned(), Vec::new())),
             }
         } else if line == "}" {
-            parts.extend(own.take().map(|(head, lines)| {
+            parts.extend(open.take().map(|(head, lines)| {
                 let lines = body(&head, &lines);
                 (head, lines)
             }));
-        } else if let Some((_, lines)) = &mut own {
+        } else if let Some((_, lines)) = &mut open {
             lines.push(line.to_owned());
         } else if let Some(table) = parts.get_mut("table")
             && !line.starts_with("comment ")
@@ -213,17 +213,20 @@ mod tests {
 
     #[test]
     fn order_sizes_places_and_unused_chains_do_not_count() {
-        let own = [meaning(TABLE), meaning("")];
+        let table = [meaning(TABLE), meaning("")];
         let other = TABLE
             .replace("\t\tsize 6\n", "")
             .replace("a . 1 : p, a . 0 : q", "a . 0 : p, a . 1 : q")
             .replace("\tchain two {\n\t\taccept\n\t}\n", "");
-        assert_eq!(differences(&own, &[meaning(&other), meaning("")]), [""; 0]);
+        assert_eq!(
+            differences(&table, &[meaning(&other), meaning("")]),
+            [""; 0]
+        );
     }
 
     #[test]
     fn rules_elements_flags_and_families_count() {
-        let own = [meaning(TABLE), meaning("")];
+        let table = [meaning(TABLE), meaning("")];
         for (from, to) in [
             ("accept", "drop"),
             ("a . 0 : q", "a . 0 : z"),
@@ -232,8 +235,8 @@ mod tests {
             ("\tchain one {\n\t\taccept\n\t}\n", ""),
         ] {
             let other = [meaning(&TABLE.replacen(from, to, 1)), meaning("")];
-            assert_eq!(differences(&own, &other).len(), 1, "{from}");
+            assert_eq!(differences(&table, &other).len(), 1, "{from}");
         }
-        assert!(!differences(&own, &[meaning(""), meaning(TABLE)]).is_empty());
+        assert!(!differences(&table, &[meaning(""), meaning(TABLE)]).is_empty());
     }
 }

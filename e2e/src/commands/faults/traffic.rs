@@ -164,12 +164,12 @@ impl Traffic {
                     stop: Arc::clone(&stop),
                     ready: Arc::default(),
                 };
-                let own = run.clone();
+                let of_client = run.clone();
                 let address = target.address(node, if is_held { HELD } else { NEW });
                 let thread = namespace.spawn("client", move || {
                     Ok(match is_held {
-                        true => held::run(target.protocol, address, &own),
-                        false => newcomers::run(target.protocol, address, &own),
+                        true => held::run(target.protocol, address, &of_client),
+                        false => newcomers::run(target.protocol, address, &of_client),
                     })
                 })?;
                 clients.push(Client {

@@ -102,22 +102,25 @@ impl Engine {
     /// Writes the committed corpus anew; how many inputs it had and has.
     pub(super) fn minimise(&self, target: &Target) -> anyhow::Result<(usize, usize)> {
         let kept = empty("minimised", target)?;
-        let own = committed(target);
+        let corpus = committed(target);
         let status = self
             .command(target)
             .arg("-set_cover_merge=1")
             // Where it comes by, not how often: that would be several times as many.
             .arg("-use_counters=0")
-            .args([&kept, &own, &dir("corpus", target)?])
+            .args([&kept, &corpus, &dir("corpus", target)?])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
             .with_context(|| format!("starting {}", self.program.display()))?;
         ensure!(status.success(), "{}: {status}", target.name);
         let kept = contents(&kept)?;
-        let before = contents(&own)?;
+        let before = contents(&corpus)?;
         // Those that were written by hand have a reason that coverage does not know.
-        let is_found = |path: &Path| path.file_name().is_some_and(|own| own.len() == SHA1_DIGITS);
+        let is_found = |path: &Path| {
+            path.file_name()
+                .is_some_and(|name| name.len() == SHA1_DIGITS)
+        };
         for (bytes, path) in &before {
             if is_found(path) && !kept.contains_key(bytes) {
                 fs::remove_file(path)?;
@@ -125,10 +128,10 @@ impl Engine {
         }
         for (bytes, path) in &kept {
             if let (false, Some(name)) = (before.contains_key(bytes), path.file_name()) {
-                fs::write(own.join(name), bytes)?;
+                fs::write(corpus.join(name), bytes)?;
             }
         }
-        Ok((before.len(), contents(&own)?.len()))
+        Ok((before.len(), contents(&corpus)?.len()))
     }
 
     fn command(&self, target: &Target) -> Command {

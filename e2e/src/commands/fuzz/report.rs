@@ -74,7 +74,7 @@ impl Report {
 
     /// No input broke anything, and each target really ran.
     pub(super) fn is_clean(&self) -> bool {
-        let clean = |own: &Outcome| own.broken.is_none() && own.runs > 0;
+        let clean = |outcome: &Outcome| outcome.broken.is_none() && outcome.runs > 0;
         self.outcomes.iter().all(clean)
     }
 
@@ -83,24 +83,24 @@ impl Report {
             "{:<12} {:>9} {:>7} {:>7} {:>7} {:>5}",
             "target", "runs", "runs/s", "edges", "inputs", "MB"
         );
-        for own in &self.outcomes {
+        for outcome in &self.outcomes {
             println!(
                 "{:<12} {:>9} {:>7.0} {:>7} {:>7} {:>5}",
-                own.name,
-                own.runs,
-                own.rate(),
-                own.edges,
-                own.corpus,
-                own.peak_mb
+                outcome.name,
+                outcome.runs,
+                outcome.rate(),
+                outcome.edges,
+                outcome.corpus,
+                outcome.peak_mb
             );
         }
-        for own in &self.outcomes {
-            if let Some(what) = &own.broken {
-                println!("\n{} broke:\n{what}", own.name);
-            } else if own.runs == 0 {
+        for outcome in &self.outcomes {
+            if let Some(what) = &outcome.broken {
+                println!("\n{} broke:\n{what}", outcome.name);
+            } else if outcome.runs == 0 {
                 println!(
                     "\n{} did not run; see target/fuzz/{}.log",
-                    own.name, own.name
+                    outcome.name, outcome.name
                 );
             }
         }

@@ -9,17 +9,17 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::image::node::TestNode;
 
 /// The foreign binary makes the same rules of the node's manifests as this machine's.
-pub(crate) fn renders_the_same(node: &TestNode, own: &Path, foreign: &Path) -> Result<()> {
+pub(crate) fn renders_the_same(node: &TestNode, native: &Path, foreign: &Path) -> Result<()> {
     let emulator = emulator(foreign)?;
-    let own = render(node, Command::new(own))?;
+    let expected = render(node, Command::new(native))?;
     let mut emulated = Command::new(emulator);
     emulated.arg(foreign);
     let other = render(node, emulated)?;
     ensure!(
-        own.contains("default/web:tcp"),
-        "the Service is missing:\n{own}"
+        expected.contains("default/web:tcp"),
+        "the Service is missing:\n{expected}"
     );
-    ensure!(own == other, "the rules differ:\n{other}");
+    ensure!(expected == other, "the rules differ:\n{other}");
     Ok(())
 }
 

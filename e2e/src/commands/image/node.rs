@@ -61,7 +61,7 @@ impl TestNode {
     /// The daemon as the chart runs it, but from manifests.
     pub(crate) fn daemon(&self, flags: &[&str]) -> Spec {
         let manifests = self.manifests().display().to_string();
-        let own = [
+        let always = [
             "--manifests=/manifests",
             "--hostname-override=node-1",
             "--proxy-mode=nftables",
@@ -69,7 +69,7 @@ impl TestNode {
             // The machine's limit, which is not this check's to change.
             "--conntrack-max-per-core=0",
         ];
-        let mut command: Vec<_> = own
+        let mut command: Vec<_> = always
             .iter()
             .chain(flags)
             .map(|flag| (*flag).to_owned())
@@ -156,8 +156,9 @@ impl TestNode {
         for target in targets() {
             for from in [self.namespace(), self.pods[2].namespace()] {
                 for outcome in [from.dial(target)?, from.dial_udp(target)?] {
-                    let own = matches!(&outcome, Outcome::Answered(answer) if answer.pod == pod);
-                    ensure!(own, "{target} from {}: {outcome}", from.name());
+                    let is_pods =
+                        matches!(&outcome, Outcome::Answered(answer) if answer.pod == pod);
+                    ensure!(is_pods, "{target} from {}: {outcome}", from.name());
                 }
             }
         }

@@ -152,7 +152,7 @@ pub(crate) fn of_process(pid: i32) -> Result<()> {
         });
         let options = options.with_context(|| format!("{path} is no mount"))?;
         ensure!(
-            options.split(',').any(|own| own == "ro"),
+            options.split(',').any(|option| option == "ro"),
             "{path} is mounted {options}"
         );
     }

@@ -218,7 +218,7 @@ fn asked_for_no_more_than_it_may(cluster: &Cluster) -> Result<()> {
 /// That there are events: of the start, and of a Service that wants what another one has.
 fn tells_of_itself_and_of_bad_services(cluster: &mut Cluster) -> Result<()> {
     let spec = json!({"externalIPs": [CONTESTED]});
-    let own = cluster.serve("first", &spec)?;
+    let service = cluster.serve("first", &spec)?;
     // The older one keeps the address, and a second is the grain.
     std::thread::sleep(Duration::from_millis(1100));
     let other = cluster.serve("second", &spec)?;
@@ -226,7 +226,7 @@ fn tells_of_itself_and_of_bad_services(cluster: &mut Cluster) -> Result<()> {
     let event = has_event(cluster, "Service", &other.name, "LeftOut")?;
     let note = event["note"].as_str().unwrap_or_default();
     ensure!(
-        note.contains(CONTESTED) && note.contains(&own.name),
+        note.contains(CONTESTED) && note.contains(&service.name),
         "the note is {note:?}"
     );
     let path = format!("/api/v1/namespaces/default/services/{}", other.name);

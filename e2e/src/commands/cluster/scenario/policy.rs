@@ -62,7 +62,7 @@ fn is_cluster(cluster: &Cluster, service: &Service) -> Result<()> {
 fn is_local(cluster: &Cluster, service: &Service) -> Result<()> {
     let address = virtual_ip(20);
     let all = ["web-1", "web-2", "web-3"];
-    let own: [&[&str]; 3] = [&["web-1"], &["web-2", "web-3"], &[]];
+    let local: [&[&str]; 3] = [&["web-1"], &["web-2", "web-3"], &[]];
     balance(cluster, service.health_port, &[1, 2])?;
     for ip in address.both() {
         let target = SocketAddr::new(ip, Cluster::PORT);
@@ -74,11 +74,11 @@ fn is_local(cluster: &Cluster, service: &Service) -> Result<()> {
         let pod = &cluster.pods[0];
         from(pod.namespace(), pod.name()).reaches(target, &all)?;
     }
-    for (node, own) in cluster.bed.nodes().iter().zip(own) {
+    for (node, pods) in cluster.bed.nodes().iter().zip(local) {
         for target in service.node_targets(node) {
-            match own {
+            match pods {
                 [] => outside(cluster).is_dropped(target)?,
-                _ => outside(cluster).seen_as(target, own, &CLIENT.both())?,
+                _ => outside(cluster).seen_as(target, pods, &CLIENT.both())?,
             }
         }
     }

@@ -44,9 +44,9 @@ pub(super) fn cluster_ips(cluster: &mut Cluster) -> Result<()> {
     for (index, target) in service.cluster_targets().into_iter().enumerate() {
         let pod = &cluster.pods[0];
         let tally = from(pod.namespace(), pod.name()).reaches(target, &pods)?;
-        let own = pod.addresses().both()[index];
+        let address = pod.addresses().both()[index];
         let node = cluster.bed.nodes()[0].addresses().both()[index];
-        anyhow::ensure!(tally.seen_by("web-2") == [own], "web-2 saw {tally:?}");
+        anyhow::ensure!(tally.seen_by("web-2") == [address], "web-2 saw {tally:?}");
         anyhow::ensure!(tally.seen_by("web-1") == [node], "web-1 saw {tally:?}");
     }
     Ok(())

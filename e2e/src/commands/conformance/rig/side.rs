@@ -113,8 +113,8 @@ impl Side {
     pub(crate) fn bridge_pods(&self, on: bool) -> Result<()> {
         let node = self.node();
         let pods = self.endpoints.iter().chain([&self.client_pod]);
-        let own: Vec<_> = pods.filter(|pod| pod.node() == node.name()).collect();
-        wiring::bridge(node, &own, on)?;
+        let on_node: Vec<_> = pods.filter(|pod| pod.node() == node.name()).collect();
+        wiring::bridge(node, &on_node, on)?;
         // The kernel drops a masqueraded flow that leaves by another interface than before, and in
         // a long run probes come round to the source ports of earlier ones.
         flows::flush(node.namespace())

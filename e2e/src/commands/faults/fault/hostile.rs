@@ -143,7 +143,7 @@ fn external_ips(scale: Scale) -> Vec<Value> {
 fn takeover(_: Scale) -> Vec<Value> {
     let ips: Vec<_> = Service::ALL
         .iter()
-        .flat_map(|own| own.cluster_ips().both())
+        .flat_map(|service| service.cluster_ips().both())
         .collect();
     let port = Service::Calm.node_port(80);
     let evil = service(
