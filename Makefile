@@ -16,7 +16,7 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults conformance compare gates bench bench-hostile bench-upstream image chart manifest lint deny \
+.PHONY: help demo test e2e faults conformance compare gates bench bench-hostile bench-upstream image chart manifest man lint deny \
 	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
 
 # This list.
@@ -120,6 +120,10 @@ fuzz-engine: deps-fuzz
 		--profile fuzz -p fuzz --features libfuzzer --bin libfuzzer
 
 # Formatting, and clippy without a warning.
+# Man pages of kube-proxy and its commands, in target/man.
+man: deps
+	cargo run --quiet -p kube-proxy-rs --example man -- target/man
+
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings

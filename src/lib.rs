@@ -2,6 +2,7 @@
 //! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
 
 pub mod about;
+pub mod cli;
 pub mod config;
 pub mod descriptors;
 pub mod events;
@@ -12,11 +13,11 @@ pub mod metrics;
 pub mod mode;
 pub mod netlink;
 pub mod options;
+pub mod pflag;
 pub mod proxy;
 pub mod render;
 pub mod settings;
 pub mod source;
-pub mod startup;
 pub mod telemetry;
 pub mod world;
 

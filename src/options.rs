@@ -5,41 +5,24 @@
 //! the file do, the node's name, and those of the log.
 
 mod complete;
-mod flags;
-mod help;
-mod list;
-mod parse;
+pub mod flags;
 #[cfg(test)]
 mod tests;
 mod value;
 mod version;
 
 pub use complete::Complete;
-pub use help::usage;
-pub use parse::{ParseError, parse};
 pub use version::Version;
 
 use crate::config::{self, GoDuration, KubeProxyConfiguration};
-use rules::model::Family;
+use crate::pflag::{self, FlagValue, UsageError};
+use clap::ArgMatches;
+use flags::Flag;
 use std::collections::BTreeSet;
 
-/// What to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Command {
-    /// Run as the node's daemon.
-    #[default]
-    Daemon,
-    /// Print the ruleset that manifests lead to, as text that `nft -f` loads.
-    Render,
-}
-
-/// The command line's content.
+/// What flags set: those of upstream's kube-proxy and `--manifests`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What to do.
-    pub command: Command,
-    /// `--help`.
-    pub help: bool,
     /// `--version`.
     pub version: Version,
     /// `--config`.
@@ -54,8 +37,6 @@ pub struct Options {
     pub master: String,
     /// `--manifests`.
     pub manifests: String,
-    /// `--family`.
-    pub family: OneFamily,
     hostname_override: String,
     healthz_port: i32,
     metrics_port: i32,
@@ -71,35 +52,12 @@ pub struct Options {
     changed: BTreeSet<&'static str>,
 }
 
-/// `--family`: nothing, or one of the two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OneFamily(pub Option<Family>);
-
-impl value::FlagValue for OneFamily {
-    const TYPE: &'static str = "family";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        self.0 = Some(match text {
-            "ipv4" => Family::V4,
-            "ipv6" => Family::V6,
-            _ => return Err("allowed: ipv4, ipv6".to_owned()),
-        });
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.0.map(Family::label).unwrap_or_default().to_lowercase()
-    }
-}
-
 impl Default for Options {
     fn default() -> Self {
         let mut config = KubeProxyConfiguration::default();
         config::set_defaults(&mut config);
         let per_mode = config.per_mode();
         Self {
-            command: Command::Daemon,
-            help: false,
             version: Version::Unset,
             config_file: String::new(),
             write_config_to: String::new(),
@@ -107,7 +65,6 @@ impl Default for Options {
             init_only: false,
             master: String::new(),
             manifests: String::new(),
-            family: OneFamily(None),
             hostname_override: String::new(),
             healthz_port: 10256,
             metrics_port: 10249,
@@ -124,13 +81,37 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What was given of flags in [`flags`]; a command need not have all of them.
+    pub fn new(matches: &ArgMatches) -> Self {
+        let mut options = Self::default();
+        for flag in all() {
+            // A flag that the command does not have is an error here, and was not given.
+            if matches.try_contains_id(flag.name).unwrap_or(false) {
+                (flag.set)(&mut options, matches, flag.name);
+                options.changed.insert(flag.name);
+            }
+        }
+        options
+    }
+
+    /// What these words, all flags of the daemon, set.
+    ///
+    /// # Errors
+    /// The first word that is no flag, or has a value that is none of its flag's.
+    pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, UsageError> {
+        let defaults = Self::default();
+        let args = flags::ALL.iter().flat_map(|group| group.args(&defaults));
+        let command = clap::Command::new("kube-proxy").args(args);
+        pflag::matches(command, words).map(|matches| Self::new(&matches))
+    }
+
     fn is_set(&self, flag: &str) -> bool {
         self.changed.contains(flag)
     }
 
     /// The deprecated flags that were given, with what to use instead.
     pub fn deprecated(&self) -> Vec<(&'static str, &'static str)> {
-        let given = flags::FLAGS.iter().filter(|flag| self.is_set(flag.name));
+        let given = all().filter(|flag| self.is_set(flag.name));
         given
             .filter_map(|flag| Some((flag.name, flag.instead?)))
             .collect()
@@ -138,15 +119,15 @@ impl Options {
 
     /// Every flag with its value, as `/flagz` shows them.
     pub fn values(&self) -> Vec<(&'static str, String)> {
-        let fits = |flag: &&flags::Flag| flag.name != "family";
-        let mut values: Vec<(&'static str, String)> = flags::FLAGS
-            .iter()
-            .filter(fits)
-            .map(|flag| (flag.name, (flag.show)(self)))
-            .collect();
-        values.push(("help", self.help.to_string()));
-        values.push(("version", self.version.show()));
+        let mut values: Vec<(&'static str, String)> =
+            all().map(|flag| (flag.name, (flag.show)(self))).collect();
+        // With it nothing runs that could be asked.
+        values.push(("help", false.show()));
         values.sort_unstable();
         values
     }
+}
+
+fn all() -> impl Iterator<Item = &'static Flag> {
+    flags::ALL.iter().flat_map(|group| group.flags)
 }

@@ -165,8 +165,8 @@ impl Settings {
     /// # Errors
     /// They are no flags, or the configuration is not valid.
     pub fn from_flags(words: &[&str]) -> anyhow::Result<Self> {
-        let options = crate::options::parse(words)?;
-        let complete = options.clone().complete()?;
+        let options = Options::parse(words)?;
+        let complete = options.clone().complete("")?;
         crate::config::validate(&complete.config, &complete.gates)?;
         Self::new(&options, complete)
     }

@@ -2,7 +2,7 @@
 //! one object stops a whole node.
 
 use kube_proxy::fuzzing::manifest;
-use kube_proxy::{config, netlink, options};
+use kube_proxy::{cli, config, netlink};
 use nix::time::{ClockId, clock_gettime};
 use rules::model::Family;
 use rules::nft::{Planner, print};
@@ -353,7 +353,7 @@ fn settings() {
         }),
         decode,
     );
-    let parse = |text: &str| drop(options::parse(&text.split(' ').collect::<Vec<_>>()));
+    let parse = |text: &str| drop(cli::parse(&text.split(' ').collect::<Vec<_>>()));
     check("words", 5000, |n| "--v=1 ".repeat(n), parse);
     check("letters", 5000, |n| format!("-{}", "h".repeat(n)), parse);
     check(

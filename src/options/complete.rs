@@ -1,10 +1,9 @@
 //! From flags and the file to the configuration that holds.
 
-use super::{Command, Options};
+use super::Options;
 use crate::config::features::FeatureGates;
 use crate::config::{
-    self, KubeProxyConfiguration, LoggingConfiguration, MODE_IPVS, MODE_NFTABLES, append_port,
-    decode,
+    self, KubeProxyConfiguration, LoggingConfiguration, MODE_IPVS, append_port, decode,
 };
 use anyhow::Context;
 
@@ -24,12 +23,12 @@ pub struct Complete {
 }
 
 impl Options {
-    /// Brings flags and file together.
+    /// Brings flags and file together; `mode` is for where neither tells one.
     ///
     /// # Errors
     /// The file cannot be read or decoded, the node's name is blank, or a feature gate is not to
     /// be set.
-    pub fn complete(mut self) -> anyhow::Result<Complete> {
+    pub fn complete(mut self, mode: &str) -> anyhow::Result<Complete> {
         let mut complaints = Vec::new();
         let flags_before = self.values();
         let mut config = if self.config_file.is_empty() {
@@ -40,10 +39,9 @@ impl Options {
             self.copy_logging(&mut config.logging);
             config
         };
-        if self.command == Command::Render && config.mode.is_empty() {
-            // It prints rules of nftables, whatever a daemon would take them for.
+        if config.mode.is_empty() && !mode.is_empty() {
             let per_mode = config.per_mode();
-            MODE_NFTABLES.clone_into(&mut config.mode);
+            mode.clone_into(&mut config.mode);
             config.set_per_mode(per_mode);
         }
         let mode_is_default = config.mode.is_empty();

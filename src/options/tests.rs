@@ -2,10 +2,16 @@ use super::*;
 use crate::config::features::FeatureGates;
 use crate::config::validate;
 
+mod upstream;
+
+fn parse(words: &[&str]) -> Result<Options, UsageError> {
+    Options::parse(words)
+}
+
 fn complete(words: &[&str]) -> Complete {
     let options = parse(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
     options
-        .complete()
+        .complete("")
         .unwrap_or_else(|error| panic!("{words:?}: {error:#}"))
 }
 
@@ -20,7 +26,6 @@ fn spellings_that_go_takes() {
             "--kube-api-burst=7",
             "--masquerade-all=1",
             "--v=3",
-            "",
         ],
     ] {
         let config = complete(words).config;
@@ -42,74 +47,6 @@ fn spellings_that_go_takes() {
     ]);
     let listed = config.config.node_port_addresses.expect("a list");
     assert_eq!(listed, ["all", "a", "b,c"]);
-    assert!(parse(&["-h"]).expect("help").help && parse(&["--help", "x"]).expect("help").help);
-}
-
-#[test]
-fn flags_that_are_none_come_with_the_usage() {
-    for (words, says) in [
-        (&["--nope"][..], "unknown flag: --nope"),
-        (&["--family=ipv4"], "unknown flag: --family"),
-        (&["--boot-id-file=x"], "unknown flag: --boot-id-file"),
-        (&["-x"], "unknown shorthand flag: 'x' in -x"),
-        (&["---x"], "bad flag syntax: ---x"),
-        (&["--=x"], "bad flag syntax: --=x"),
-        (&["--config"], "flag needs an argument: --config"),
-        (&["-v"], "flag needs an argument: 'v' in -v"),
-        (
-            &["--kube-api-burst=x"],
-            "invalid argument \"x\" for \"--kube-api-burst\" flag: \
-             strconv.ParseInt: parsing \"x\": invalid syntax",
-        ),
-        (
-            &["--oom-score-adj=99999999999"],
-            "invalid argument \"99999999999\" for \"--oom-score-adj\" flag: \
-             strconv.ParseInt: parsing \"99999999999\": value out of range",
-        ),
-        (
-            &["-v=-1"],
-            "invalid argument \"-1\" for \"-v, --v\" flag: \
-             strconv.ParseUint: parsing \"-1\": invalid syntax",
-        ),
-        (
-            &["--masquerade-all=maybe"],
-            "invalid argument \"maybe\" for \"--masquerade-all\" flag: \
-             strconv.ParseBool: parsing \"maybe\": invalid syntax",
-        ),
-        (
-            &["--config-sync-period=5"],
-            "invalid argument \"5\" for \"--config-sync-period\" flag: \
-             time: missing unit in duration \"5\"",
-        ),
-        (
-            &["--metrics-bind-address=1.2.3.4:99999"],
-            "invalid argument \"1.2.3.4:99999\" for \"--metrics-bind-address\" flag: \
-             \"99999\" is not a valid number",
-        ),
-        (
-            &["--version=v1.2.3"],
-            "invalid argument \"v1.2.3\" for \"--version\" flag: version \"v1.2.3\" must match \
-             major/minor/patch of default version \"v1.37.2\"",
-        ),
-        (
-            &["--feature-gates=Foo"],
-            "invalid argument \"Foo\" for \"--feature-gates\" flag: \
-             malformed pair, expect string=bool",
-        ),
-        (
-            &["--vmodule=a"],
-            "invalid argument \"a\" for \"--vmodule\" flag: \
-             \"a\" does not have the pattern=N format",
-        ),
-    ] {
-        let error = parse(words).expect_err(says);
-        assert_eq!(error, ParseError::Flag(says.to_owned()), "{words:?}");
-    }
-    let error = parse(&["stray"]).expect_err("a stray word");
-    assert_eq!(
-        error,
-        ParseError::Arguments("\"kube-proxy\" does not take any arguments, got [\"stray\"]".into())
-    );
 }
 
 #[test]
@@ -218,7 +155,7 @@ fn refused_when_all_is_known() {
             "open /nonexistent: No such file",
         ),
     ] {
-        let error = parse(words).expect("flags").complete().expect_err(says);
+        let error = parse(words).expect("flags").complete("").expect_err(says);
         assert!(format!("{error:#}").contains(says), "{error:#}");
     }
 }
@@ -239,19 +176,4 @@ fn values_for_flagz() {
     assert_eq!(value("iptables-sync-period"), "30s");
     assert_eq!(value("help"), "false");
     assert!(flags.is_sorted());
-}
-
-#[test]
-fn usage_names_every_flag() {
-    let usage = usage();
-    for flag in [
-        "--config ",
-        "-v, --v Level",
-        "--masquerade-all ",
-        "--version ",
-        "-h, --help",
-    ] {
-        assert!(usage.contains(flag), "{flag}\n{usage}");
-    }
-    assert!(!usage.contains("--healthz-port"), "{usage}");
 }

@@ -1,137 +1,13 @@
-//! How flags' values are read and shown: as Go's flag library does it.
+//! The types of flags' values that the configuration has, and what upstream's flags take of them.
 
-use super::list;
 use crate::config::{GoDuration, Quantity, VModuleItem, parse_ip, split_host_port};
-use std::collections::BTreeMap;
-
-/// A type that a flag may have.
-pub(super) trait FlagValue {
-    /// What `--help` calls it; nothing for a bool.
-    const TYPE: &'static str;
-    /// Takes the text of one occurrence of the flag.
-    fn set(&mut self, text: &str) -> Result<(), String>;
-    /// The value as `/flagz` and the log show it.
-    fn show(&self) -> String;
-}
-
-impl FlagValue for String {
-    const TYPE: &'static str = "string";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        text.clone_into(self);
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.clone()
-    }
-}
-
-impl FlagValue for bool {
-    const TYPE: &'static str = "";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = parse_bool(text)?;
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!(
-            "strconv.ParseBool: parsing {text:?}: invalid syntax"
-        )),
-    }
-}
-
-impl FlagValue for i32 {
-    const TYPE: &'static str = "int32";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        let refuse = |why: &str| format!("strconv.ParseInt: parsing {text:?}: {why}");
-        let value = parse_integer(text).ok_or_else(|| refuse("invalid syntax"))?;
-        *self = Self::try_from(value).map_err(|_| refuse("value out of range"))?;
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-/// A number in the base that its prefix tells.
-fn parse_integer(text: &str) -> Option<i128> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let digits = digits.to_lowercase();
-    let (radix, digits) = match digits.get(..2) {
-        Some("0x") => (16, &digits[2..]),
-        Some("0b") => (2, &digits[2..]),
-        Some("0o") => (8, &digits[2..]),
-        _ if digits.len() > 1 && digits.starts_with('0') => (8, &digits[1..]),
-        _ => (10, &digits[..]),
-    };
-    // A sign was taken already.
-    if !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return None;
-    }
-    let value = i128::from_str_radix(digits, radix).ok()?;
-    Some(if negative { -value } else { value })
-}
-
-/// A log level.
-impl FlagValue for u32 {
-    const TYPE: &'static str = "Level";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = parse_level(text)?;
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-fn parse_level(text: &str) -> Result<u32, String> {
-    let refuse = |why: &str| format!("strconv.ParseUint: parsing {text:?}: {why}");
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(refuse("invalid syntax"));
-    }
-    let value: i32 = text.parse().map_err(|_| refuse("value out of range"))?;
-    Ok(value.unsigned_abs())
-}
-
-impl FlagValue for f32 {
-    const TYPE: &'static str = "float32";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text
-            .parse()
-            .map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))?;
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
+use crate::pflag::{FlagValue, parse_uint, quote};
 
 impl FlagValue for GoDuration {
     const TYPE: &'static str = "duration";
 
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text.parse()?;
-        Ok(())
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 
     fn show(&self) -> String {
@@ -142,9 +18,8 @@ impl FlagValue for GoDuration {
 impl FlagValue for Quantity {
     const TYPE: &'static str = "quantity";
 
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text.parse()?;
-        Ok(())
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
     }
 
     fn show(&self) -> String {
@@ -152,77 +27,49 @@ impl FlagValue for Quantity {
     }
 }
 
-/// Values that have a default by the time that flags are read.
-impl<T: FlagValue + Default> FlagValue for Option<T> {
-    const TYPE: &'static str = T::TYPE;
+/// A log level.
+impl FlagValue for u32 {
+    const TYPE: &'static str = "Level";
 
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        let mut value = T::default();
-        value.set(text)?;
-        *self = Some(value);
-        Ok(())
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_level(text)
     }
 
     fn show(&self) -> String {
-        self.as_ref().map(T::show).unwrap_or_default()
+        self.to_string()
     }
 }
 
-/// A list whose items commas separate; further occurrences add to it.
-impl FlagValue for Option<Vec<String>> {
-    const TYPE: &'static str = "strings";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        self.get_or_insert_default().extend(list::split(text)?);
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        format!("[{}]", list::join(self.iter().flatten()))
-    }
-}
-
-/// `Name=true,Other=false`; further occurrences add to it.
-impl FlagValue for BTreeMap<String, bool> {
-    const TYPE: &'static str = "mapStringBool";
-
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair
-                .split_once('=')
-                .ok_or("malformed pair, expect string=bool")?;
-            let (name, value) = (name.trim(), value.trim());
-            let value = parse_bool(value)
-                .map_err(|error| format!("invalid value of {name}: {value}, err: {error}"))?;
-            self.insert(name.to_owned(), value);
-        }
-        Ok(())
-    }
-
-    fn show(&self) -> String {
-        let pairs: Vec<String> = self.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        pairs.join(",")
-    }
+/// Of 31 bits, so that upstream can keep it with a sign.
+fn parse_level(text: &str) -> Result<u32, String> {
+    parse_uint(text, 31).map(|level| u32::try_from(level).unwrap_or(u32::MAX))
 }
 
 /// `pattern=N,other=M`; further occurrences add to it.
 impl FlagValue for Vec<VModuleItem> {
     const TYPE: &'static str = "pattern=N,...";
 
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+    fn parse(text: &str) -> Result<Self, String> {
+        let item = |pair: &str| {
             let (pattern, level) = pair
                 .split_once('=')
-                .filter(|(pattern, level)| !pattern.is_empty() && !level.is_empty())
-                .ok_or_else(|| format!("{pair:?} does not have the pattern=N format"))?;
+                .filter(|(pattern, level)| {
+                    !pattern.is_empty() && !level.is_empty() && !level.contains('=')
+                })
+                .ok_or_else(|| format!("{} does not have the pattern=N format", quote(pair)))?;
             let verbosity = parse_level(level)
-                .map_err(|error| format!("parsing verbosity in {pair:?}: {error}"))?;
-            self.push(VModuleItem {
+                .map_err(|error| format!("parsing verbosity in {}: {error}", quote(pair)))?;
+            Ok(VModuleItem {
                 file_pattern: pattern.to_owned(),
                 verbosity,
-            });
-        }
-        Ok(())
+            })
+        };
+        let pairs = text.split(',').filter(|pair| !pair.is_empty());
+        pairs.map(item).collect()
+    }
+
+    fn add(&mut self, mut next: Self) {
+        self.append(&mut next);
     }
 
     fn show(&self) -> String {
@@ -231,34 +78,49 @@ impl FlagValue for Vec<VModuleItem> {
     }
 }
 
-/// Takes an IP address; an empty text leaves what there is.
-pub(super) fn set_ip(value: &mut String, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Ok(());
+/// An IP address, or nothing.
+pub(super) fn ip(text: &str) -> Result<String, String> {
+    if !text.is_empty() && parse_ip(text).is_none() {
+        return Err(format!("{} is not a valid IP address", quote(text)));
     }
-    if parse_ip(text).is_none() {
-        return Err(format!("{text:?} is not a valid IP address"));
-    }
-    text.clone_into(value);
-    Ok(())
+    Ok(text.to_owned())
 }
 
-/// Takes an IP address with or without a port; an empty text leaves what there is.
-pub(super) fn set_ip_port(value: &mut String, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    if parse_ip(text).is_none() {
+/// An IP address with or without a port, or nothing.
+pub(super) fn ip_port(text: &str) -> Result<String, String> {
+    if !text.is_empty() && parse_ip(text).is_none() {
         let (host, port) = split_host_port(text).ok_or_else(|| {
-            format!("{text:?} is not in a valid format (ip or ip:port): port is missing")
+            let (text, why) = (quote(text), not_host_and_port(text));
+            format!("{text} is not in a valid format (ip or ip:port): {why}")
         })?;
         if parse_ip(host).is_none() {
-            return Err(format!("{host:?} is not a valid IP address"));
+            return Err(format!("{} is not a valid IP address", quote(host)));
         }
-        if port.parse::<u16>().is_err() {
-            return Err(format!("{port:?} is not a valid number"));
+        if parse_uint(port, 16).is_err() {
+            return Err(format!("{} is not a valid number", quote(port)));
         }
     }
-    text.clone_into(value);
-    Ok(())
+    Ok(text.to_owned())
+}
+
+/// What Go's `SplitHostPort` says of a text that [`split_host_port`] does not take.
+fn not_host_and_port(text: &str) -> String {
+    let bracketed = text.strip_prefix('[').map(|rest| rest.split_once(']'));
+    let why = match bracketed {
+        Some(None) => "missing ']' in address",
+        Some(Some((_, ""))) => "missing port in address",
+        Some(Some((_, after))) if after.starts_with(':') => "too many colons in address",
+        None if text.matches(':').count() > 1 => "too many colons in address",
+        _ if !text.contains(':') => "missing port in address",
+        _ if text[1..].contains('[') => "unexpected '[' in address",
+        _ => "unexpected ']' in address",
+    };
+    format!("address {text}: {why}")
+}
+
+/// Takes an address; nothing leaves what there is.
+pub(super) fn set_address(address: &mut String, next: String) {
+    if !next.is_empty() {
+        *address = next;
+    }
 }

@@ -1,6 +1,6 @@
 //! `--version`.
 
-use super::value::parse_bool;
+use crate::pflag::{FlagValue, parse_bool, quote};
 
 use crate::kubernetes::GIT_VERSION as KUBERNETES_VERSION;
 
@@ -18,19 +18,31 @@ pub enum Version {
     Reported(String),
 }
 
-impl Version {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+impl FlagValue for Version {
+    const TYPE: &'static str = "version";
+    const BARE: Option<&'static str> = Some("true");
+
+    fn parse(text: &str) -> Result<Self, String> {
         if text == "raw" {
             return Ok(Self::Raw);
         }
-        if text.starts_with('v') {
-            return if text.starts_with(KUBERNETES_VERSION) {
-                Ok(Self::Reported(text.to_owned()))
-            } else {
-                Err(format!(
-                    "version {text:?} must match major/minor/patch of default version \
-                     {KUBERNETES_VERSION:?}"
-                ))
+        if let Some(number) = text.strip_prefix('v') {
+            if !number.starts_with(|first: char| first.is_ascii_digit()) {
+                return Err(format!("could not parse {} as version", quote(text)));
+            }
+            if number.split('.').count() < 3 {
+                return Err(format!("illegal version string {}", quote(text)));
+            }
+            let rest = text.strip_prefix(KUBERNETES_VERSION);
+            return match rest {
+                Some(rest) if rest.is_empty() || rest.starts_with(['-', '+']) => {
+                    Ok(Self::Reported(text.to_owned()))
+                }
+                _ => Err(format!(
+                    "version {} must match major/minor/patch of default version \
+                     {KUBERNETES_VERSION:?}",
+                    quote(text)
+                )),
             };
         }
         Ok(if parse_bool(text)? {
@@ -40,7 +52,7 @@ impl Version {
         })
     }
 
-    pub(super) fn show(&self) -> String {
+    fn show(&self) -> String {
         match self {
             Self::Unset => "false".to_owned(),
             Self::Line => "true".to_owned(),
@@ -48,7 +60,9 @@ impl Version {
             Self::Reported(version) => version.clone(),
         }
     }
+}
 
+impl Version {
     /// What to print instead of doing anything else.
     pub fn text(&self) -> Option<String> {
         let own = env!("CARGO_PKG_VERSION");

@@ -2,8 +2,9 @@
 //! settings.
 
 use super::settings::check_rules;
+use kube_proxy::cli::{self, Request};
 use kube_proxy::config;
-use kube_proxy::options::{self, Complete, ParseError};
+use kube_proxy::options::{Complete, Options};
 use kube_proxy::settings::Settings;
 
 pub(crate) fn run(data: &[u8]) {
@@ -11,24 +12,27 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     let words: Vec<&str> = text.lines().collect();
-    let mut options = match options::parse(&words) {
-        Ok(options) => options,
-        Err(ParseError::Flag(error) | ParseError::Arguments(error)) => {
-            return assert!(!error.is_empty());
-        }
+    let matches = match cli::parse(&words).1 {
+        Ok(Request::Run(matches)) => matches,
+        Ok(Request::Help(text)) => return assert!(!text.is_empty()),
+        Err(error) => return assert!(!error.message.is_empty()),
     };
+    let mut options = Options::new(&matches);
     for (name, value) in options.values() {
         // What is shown is what may be given, but for the brackets around a list.
         let list = value
             .strip_prefix('[')
-            .and_then(|own| own.strip_suffix(']'));
+            .and_then(|items| items.strip_suffix(']'));
         let word = format!("--{name}={}", list.unwrap_or(&value));
-        let again = options::parse(&[&word]);
+        if name == "help" {
+            continue;
+        }
+        let again = Options::parse(&[&word]);
         assert!(again.is_ok() || value.is_empty(), "{word}: {again:?}");
     }
     // Files are another target's matter.
     options.config_file.clear();
-    let Ok(complete) = options.clone().complete() else {
+    let Ok(complete) = options.clone().complete("") else {
         return;
     };
     let Complete { config, gates, .. } = &complete;

@@ -1,0 +1,56 @@
+//! `kube-proxy render`: prints the ruleset that manifests lead to, as text that `nft -f` loads.
+
+use super::Command;
+use crate::cli::startup;
+use crate::config::MODE_NFTABLES;
+use crate::options::{Options, flags};
+use crate::render;
+use crate::settings::Settings;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches};
+use rules::model::Family;
+
+/// The command.
+pub const RENDER: Command = Command {
+    name: "render",
+    build,
+    run,
+    usage_exit: 1,
+};
+
+fn build(command: clap::Command) -> clap::Command {
+    let defaults = Options::default();
+    let groups = [
+        &flags::CONFIGURATION,
+        &flags::SOURCE,
+        &flags::RULES,
+        &flags::NODE_PORTS,
+        &flags::LOGGING,
+    ];
+    let family = Arg::new("family")
+        .long("family")
+        .help("The family to print, instead of both.")
+        .help_heading("Output")
+        .value_parser(PossibleValuesParser::new(["ipv4", "ipv6"]))
+        .overrides_with("family");
+    command
+        .about("Prints the rules that the daemon would load, as text that nft -f takes.")
+        .override_usage("kube-proxy render [flags]")
+        .args(groups.into_iter().flat_map(|group| group.args(&defaults)))
+        .arg(family)
+}
+
+fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    let options = Options::new(matches);
+    // It prints rules of nftables, whatever a daemon would take them for.
+    let complete = startup::complete(&options, MODE_NFTABLES)?;
+    startup::start_logging(&complete)?;
+    startup::validate(&complete)?;
+    let settings = Settings::new(&options, complete)?;
+    let family = match matches.get_one::<String>("family").map(String::as_str) {
+        Some("ipv4") => Some(Family::V4),
+        Some(_) => Some(Family::V6),
+        None => None,
+    };
+    render::render(&settings, family, &mut std::io::stdout().lock())
+}
