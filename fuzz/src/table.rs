@@ -35,7 +35,7 @@ pub(crate) fn sync(planner: &mut Planner, state: &State, addresses: &[IpAddr], k
 /// Beside the clients of the table's sets the same ones again, and others that can be none: so
 /// may a list be that changed while it was read, or that has sets of somebody else's.
 fn with_odd_ones(kernel: &Table, mut clients: RememberedClients) -> RememberedClients {
-    for (set, own) in &kernel.affinity_sets {
+    for (set, own) in kernel.affinity_sets() {
         let name = set.to_string();
         let theirs = name.replacen("affinity-", "affinity-A2B3C4D5-", 1);
         let again = own
@@ -212,16 +212,16 @@ type List = Vec<(EndpointAddr, Option<Arc<str>>)>;
 pub(crate) fn meaning(kernel: &Table, family: Family) -> Meaning {
     let mut elements = BTreeMap::new();
     let mut lists: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-    for (set, own) in &kernel.sets {
+    for (set, own) in kernel.sets() {
         for (key, element) in own {
             match (key, &element.value) {
                 (Key::Indexed(frontend, index), Some(Value::Endpoint(to))) => {
-                    let list = lists.entry((*set, *frontend)).or_default();
+                    let list = lists.entry((set, *frontend)).or_default();
                     list.insert(*index, (*to, element.comment.clone()));
                 }
                 // The rules that pick from them show them.
                 (Key::Listed(_), _) => {}
-                _ => drop(elements.insert((*set, *key), element.clone())),
+                _ => drop(elements.insert((set, *key), element.clone())),
             }
         }
     }
@@ -235,13 +235,13 @@ pub(crate) fn meaning(kernel: &Table, family: Family) -> Meaning {
     });
     let met = met(kernel);
     check_listed(kernel);
-    let chains = kernel.chains.values().filter(|own| met.contains(&own.id));
+    let chains = kernel.chains().values().filter(|own| met.contains(&own.id));
     Meaning {
         lists: lists.collect(),
         chains: chains
             .map(|own| (own.id.clone(), lines(own, kernel, family)))
             .collect(),
-        affinity_sets: kernel.affinity_sets.keys().cloned().collect(),
+        affinity_sets: kernel.affinity_sets().keys().cloned().collect(),
         elements,
     }
 }
@@ -252,8 +252,8 @@ fn met(kernel: &Table) -> BTreeSet<ChainId> {
         Verdict::Goto(chain) | Verdict::Jump(chain) => Some(chain.clone()),
         Verdict::Drop => None,
     };
-    let hooks = kernel.chains.values().filter(|own| own.hook.is_some());
-    let elements = kernel.sets.values().flat_map(BTreeMap::values);
+    let hooks = kernel.chains().values().filter(|own| own.hook.is_some());
+    let elements = kernel.sets().flat_map(|(_, elements)| elements.values());
     let by_elements = elements.filter_map(|element| match &element.value {
         Some(Value::Verdict(verdict)) => target(verdict),
         _ => None,
@@ -264,7 +264,7 @@ fn met(kernel: &Table) -> BTreeSet<ChainId> {
         if !met.insert(id.clone()) {
             continue;
         }
-        let chain = kernel.chains.get(&id);
+        let chain = kernel.chains().get(&id);
         let rules = chain.into_iter().flat_map(|own| &own.rules);
         let statements = rules.flat_map(|rule| &rule.statements);
         next.extend(statements.filter_map(|own| match own {
@@ -278,7 +278,7 @@ fn met(kernel: &Table) -> BTreeSet<ChainId> {
 /// Each place among the endpoints of ports with many frontends is one port's.
 fn check_listed(kernel: &Table) {
     let statements = kernel
-        .chains
+        .chains()
         .values()
         .flat_map(|own| &own.rules)
         .flat_map(|rule| &rule.statements);
@@ -297,7 +297,7 @@ fn check_listed(kernel: &Table) {
 
 /// The endpoints that are listed from a place on.
 fn listed(kernel: &Table, first: u32, count: u32) -> Vec<EndpointAddr> {
-    let all = &kernel.sets[&SetId::PortEndpoints];
+    let all = kernel.elements(SetId::PortEndpoints);
     let backend = |at| match all.get(&Key::Listed(at)).and_then(|own| own.value.clone()) {
         Some(Value::Endpoint(backend)) => backend,
         other => panic!("place {at} has {other:?}"),

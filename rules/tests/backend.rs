@@ -129,6 +129,6 @@ fn cleaning_up_takes_the_table_with_all_that_is_in_it() {
     let pending = prepare(&mut backend, &state);
     assert_eq!(backend.apply(&mut kernel, &pending), Ok(()));
     assert!(Nft::clean_up(&mut kernel, Family::V4).expect("a table"));
-    assert!(kernel.tables[&Family::V4].chains.is_empty());
+    assert!(kernel.tables[&Family::V4].chains().is_empty());
     assert!(!Nft::clean_up(&mut kernel, Family::V4).expect("no table any more"));
 }

@@ -7,7 +7,7 @@ use e2e::Namespace;
 use kube_proxy::netlink::Nftables;
 use rules::model::Family;
 use rules::nft::Table;
-use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
+use rules::nft::ruleset::{Chain, Op, Transaction};
 use rules::nft::{Kernel, Refusal, print};
 use std::collections::BTreeMap;
 
@@ -56,22 +56,14 @@ impl Both {
     /// The table as the product prints what is in memory.
     pub fn printed(&self) -> String {
         let mut ops = vec![Op::ReplaceTable];
-        let sets = SetId::ALL
-            .iter()
-            .filter(|set| self.memory.sets.contains_key(set));
-        ops.extend(sets.map(|own| set(*own, self.memory.sizes.get(own).copied())));
-        let clients = self.memory.affinity_sets.keys().cloned();
+        let parts = self.memory.parts();
+        ops.extend(parts.sets.iter().map(|(id, known)| set(*id, known.size)));
+        let clients = parts.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));
-        ops.extend(
-            self.memory
-                .source_sets
-                .iter()
-                .cloned()
-                .map(Op::AddSourceSet),
-        );
-        ops.extend(self.memory.chains.values().cloned().map(Op::AddChain));
-        for (set, elements) in &self.memory.sets {
-            ops.push(Op::AddElements(*set, elements.values().cloned().collect()));
+        ops.extend(parts.source_sets.iter().cloned().map(Op::AddSourceSet));
+        ops.extend(parts.chains.values().cloned().map(Op::AddChain));
+        for (set, elements) in self.memory.sets() {
+            ops.push(Op::AddElements(set, elements.values().cloned().collect()));
         }
         let family = self.family;
         print::transaction(&Transaction { family, ops })

@@ -77,11 +77,13 @@ impl Run {
             }
             Step::Addresses(addresses) => self.world.addresses = addresses,
             Step::Remember(at, client, remaining) => {
-                let count = self.kernel.affinity_sets.len().max(1);
-                let set = self.kernel.affinity_sets.values_mut();
-                if let Some(own) = set.into_iter().nth(usize::from(at) % count) {
-                    own.insert(client, remaining);
-                }
+                let count = self.kernel.affinity_sets().len().max(1);
+                self.kernel.edit(|parts| {
+                    let mut sets = parts.affinity_sets.values_mut();
+                    if let Some(clients) = sets.nth(usize::from(at) % count) {
+                        clients.insert(client, remaining);
+                    }
+                });
             }
             Step::Refused => {
                 self.planner.mark(&self.state.take_dirty());
@@ -127,31 +129,30 @@ impl Run {
         let at = usize::from(what >> 2);
         match what & 3 {
             0 => self.kernel = Table::new(),
-            1 => {
-                let sets = self.kernel.sets.values_mut();
-                sets.for_each(|set| {
+            1 => self.kernel.edit(|parts| {
+                for set in parts.sets.values_mut().map(|set| &mut set.elements) {
                     let key = set.keys().nth(at % set.len().max(1)).copied();
                     key.and_then(|key| set.remove(&key));
-                });
-            }
-            2 => {
-                let id = self.kernel.chains.keys().nth(at).cloned();
-                id.and_then(|id| self.kernel.chains.remove(&id));
-            }
-            _ => {
-                let set = self.kernel.affinity_sets.keys().nth(at).cloned();
-                set.and_then(|set| self.kernel.affinity_sets.remove(&set));
-            }
+                }
+            }),
+            2 => self.kernel.edit(|parts| {
+                let id = parts.chains.keys().nth(at).cloned();
+                id.and_then(|id| parts.chains.remove(&id));
+            }),
+            _ => self.kernel.edit(|parts| {
+                let set = parts.affinity_sets.keys().nth(at).cloned();
+                set.and_then(|set| parts.affinity_sets.remove(&set));
+            }),
         }
     }
 
     fn sync(&mut self) {
-        let before = self.kernel.affinity_sets.clone();
+        let before = self.kernel.affinity_sets().clone();
         self.planner.mark(&self.state.take_dirty());
         let (planner, kernel) = (&mut self.planner, &mut self.kernel);
         table::sync(planner, &self.state, &self.world.addresses, kernel);
         // Who is remembered stays so for as long as the endpoint is there.
-        for (set, clients) in &self.kernel.affinity_sets {
+        for (set, clients) in self.kernel.affinity_sets() {
             let had = before.get(set).into_iter().flatten();
             for (client, remaining) in had {
                 let left = clients.get(client).unwrap_or(&0);

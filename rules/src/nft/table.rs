@@ -1,45 +1,87 @@
-//! A kernel for tests that refuses what the real one refuses.
+//! One family's table in memory. Takes transactions as the kernel does, and refuses what the
+//! kernel refuses; is filled by them, or from what the kernel holds.
 
 mod poisoned;
+mod step;
+mod undo;
 
 pub use poisoned::Poisoned;
 
-use crate::Cause;
-use crate::RememberedClients;
-use crate::model::Family;
-use crate::nft::print;
-use crate::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Element, Key, Op, SetId, SourceSet, Statement, Transaction, Value,
+use super::ruleset::{
+    AffinitySet, Chain, ChainId, Element, Key, SetId, SourceSet, Statement, Transaction, Value,
     Verdict,
 };
-use crate::nft::{Kernel, Object, Refusal};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{Kernel, Refusal};
+use crate::RememberedClients;
+use crate::model::Family;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::net::IpAddr;
+use undo::Undo;
 
-const MISSING: &str = "No such file or directory (ENOENT)";
-const EXISTS: &str = "File exists (EEXIST)";
-const BUSY: &str = "Device or resource busy (EBUSY)";
-const FULL: &str = "File table overflow (ENFILE)";
-
-/// One family's table as plain maps.
+/// A set or map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// Sets with their elements.
-    pub sets: BTreeMap<SetId, BTreeMap<Key, Element>>,
-    /// How many elements sets may have, those that have a limit.
-    pub sizes: BTreeMap<SetId, u32>,
-    /// Sets of clients, each with how long it is remembered, in milliseconds.
-    /// The rules that fill them do not run here.
-    pub affinity_sets: BTreeMap<AffinitySet, BTreeMap<IpAddr, u64>>,
+pub struct Set {
+    /// How many elements it may have; `None` for any number.
+    pub size: Option<u32>,
+    /// Its elements.
+    pub elements: BTreeMap<Key, Element>,
+}
+
+/// Clients of a set, each with how long it is remembered, in milliseconds.
+pub type Clients = BTreeMap<IpAddr, u64>;
+
+/// Something in a table that is none of a planner's types: somebody else put it there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unknown {
+    /// The name of the chain or set that it is in, or is.
+    pub place: String,
+    /// What it is, for a reader.
+    pub text: String,
+}
+
+/// What a table holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Sets and maps.
+    pub sets: BTreeMap<SetId, Set>,
+    /// Sets of clients. The rules that fill them do not run here.
+    pub affinity_sets: BTreeMap<AffinitySet, Clients>,
     /// Sets of sources.
     pub source_sets: BTreeSet<SourceSet>,
     /// Chains with their rules.
     pub chains: BTreeMap<ChainId, Chain>,
-    /// How many transactions it took.
-    pub applied: usize,
-    /// Whether there is a table.
-    table: bool,
+    /// What else is in it, in order.
+    pub unknown: Vec<Unknown>,
 }
+
+/// Something that rules and elements refer to, and that cannot go before they do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Referred {
+    Chain(ChainId),
+    Clients(AffinitySet),
+    Sources(SourceSet),
+}
+
+/// One family's table, or its absence.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    parts: Parts,
+    /// How many rules' statements and elements refer to each object; none is not listed.
+    uses: HashMap<Referred, usize>,
+    /// Whether there is a table.
+    there: bool,
+    applied: usize,
+}
+
+/// What they hold, however it came about.
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        (self.there, &self.parts) == (other.there, &other.parts)
+    }
+}
+
+impl Eq for Table {}
 
 impl Table {
     /// No table yet.
@@ -47,219 +89,124 @@ impl Table {
         Self::default()
     }
 
-    fn step(&mut self, family: Family, op: &Op) -> Result<(), Refusal> {
-        let refuse = |attempted: String, reason: &str| Refusal {
-            family,
-            cause: match reason {
-                FULL => Cause::SetFull,
-                _ => Cause::TableDiffers,
-            },
-            refused: object(op).into_iter().collect(),
-            attempted,
-            reason: reason.to_owned(),
+    /// A table that holds this, without a look at whether a kernel would take it.
+    pub fn from_parts(parts: Parts) -> Self {
+        let mut table = Self {
+            there: true,
+            parts,
+            ..Self::default()
         };
-        let refuse_element = |verb, set: SetId, element: &Element, reason: &str| Refusal {
-            refused: vec![Object::Element(set, element.key)],
-            ..refuse(
-                format!("{verb} element {} in {set}", print::element(element)),
-                reason,
-            )
-        };
-        match op {
-            Op::ReplaceTable => {
-                self.table = true;
-                self.sets.clear();
-                self.sizes.clear();
-                self.affinity_sets.clear();
-                self.source_sets.clear();
-                self.chains.clear();
-            }
-            Op::AddSet { set, size } => {
-                if !self.table {
-                    let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, MISSING));
-                }
-                if !self.sets.contains_key(set) {
-                    self.sets.insert(*set, BTreeMap::new());
-                    self.sizes.extend(size.map(|size| (*set, size)));
-                }
-            }
-            Op::AddAffinitySet(set) => {
-                if !self.table {
-                    let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, MISSING));
-                }
-                if self.affinity_sets.contains_key(set) {
-                    let attempted = format!("add set {set}");
-                    return Err(refuse(attempted, EXISTS));
-                }
-                self.affinity_sets.insert(set.clone(), BTreeMap::new());
-            }
-            Op::AddClients(set, clients) => {
-                let attempted = format!("add {} clients to set {set}", clients.len());
-                let Some(own) = self.affinity_sets.get_mut(set) else {
-                    return Err(refuse(attempted, MISSING));
-                };
-                for client in clients {
-                    if own.insert(client.address, client.remaining).is_some() {
-                        return Err(refuse(attempted, EXISTS));
-                    }
-                }
-            }
-            Op::DeleteAffinitySet(set) => {
-                let attempted = format!("delete set {set}");
-                if self.is_set_used(set) {
-                    return Err(refuse(attempted, BUSY));
-                }
-                if self.affinity_sets.remove(set).is_none() {
-                    return Err(refuse(attempted, MISSING));
-                }
-            }
-            Op::AddSourceSet(set) => {
-                let attempted = format!("add set {set}");
-                if !self.table {
-                    return Err(refuse(attempted, MISSING));
-                }
-                if !self.source_sets.insert(set.clone()) {
-                    return Err(refuse(attempted, EXISTS));
-                }
-            }
-            Op::DeleteSourceSet(set) => {
-                let attempted = format!("delete set {set}");
-                let is_it = |own: &Statement| matches!(own, Statement::NotFrom(own) if own == set);
-                if self.statements().any(is_it) {
-                    return Err(refuse(attempted, BUSY));
-                }
-                if !self.source_sets.remove(set) {
-                    return Err(refuse(attempted, MISSING));
-                }
-            }
-            Op::AddChain(chain) | Op::RefillChain(chain) => {
-                let refill = matches!(op, Op::RefillChain(_));
-                let verb = if refill { "refill" } else { "add" };
-                let attempted = format!("{verb} chain {}", chain.id);
-                let known = self.chains.contains_key(&chain.id);
-                if !self.table || (refill && !known) {
-                    return Err(refuse(attempted, MISSING));
-                }
-                if known && !refill {
-                    return Err(refuse(attempted, EXISTS));
-                }
-                if !self.knows_all_of(chain) {
-                    return Err(refuse(attempted, MISSING));
-                }
-                // All but its rules stays what it was.
-                let chain = match self.chains.get(&chain.id) {
-                    Some(known) => Chain {
-                        rules: chain.rules.clone(),
-                        ..known.clone()
-                    },
-                    None => chain.clone(),
-                };
-                self.chains.insert(chain.id.clone(), chain);
-            }
-            Op::DeleteChain(chain) => {
-                let attempted = format!("delete chain {chain}");
-                if self.is_used(chain) {
-                    return Err(refuse(attempted, BUSY));
-                }
-                if self.chains.remove(chain).is_none() {
-                    return Err(refuse(attempted, MISSING));
-                }
-            }
-            Op::DeleteElements(set, elements) => {
-                for element in elements {
-                    let known = self.sets.get_mut(set);
-                    if known.and_then(|own| own.remove(&element.key)).is_none() {
-                        return Err(refuse_element("delete", *set, element, MISSING));
-                    }
-                }
-            }
-            Op::AddElements(..) | Op::AddElementsOf(..) => {
-                for (set, element) in op.elements() {
-                    let refuse = |reason| Err(refuse_element("add", set, &element, reason));
-                    if let Some(Value::Verdict(Verdict::Goto(chain))) = &element.value
-                        && !self.chains.contains_key(chain)
-                    {
-                        return refuse(MISSING);
-                    }
-                    let Some(own) = self.sets.get_mut(&set) else {
-                        return refuse(MISSING);
-                    };
-                    if own.contains_key(&element.key) {
-                        return refuse(EXISTS);
-                    }
-                    let is_full = |size: &u32| own.len() >= *size as usize;
-                    if self.sizes.get(&set).is_some_and(is_full) {
-                        return refuse(FULL);
-                    }
-                    own.insert(element.key, element);
-                }
-            }
+        let mut all = Vec::new();
+        for chain in table.parts.chains.values() {
+            all.extend(of_chain(chain));
         }
-        Ok(())
+        for set in table.parts.sets.values() {
+            all.extend(set.elements.values().filter_map(of_element));
+        }
+        for referred in all {
+            *table.uses.entry(referred).or_default() += 1;
+        }
+        table
     }
 
-    fn knows_all_of(&self, chain: &Chain) -> bool {
-        chain
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.statements)
-            .all(|statement| match statement {
-                Statement::Verdict(Verdict::Goto(next) | Verdict::Jump(next)) => {
-                    self.chains.contains_key(next)
-                }
-                Statement::InSet { set, .. }
-                | Statement::VerdictMap { map: set, .. }
-                | Statement::Dnat { map: set, .. } => self.sets.contains_key(set),
-                Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
-                    self.affinity_sets.contains_key(set)
-                }
-                Statement::DnatListed { .. } => self.sets.contains_key(&SetId::PortEndpoints),
-                Statement::NotFrom(set) => self.source_sets.contains(set),
-                _ => true,
-            })
+    /// What somebody else does to it, who is not held up by what the kernel asks.
+    pub fn edit(&mut self, edit: impl FnOnce(&mut Parts)) {
+        let mut parts = std::mem::take(&mut self.parts);
+        edit(&mut parts);
+        let applied = self.applied;
+        *self = Self::from_parts(parts);
+        self.applied = applied;
     }
 
-    fn is_set_used(&self, set: &AffinitySet) -> bool {
-        self.statements().any(|statement| {
-            matches!(statement,
-                Statement::InAffinity(own) | Statement::UpdateAffinity { set: own, .. } if own == set)
-        })
+    /// What it holds.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
-    fn statements(&self) -> impl Iterator<Item = &Statement> {
-        let rules = self.chains.values().flat_map(|chain| &chain.rules);
-        rules.flat_map(|rule| &rule.statements)
+    /// Chains with their rules.
+    pub fn chains(&self) -> &BTreeMap<ChainId, Chain> {
+        &self.parts.chains
     }
 
-    fn is_used(&self, chain: &ChainId) -> bool {
-        let goes = |verdict: &Verdict| matches!(verdict, Verdict::Goto(next) | Verdict::Jump(next) if next == chain);
-        let by_rule = self.chains.values().flat_map(|own| &own.rules).any(|rule| {
-            rule.statements
-                .iter()
-                .any(|s| matches!(s, Statement::Verdict(v) if goes(v)))
-        });
-        let by_element = self.sets.values().flat_map(BTreeMap::values).any(
-            |element| matches!(&element.value, Some(Value::Verdict(verdict)) if goes(verdict)),
-        );
-        by_rule || by_element
+    /// Sets of clients.
+    pub fn affinity_sets(&self) -> &BTreeMap<AffinitySet, Clients> {
+        &self.parts.affinity_sets
+    }
+
+    /// The sets and maps that there are, each with its elements.
+    pub fn sets(&self) -> impl Iterator<Item = (SetId, &BTreeMap<Key, Element>)> {
+        let sets = self.parts.sets.iter();
+        sets.map(|(id, set)| (*id, &set.elements))
+    }
+
+    /// The elements of a set; none if there is no such set.
+    pub fn elements(&self, set: SetId) -> &BTreeMap<Key, Element> {
+        static NONE: BTreeMap<Key, Element> = BTreeMap::new();
+        let set = self.parts.sets.get(&set);
+        set.map_or(&NONE, |set| &set.elements)
+    }
+
+    /// How many transactions it took.
+    pub fn applied(&self) -> usize {
+        self.applied
+    }
+
+    fn is_used(&self, referred: &Referred) -> bool {
+        self.uses.contains_key(referred)
+    }
+
+    fn count(&mut self, referred: Referred) {
+        *self.uses.entry(referred).or_default() += 1;
+    }
+
+    fn uncount(&mut self, referred: &Referred) {
+        match self.uses.get_mut(referred) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.uses.remove(referred)),
+        }
+    }
+}
+
+/// What a chain's rules refer to.
+fn of_chain(chain: &Chain) -> impl Iterator<Item = Referred> {
+    let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
+    statements.filter_map(|statement| match statement {
+        Statement::Verdict(Verdict::Goto(next) | Verdict::Jump(next)) => {
+            Some(Referred::Chain(next.clone()))
+        }
+        Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
+            Some(Referred::Clients(set.clone()))
+        }
+        Statement::NotFrom(set) => Some(Referred::Sources(set.clone())),
+        _ => None,
+    })
+}
+
+/// What an element refers to.
+fn of_element(element: &Element) -> Option<Referred> {
+    match &element.value {
+        Some(Value::Verdict(Verdict::Goto(next) | Verdict::Jump(next))) => {
+            Some(Referred::Chain(next.clone()))
+        }
+        _ => None,
     }
 }
 
 impl Kernel for Table {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
-        let mut next = self.clone();
+        let mut undo = Undo::default();
         for op in &transaction.ops {
-            next.step(transaction.family, op)?;
+            if let Err(refusal) = self.step(transaction.family, op, &mut undo) {
+                undo.undo(self);
+                return Err(refusal);
+            }
         }
-        next.applied += 1;
-        *self = next;
+        self.applied += 1;
         Ok(())
     }
 
-    fn delete_table(&mut self, _: Family) -> std::io::Result<bool> {
-        let there = self.table;
+    fn delete_table(&mut self, _: Family) -> io::Result<bool> {
+        let there = self.there;
         let applied = self.applied;
         *self = Self {
             applied,
@@ -268,29 +215,16 @@ impl Kernel for Table {
         Ok(there)
     }
 
-    fn clients(&mut self, _: Family) -> std::io::Result<RememberedClients> {
+    fn clients(&mut self, _: Family) -> io::Result<RememberedClients> {
         let mut clients = RememberedClients::default();
-        for (set, own) in &self.affinity_sets {
-            let own = own
-                .iter()
-                .map(|(address, remaining)| (*address, *remaining));
-            clients.add_set(&set.to_string(), own);
+        for (set, known) in &self.parts.affinity_sets {
+            let known = known.iter();
+            let known = known.map(|(address, remaining)| (*address, *remaining));
+            clients.add_set(&set.to_string(), known);
         }
         Ok(clients)
     }
 }
 
-/// What a step is about, unless it is about elements.
-fn object(op: &Op) -> Option<Object> {
-    match op {
-        Op::AddSourceSet(set) | Op::DeleteSourceSet(set) => {
-            Some(Object::Chain(ChainId::Sources(set.clone())))
-        }
-        Op::AddChain(chain) | Op::RefillChain(chain) => Some(Object::Chain(chain.id.clone())),
-        Op::DeleteChain(chain) => Some(Object::Chain(chain.clone())),
-        Op::AddAffinitySet(set) | Op::AddClients(set, _) | Op::DeleteAffinitySet(set) => {
-            Some(Object::Clients(set.clone()))
-        }
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests;

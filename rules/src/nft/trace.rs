@@ -149,7 +149,7 @@ impl<'a> Tracer<'a> {
     /// interfaces. Loopback addresses are the node's in any case.
     pub fn new(table: &'a Table, node_addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         let mut hooks: BTreeMap<HookPoint, Vec<&Chain>> = BTreeMap::new();
-        for chain in table.chains.values() {
+        for chain in table.chains().values() {
             if let Some(hook) = chain.hook {
                 hooks.entry(hook.point).or_default().push(chain);
             }

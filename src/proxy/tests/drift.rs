@@ -48,13 +48,15 @@ fn synced(runtime: &Handle, telemetry: &Telemetry) -> Proxy<NftBackend<Poisoned>
 /// Flushes a chain of both tables.
 fn flush(proxy: &mut Proxy<NftBackend<Poisoned>>) {
     for table in proxy.syncer.kernel.tables.values_mut() {
-        let chain = table.chains.get_mut(&ChainId::Fixed("services"));
-        chain.expect("it is there").rules.clear();
+        table.edit(|parts| {
+            let chain = parts.chains.get_mut(&ChainId::Fixed("services"));
+            chain.expect("it is there").rules.clear();
+        });
     }
 }
 
 fn whole(proxy: &Proxy<NftBackend<Poisoned>>, family: Family) -> bool {
-    let chain = &proxy.syncer.kernel.tables[&family].chains[&ChainId::Fixed("services")];
+    let chain = &proxy.syncer.kernel.tables[&family].chains()[&ChainId::Fixed("services")];
     !chain.rules.is_empty()
 }
 

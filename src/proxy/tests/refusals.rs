@@ -60,7 +60,7 @@ impl Rig {
         let Some(table) = self.proxy.syncer.kernel.tables.get(&Family::V4) else {
             return BTreeSet::new();
         };
-        let elements = table.sets.get(&SetId::NoEndpoints).into_iter().flatten();
+        let elements = table.elements(SetId::NoEndpoints).iter();
         let addresses = elements.filter_map(|(key, _)| match key {
             Key::Frontend(frontend) => frontend.address,
             _ => None,

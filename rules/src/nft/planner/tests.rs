@@ -37,25 +37,25 @@ struct Meaning {
 fn meaning(kernel: &Table) -> Meaning {
     let mut found = Meaning::default();
     let mut positions: BTreeMap<(SetId, Frontend), BTreeSet<u32>> = BTreeMap::new();
-    for (set, elements) in &kernel.sets {
+    for (set, elements) in kernel.sets() {
         for element in elements.values() {
             let comment = element.comment.clone();
             match (element.key, element.value.clone()) {
                 (Key::Indexed(frontend, index), Some(Value::Endpoint(backend))) => {
-                    positions.entry((*set, frontend)).or_default().insert(index);
+                    positions.entry((set, frontend)).or_default().insert(index);
                     found
                         .backends
-                        .entry((*set, frontend))
+                        .entry((set, frontend))
                         .or_default()
                         .insert((backend, comment));
                 }
                 // Where it is says nothing.
                 (Key::Listed(_), _) => {}
                 (key, Some(value)) => {
-                    found.verdicts.insert((*set, key), (value, comment));
+                    found.verdicts.insert((set, key), (value, comment));
                 }
                 (key, None) => {
-                    found.plain.insert((*set, key), comment);
+                    found.plain.insert((set, key), comment);
                 }
             }
         }
@@ -64,15 +64,15 @@ fn meaning(kernel: &Table) -> Meaning {
         let holes = (0u32..).zip(&positions).any(|(want, have)| want != *have);
         assert!(!holes, "{list:?} has holes: {positions:?}");
     }
-    found.chains = kernel.chains.keys().cloned().collect();
-    let with_sources = kernel.chains.keys().filter_map(|chain| match chain {
+    found.chains = kernel.chains().keys().cloned().collect();
+    let with_sources = kernel.chains().keys().filter_map(|chain| match chain {
         ChainId::Sources(set) if set.is_set() => Some(set.clone()),
         _ => None,
     });
     let with_sources: BTreeSet<SourceSet> = with_sources.collect();
-    assert_eq!(with_sources, kernel.source_sets);
-    found.clients = kernel.affinity_sets.keys().cloned().collect();
-    for (id, chain) in &kernel.chains {
+    assert_eq!(with_sources, kernel.parts().source_sets);
+    found.clients = kernel.affinity_sets().keys().cloned().collect();
+    for (id, chain) in kernel.chains() {
         let ChainId::Port(_) = id else { continue };
         let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
         let next = statements.filter_map(|statement| match statement {
@@ -86,8 +86,7 @@ fn meaning(kernel: &Table) -> Meaning {
         found.own.insert(id.clone(), next);
     }
     let listed: usize = found.lists.values().map(BTreeSet::len).sum();
-    let elements = kernel.sets.get(&SetId::PortEndpoints);
-    assert_eq!(listed, elements.map_or(0, BTreeMap::len));
+    assert_eq!(listed, kernel.elements(SetId::PortEndpoints).len());
     found
 }
 
@@ -98,7 +97,7 @@ fn list(kernel: &Table, chain: &Chain) -> Option<BTreeSet<EndpointAddr>> {
         Statement::DnatListed { first, count, .. } => Some((*first, *count)),
         _ => None,
     })?;
-    let elements = &kernel.sets[&SetId::PortEndpoints];
+    let elements = kernel.elements(SetId::PortEndpoints);
     let backend = |index| match elements[&Key::Listed(index)].value {
         Some(Value::Endpoint(backend)) => backend,
         _ => panic!("{index} is no endpoint"),
@@ -274,8 +273,8 @@ fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table) {
         .apply(&pending.transaction)
         .expect("the table takes it");
     planner.commit(pending);
-    for (set, elements) in &kernel.sets {
-        assert_eq!(planner.room.count(*set), elements.len(), "{set}");
+    for (set, elements) in kernel.sets() {
+        assert_eq!(planner.room.count(set), elements.len(), "{set}");
     }
     let idle = planner
         .chains

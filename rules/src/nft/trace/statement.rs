@@ -147,13 +147,11 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn look_up(&self, set: SetId, key: Key) -> Option<&'a Value> {
-        let elements = self.tracer.table.sets.get(&set)?;
-        elements.get(&key)?.value.as_ref()
+        self.tracer.table.elements(set).get(&key)?.value.as_ref()
     }
 
     fn holds(&self, set: SetId, key: Key) -> bool {
-        let elements = self.tracer.table.sets.get(&set);
-        elements.is_some_and(|elements| elements.contains_key(&key))
+        self.tracer.table.elements(set).contains_key(&key)
     }
 }
 

@@ -63,7 +63,7 @@ impl HandMade {
             comment: "",
             rules: rules.collect(),
         };
-        self.0.chains.insert(id, chain);
+        self.0.edit(|parts| drop(parts.chains.insert(id, chain)));
         self
     }
 
@@ -103,7 +103,10 @@ impl HandMade {
             value,
             comment: None,
         };
-        self.0.sets.entry(set).or_default().insert(key, element);
+        self.0.edit(|parts| {
+            let set = parts.sets.entry(set).or_default();
+            set.elements.insert(key, element);
+        });
         self
     }
 

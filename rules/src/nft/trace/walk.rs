@@ -181,7 +181,7 @@ impl<'a, 'c> Walk<'a, 'c> {
                 match self.rule(chain, rule) {
                     After::Next => {}
                     After::Done(say) => return say,
-                    After::Goto(next) => match self.tracer.table.chains.get(next) {
+                    After::Goto(next) => match self.tracer.table.chains().get(next) {
                         Some(next) => {
                             chain = next;
                             continue 'chain;
@@ -203,7 +203,7 @@ impl<'a, 'c> Walk<'a, 'c> {
     /// Runs a chain and comes back. A jump to where nothing matched is no step.
     fn jump(&mut self, to: &ChainId) -> Say {
         let steps = self.steps.as_ref().map(Vec::len);
-        let next = self.tracer.table.chains.get(to);
+        let next = self.tracer.table.chains().get(to);
         let said = next.map_or(Say::Nothing, |next| self.run(next));
         if let Some(own) = &mut self.steps
             && Some(own.len()) == steps

@@ -62,9 +62,12 @@ fn first_sync(
 /// what it is to hold from then on.
 fn remember(kernel: &mut Table) -> (AffinitySet, BTreeMap<IpAddr, u64>) {
     let client = ip("203.0.113.7");
-    let (set, clients) = kernel.affinity_sets.iter_mut().next().expect("a set");
-    clients.insert(client, 42_000);
-    (set.clone(), BTreeMap::from([(client, 42_000)]))
+    let set = kernel.affinity_sets().keys().next().expect("a set").clone();
+    kernel.edit(|parts| {
+        let clients = parts.affinity_sets.get_mut(&set).expect("it is there");
+        clients.insert(client, 42_000);
+    });
+    (set, BTreeMap::from([(client, 42_000)]))
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_set_that_is_full_makes_the_table_anew() {
     let others = [Change::Service(sticky), Change::Slice(slice)];
     let (mut state, mut planner, mut kernel) = first_sync(planner, others);
     // Three endpoints behind two frontends.
-    assert_eq!(kernel.sizes[&SetId::Endpoints], 12);
+    assert_eq!(kernel.parts().sets[&SetId::Endpoints].size, Some(12));
     let (set, kept) = remember(&mut kernel);
 
     for (endpoints, outgrown) in [(6, None), (7, Some((SetId::Endpoints, 12))), (1, None)] {
@@ -118,11 +121,11 @@ fn a_set_that_is_full_makes_the_table_anew() {
         let applied = kernel.apply(&pending.transaction);
         applied.expect("the table takes it");
         planner.commit(pending);
-        let all = &kernel.sets[&SetId::Endpoints];
+        let all = kernel.elements(SetId::Endpoints);
         assert_eq!(all.len(), 2 * usize::from(endpoints));
     }
-    assert_eq!(kernel.sizes[&SetId::Endpoints], 24);
-    assert_eq!(kernel.affinity_sets[&set], kept);
+    assert_eq!(kernel.parts().sets[&SetId::Endpoints].size, Some(24));
+    assert_eq!(kernel.affinity_sets()[&set], kept);
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
             port: 80,
         };
         let owner = |kernel: &Table| {
-            kernel.sets[&SetId::NoEndpoints][&Key::Frontend(frontend)]
+            kernel.elements(SetId::NoEndpoints)[&Key::Frontend(frontend)]
                 .comment
                 .clone()
         };
@@ -165,12 +168,12 @@ fn the_older_service_keeps_a_frontend_in_any_order() {
 #[test]
 fn a_list_removes_what_it_does_not_name() {
     let (mut state, mut planner, mut kernel) = first_sync(Planner::new(config(Family::V4)), []);
-    assert!(!kernel.sets[&SetId::Services].is_empty());
+    assert!(!kernel.elements(SetId::Services).is_empty());
 
     state.apply(Change::ListBegin(ObjectKind::Service));
     state.apply(Change::ListEnd(ObjectKind::Service));
     sync(&mut planner, &mut state, &mut kernel);
-    for (set, elements) in &kernel.sets {
+    for (set, elements) in kernel.sets() {
         assert!(elements.is_empty(), "{set} still holds {elements:?}");
     }
 }
@@ -195,7 +198,7 @@ fn clients_are_carried_over_when_the_table_is_replaced() {
     let mut restarted = Planner::new(config(Family::V4));
     assert!(restarted.full);
     sync(&mut restarted, &mut state, &mut kernel);
-    assert_eq!(kernel.affinity_sets[&set], kept);
+    assert_eq!(kernel.affinity_sets()[&set], kept);
     assert!(!restarted.full);
 }
 
@@ -213,7 +216,7 @@ fn leftover_chains_go_at_the_next_sync() {
     for (endpoints, there) in [(1..4, true), (1..3, true), (2..4, false)] {
         state.apply(Change::Slice(web(endpoints)));
         sync(&mut planner, &mut state, &mut kernel);
-        assert_eq!(kernel.chains.contains_key(&three), there);
+        assert_eq!(kernel.chains().contains_key(&three), there);
     }
 }
 
