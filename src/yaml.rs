@@ -54,7 +54,7 @@ fn write_fields(text: &mut String, fields: &Map<String, Value>, indent: usize) {
         if at > 0 || !text.ends_with("- ") {
             text.push_str(&" ".repeat(indent));
         }
-        let key = scalar(key);
+        let key = scalar::key(key);
         text.push_str(&key);
         text.push(':');
         match value {

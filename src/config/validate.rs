@@ -1,6 +1,7 @@
 //! What the fields may hold. Messages begin with the path that upstream gives the field, which
 //! is what its users search for.
 
+mod local;
 mod logging;
 
 pub use logging::validate_logging;
@@ -11,7 +12,6 @@ use super::{
     split_host_port,
 };
 use crate::kubernetes;
-use ipnet::IpNet;
 use std::fmt;
 
 /// A field, what it holds and what is allowed.
@@ -127,7 +127,7 @@ pub fn validate(config: &KubeProxyConfiguration, gates: &FeatureGates) -> Result
         let path = format!("{ROOT}.ShowHiddenMetricsForVersion");
         errors.invalid(&path, quoted(shown), &allowed);
     }
-    detect_local(&mut errors, config);
+    local::check(&mut errors, config);
     logging::check(
         &mut errors,
         &config.logging,
@@ -268,82 +268,5 @@ fn node_ports(errors: &mut FieldErrors, addresses: &[String]) {
                 "must be a valid CIDR or one of the keywords 'primary', 'localhost', 'all'",
             );
         }
-    }
-}
-
-fn detect_local(errors: &mut FieldErrors, config: &KubeProxyConfiguration) {
-    let path = format!("{ROOT}.DetectLocalConfiguration");
-    let local = &config.detect_local;
-    match config.detect_local_mode.as_str() {
-        "" | "NodeCIDR" => {}
-        "ClusterCIDR" => {
-            if !config.cluster_cidrs.is_empty() {
-                cluster_cidrs(
-                    errors,
-                    &format!("{path}.ClusterCIDRs"),
-                    &config.cluster_cidrs,
-                );
-            }
-        }
-        "BridgeInterface" => {
-            interface(
-                errors,
-                &format!("{path}.InterfaceName"),
-                &local.bridge_interface,
-            );
-        }
-        "InterfaceNamePrefix" => {
-            interface(
-                errors,
-                &format!("{path}.InterfacePrefix"),
-                &local.interface_name_prefix,
-            );
-        }
-        other => errors.say(
-            &format!("{ROOT}.DetectLocalMode"),
-            &format!(
-                "Unsupported value: {other:?}: supported values: \"ClusterCIDR\", \"NodeCIDR\", \
-                 \"BridgeInterface\", \"InterfaceNamePrefix\", \"\""
-            ),
-        ),
-    }
-}
-
-fn cluster_cidrs(errors: &mut FieldErrors, path: &str, ranges: &[String]) {
-    let pair = "must be a either a single CIDR or dual-stack pair of CIDRs \
-                (e.g. [10.100.0.0/16, fde4:8dba:82e1::/48]";
-    if ranges.len() > 2 {
-        errors.invalid(path, list(ranges), pair);
-        return;
-    }
-    let mut families = Vec::new();
-    for (at, range) in ranges.iter().enumerate() {
-        match parse_cidr(range) {
-            Some(range) => families.push(matches!(range, IpNet::V4(_))),
-            None => errors.invalid(
-                &format!("{path}[{at}]"),
-                quoted(range),
-                "must be a valid CIDR block (e.g. 10.100.0.0/16 or fde4:8dba:82e1::/48)",
-            ),
-        }
-    }
-    if let [first, second] = families[..]
-        && first == second
-    {
-        errors.invalid(path, list(ranges), pair);
-    }
-}
-
-/// An interface's name or what it begins with: what the kernel takes, without what nftables
-/// would read as something else. Upstream refuses the empty name alone.
-fn interface(errors: &mut FieldErrors, path: &str, name: &str) {
-    /// `IFNAMSIZ` without the closing NUL.
-    const MAX: usize = 15;
-    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '/' | '*');
-    if name.is_empty() {
-        errors.invalid(path, quoted(name), "must not be empty");
-    } else if name.len() > MAX || !name.chars().all(plain) {
-        let allowed = format!("must be the name of an interface (1 to {MAX} characters)");
-        errors.invalid(path, quoted(name), &allowed);
     }
 }

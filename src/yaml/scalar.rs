@@ -15,6 +15,14 @@ pub(super) fn scalar(text: &str) -> String {
     }
 }
 
+/// A string as a key, where `<<` would be a command to merge.
+pub(super) fn key(text: &str) -> String {
+    match text {
+        "<<" => double_quoted(text),
+        text => scalar(text),
+    }
+}
+
 fn double_quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
