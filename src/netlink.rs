@@ -8,6 +8,7 @@
 mod batch;
 mod clients;
 mod conntrack;
+pub mod dump;
 mod elements;
 mod follow;
 #[cfg(feature = "fuzzing")]

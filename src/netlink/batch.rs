@@ -111,14 +111,16 @@ impl Batch {
                 objects::add_set(out, seq, family, *set, *size);
             }),
             Op::AddAffinitySet(set) => self.message(at, |out, seq| {
-                objects::add_affinity_set(out, seq, family, set);
+                let set = objects::affinity_set(family, set);
+                objects::add_own_set(out, seq, family, set);
             }),
             Op::DeleteAffinitySet(set) => self.message(at, |out, seq| {
                 objects::delete_own_set(out, seq, family, &set.to_string());
             }),
             Op::AddSourceSet(set) => {
                 self.message(at, |out, seq| {
-                    objects::add_source_set(out, seq, family, set);
+                    let set = objects::source_set(family, &set.to_string());
+                    objects::add_own_set(out, seq, family, set);
                 });
                 for some in set.ranges().chunks(sources::RANGES_PER_MESSAGE) {
                     self.message(at, |out, seq| {

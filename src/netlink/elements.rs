@@ -56,9 +56,13 @@ impl List {
     }
 
     pub(super) fn add(&mut self, element: &Element) {
-        let about = self.about;
-        self.message
-            .nested(nfta::LIST_ELEM, |out| encode_one(out, about, element));
+        let About { family, add, .. } = self.about;
+        debug_assert!(is_of(family, &element.key), "{element:?} in {family:?}");
+        self.message.nested(nfta::LIST_ELEM, |out| match add {
+            true => write_one(out, element),
+            // A deletion goes by the key alone.
+            false => write_key(out, &element.key),
+        });
         self.elements.end += 1;
     }
 
@@ -105,24 +109,22 @@ fn empty_message(out: &mut Writer, about: About) {
     });
 }
 
-fn encode_one(out: &mut Writer, about: About, element: &Element) {
-    debug_assert!(
-        is_of(about.family, &element.key),
-        "{element:?} in {:?}",
-        about.family
-    );
-    data(out, nfta::SET_ELEM_KEY, |out| key(out, &element.key));
-    // A deletion goes by the key alone.
-    if about.add {
-        if let Some(value) = &element.value {
-            encode_value(out, value);
-        }
-        if let Some(comment) = &element.comment {
-            out.attribute_with(nfta::SET_ELEM_USERDATA, |out| {
-                element_comment(out, comment);
-            });
-        }
+/// Writes what an element has.
+pub(super) fn write_one(out: &mut Writer, element: &Element) {
+    write_key(out, &element.key);
+    if let Some(value) = &element.value {
+        encode_value(out, value);
     }
+    if let Some(comment) = &element.comment {
+        out.attribute_with(nfta::SET_ELEM_USERDATA, |out| {
+            element_comment(out, comment);
+        });
+    }
+}
+
+/// Writes what an element is found by.
+pub(super) fn write_key(out: &mut Writer, element: &Key) {
+    data(out, nfta::SET_ELEM_KEY, |out| key(out, element));
 }
 
 /// An attribute with a value of some fields.

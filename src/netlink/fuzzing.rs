@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::notifications::Decoder;
 use super::refusal::refusal;
-use super::{clients, conntrack, interfaces, leftovers};
+use super::{clients, conntrack, dump, interfaces, leftovers};
 use nft_wire::nf_tables::{Element, HEADER};
 use nft_wire::{messages, parse_replies};
 use rules::model::Family;
@@ -26,12 +26,13 @@ pub fn datagram(bytes: &[u8], family: Family, sent: &Transaction) -> Vec<String>
     found.extend(notices.iter().map(|notice| format!("{notice:?}")));
     for message in messages(bytes) {
         let body = message.body(HEADER);
-        found.extend(conntrack::deletion(message, family).map(|own| format!("{own:?}")));
+        found.extend(conntrack::deletion(message, family).map(|found| format!("{found:?}")));
         found.extend(interfaces::address(message.payload).map(|own| own.to_string()));
-        found.extend(leftovers::chain(body).map(|own| format!("{own:?}")));
-        found.extend(leftovers::rule(body).map(|own| format!("{own:?}")));
+        found.extend(leftovers::chain(body).map(|found| format!("{found:?}")));
+        found.extend(leftovers::rule(body).map(|found| format!("{found:?}")));
+        found.extend(dump::shown(body, family));
         let clients = Element::list(body).filter_map(|element| clients::client(&element));
-        found.extend(clients.map(|own| format!("{own:?}")));
+        found.extend(clients.map(|found| format!("{found:?}")));
     }
     found
 }

@@ -6,8 +6,8 @@ use nft_wire::Writer;
 use nft_wire::nf_tables::{self, nfta};
 use rules::model::Family;
 use rules::nft::ruleset::{
-    AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId,
-    SourceSet, TABLE, TABLE_COMMENT,
+    AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId, TABLE,
+    TABLE_COMMENT,
 };
 
 /// nft's numbers for types; those of a concatenation are six bits each.
@@ -21,6 +21,7 @@ const TYPE_VERDICT: u32 = 0xffff_ff00;
 pub(super) fn add_table(out: &mut Writer, sequence: u32, family: Family) {
     let table = nf_tables::Table {
         name: TABLE.to_owned(),
+        flags: 0,
         user_data: userdata::object_comment(TABLE_COMMENT),
     };
     let kind = libc::NFT_MSG_NEWTABLE;
@@ -37,37 +38,34 @@ pub(super) fn delete_table(out: &mut Writer, sequence: u32, family: Family) {
 
 /// No size: the kernel would make room for all of it at once (see
 /// `AffinitySet::CLIENTS_MAX`).
-pub(super) fn add_affinity_set(out: &mut Writer, sequence: u32, family: Family, set: &AffinitySet) {
+pub(super) fn affinity_set(family: Family, set: &AffinitySet) -> nf_tables::Set {
     let flags = libc::NFT_SET_TIMEOUT | libc::NFT_SET_EVAL;
-    add_address_set(out, sequence, family, &set.to_string(), flags);
+    address_set(family, &set.to_string(), flags)
 }
 
-pub(super) fn add_source_set(out: &mut Writer, sequence: u32, family: Family, set: &SourceSet) {
-    let flags = libc::NFT_SET_INTERVAL;
-    add_address_set(out, sequence, family, &set.to_string(), flags);
+/// A set of sources.
+pub(super) fn source_set(family: Family, name: &str) -> nf_tables::Set {
+    address_set(family, name, libc::NFT_SET_INTERVAL)
 }
 
 /// A set of plain addresses that single Services have of their own.
-fn add_address_set(
-    out: &mut Writer,
-    sequence: u32,
-    family: Family,
-    name: &str,
-    flags: libc::c_int,
-) {
+fn address_set(family: Family, name: &str, flags: libc::c_int) -> nf_tables::Set {
     let (key_type, key_len) = key_field(family, KeyField::Address);
-    let set = nf_tables::Set {
+    nf_tables::Set {
+        table: TABLE.to_owned(),
+        name: name.to_owned(),
         flags: flags.cast_unsigned(),
         key_type,
         key_len,
         user_data: userdata::address_set(),
-        ..named_set(name, sequence)
-    };
-    // One of this name that is there already is an error: see elements.
-    let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-    table_message(out, family, libc::NFT_MSG_NEWSET, flags, sequence, |out| {
-        set.write(out);
-    });
+        ..nf_tables::Set::default()
+    }
+}
+
+/// Adds a set that single Services have of their own. One of this name that is there already is
+/// an error: see elements.
+pub(super) fn add_own_set(out: &mut Writer, sequence: u32, family: Family, set: nf_tables::Set) {
+    add_named_set(out, sequence, family, set, libc::NLM_F_EXCL);
 }
 
 /// Deletes a set that single Services have of their own.
@@ -85,30 +83,51 @@ pub(super) fn add_set(
     id: SetId,
     size: Option<u32>,
 ) {
+    add_named_set(out, sequence, family, set(family, id, size), 0);
+}
+
+/// One of the sets that are always there.
+pub(super) fn set(family: Family, id: SetId, size: Option<u32>) -> nf_tables::Set {
     let (key_type, key_len) = key_type(family, id.key());
-    let set = nf_tables::Set {
-        flags: id.data().map_or(0, |_| libc::NFT_SET_MAP.cast_unsigned()),
+    let flags = id.data().map_or(0, |_| libc::NFT_SET_MAP);
+    nf_tables::Set {
+        table: TABLE.to_owned(),
+        name: id.name().to_owned(),
+        flags: flags.cast_unsigned(),
         key_type,
         key_len,
         data: id.data().map(|data| data_type(family, data)),
         size,
+        id: None,
         user_data: userdata::set(family, id),
-        ..named_set(id.name(), sequence)
+    }
+}
+
+/// Whether a set of the kernel's holds what one of ours does.
+pub(super) fn is_like(found: &nf_tables::Set, own: &nf_tables::Set) -> bool {
+    let what = |set: &nf_tables::Set| {
+        // The kernel tells the length that a verdict has inside of it.
+        let length = |(kind, length)| (kind != TYPE_VERDICT).then_some(length);
+        let data = set.data.map(|data| (data.0, length(data)));
+        (set.flags, set.key_type, set.key_len, data)
     };
-    let flags = libc::NLM_F_CREATE;
+    what(found) == what(own)
+}
+
+fn add_named_set(
+    out: &mut Writer,
+    sequence: u32,
+    family: Family,
+    set: nf_tables::Set,
+    flags: libc::c_int,
+) {
+    // Unused, as rules name sets, but the kernel asks for one.
+    let id = Some(sequence);
+    let set = nf_tables::Set { id, ..set };
+    let flags = flags | libc::NLM_F_CREATE;
     table_message(out, family, libc::NFT_MSG_NEWSET, flags, sequence, |out| {
         set.write(out);
     });
-}
-
-/// The number is unused, as rules name sets, but the kernel asks for one.
-fn named_set(name: &str, id: u32) -> nf_tables::Set {
-    nf_tables::Set {
-        table: TABLE.to_owned(),
-        name: name.to_owned(),
-        id: Some(id),
-        ..nf_tables::Set::default()
-    }
 }
 
 /// nft's type of a key, and its length in bytes.
@@ -154,7 +173,7 @@ pub(super) fn add_chain(out: &mut Writer, sequence: u32, family: Family, chain: 
     table_message(out, family, kind, flags, sequence, |out| named.write(out));
 }
 
-fn hook(hook: Hook) -> nf_tables::Hook {
+pub(super) fn hook(hook: Hook) -> nf_tables::Hook {
     let number = match hook.point {
         HookPoint::Prerouting => libc::NF_INET_PRE_ROUTING,
         HookPoint::Input => libc::NF_INET_LOCAL_IN,
@@ -172,6 +191,26 @@ fn hook(hook: Hook) -> nf_tables::Hook {
         kind: kind.to_owned(),
         policy: libc::NF_ACCEPT.cast_unsigned(),
     }
+}
+
+/// The hook of a base chain of the kernel's, as far as it is one that we know; the policy is
+/// another matter.
+pub(super) fn hook_of(found: &nf_tables::Hook) -> Option<Hook> {
+    use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
+    let kinds = [HookKind::Filter, HookKind::Nat];
+    let points = [Prerouting, Input, Forward, Output, Postrouting];
+    let hooks = kinds.into_iter().flat_map(|kind| {
+        points.map(|point| Hook {
+            kind,
+            point,
+            priority: found.priority,
+        })
+    });
+    let is_it = |known: &Hook| {
+        let known = hook(*known);
+        (known.number, known.kind) == (found.number, found.kind.clone())
+    };
+    hooks.into_iter().find(is_it)
 }
 
 pub(super) fn delete_chain(out: &mut Writer, sequence: u32, family: Family, id: &ChainId) {

@@ -5,6 +5,23 @@ use rules::model::{EndpointAddr, Family, Protocol};
 use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
 use std::net::IpAddr;
 
+/// The keys that rules look up, longer ones before those that they begin or end with.
+pub(super) const KEYS: [&[Header]; 4] = [
+    &[
+        Header::Address(Side::Source),
+        Header::Address(Side::Destination),
+        Header::Protocol,
+        Header::Port,
+    ],
+    &[
+        Header::Address(Side::Destination),
+        Header::Protocol,
+        Header::Port,
+    ],
+    &[Header::Protocol, Header::Port],
+    &[Header::Address(Side::Destination)],
+];
+
 /// The expressions of a rule's statements.
 pub(super) fn expressions(family: Family, statements: &[Statement]) -> Vec<Expression> {
     let list = Vec::new();
@@ -99,31 +116,19 @@ impl Sink {
                 }
                 Header::Port => {
                     // The destination port: the same place in TCP, UDP and SCTP.
-                    self.payload(libc::NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, register);
+                    self.list.push(Expression::Payload {
+                        dreg: register,
+                        base: libc::NFT_PAYLOAD_TRANSPORT_HEADER.cast_unsigned(),
+                        offset: 2,
+                        len: 2,
+                    });
                     register + 1
                 }
             })
     }
 
     fn load_address(&mut self, side: Side, register: u32) {
-        let offset = match (self.family, side) {
-            (Family::V4, Side::Source) => 12,
-            (Family::V4, Side::Destination) => 16,
-            (Family::V6, Side::Source) => 8,
-            (Family::V6, Side::Destination) => 24,
-        };
-        let length = address_length(self.family);
-        self.payload(libc::NFT_PAYLOAD_NETWORK_HEADER, offset, length, register);
-    }
-
-    fn payload(&mut self, base: libc::c_int, offset: u32, len: u32, dreg: u32) {
-        let base = base.cast_unsigned();
-        self.list.push(Expression::Payload {
-            dreg,
-            base,
-            offset,
-            len,
-        });
+        self.list.push(address(self.family, side, register));
     }
 
     fn meta(&mut self, key: libc::c_int, register: u32) {
@@ -336,6 +341,22 @@ impl Sink {
             Verdict::Jump(chain) => (libc::NFT_JUMP, Some(chain.to_string())),
         };
         self.immediate(VERDICT_REGISTER, Data::Verdict { code, chain });
+    }
+}
+
+/// Loads an address of the packet.
+pub(super) fn address(family: Family, side: Side, dreg: u32) -> Expression {
+    let offset = match (family, side) {
+        (Family::V4, Side::Source) => 12,
+        (Family::V4, Side::Destination) => 16,
+        (Family::V6, Side::Source) => 8,
+        (Family::V6, Side::Destination) => 24,
+    };
+    Expression::Payload {
+        dreg,
+        base: libc::NFT_PAYLOAD_NETWORK_HEADER.cast_unsigned(),
+        offset,
+        len: address_length(family),
     }
 }
 

@@ -2,7 +2,7 @@
 //! key was written. The kernel stores it unread.
 
 use nft_wire::Writer;
-use nft_wire::nf_tables::user_data::{nested, number, text};
+use nft_wire::nf_tables::user_data::{nested, number, text, text_of};
 use rules::model::Family;
 use rules::nft::print::comment;
 use rules::nft::ruleset::{DataType, KeyField, SetId};
@@ -45,6 +45,12 @@ pub(super) fn element_comment(out: &mut Writer, words: &str) {
 /// A chain's or the table's comment.
 pub(super) fn object_comment(words: &str) -> Vec<u8> {
     whole(|out| text(out, OBJECT_COMMENT, &comment(words)))
+}
+
+/// The comment of an element, of a chain or of a table.
+pub(super) fn comment_of(user_data: &[u8]) -> Option<String> {
+    const { assert!(ELEMENT_COMMENT == OBJECT_COMMENT) };
+    text_of(user_data, OBJECT_COMMENT)
 }
 
 /// All that nft wants to know of a set.

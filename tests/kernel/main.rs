@@ -11,6 +11,7 @@
 mod build;
 mod corpus;
 mod cost;
+mod dump;
 mod histories;
 mod listing;
 mod refusals;

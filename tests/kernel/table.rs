@@ -5,6 +5,7 @@ use super::small::set;
 use super::text::{list, parts};
 use e2e::Namespace;
 use kube_proxy::netlink::Nftables;
+use kube_proxy::netlink::dump::{Dump, Reader};
 use rules::model::Family;
 use rules::nft::Table;
 use rules::nft::ruleset::{Chain, Op, Transaction};
@@ -16,6 +17,7 @@ pub struct Both {
     pub namespace: Namespace,
     pub family: Family,
     real: Nftables,
+    pub reader: Reader,
     pub memory: Table,
 }
 
@@ -23,8 +25,10 @@ impl Both {
     pub fn new(family: Family) -> Self {
         let namespace = Namespace::create("kernel").expect("a namespace, which needs root");
         let real = namespace.run(Nftables::open).expect("the namespace");
+        let reader = namespace.run(|| Reader::open(family));
         Self {
             real: real.expect("nf_tables"),
+            reader: reader.expect("the namespace").expect("a socket"),
             namespace,
             family,
             memory: Table::new(),
@@ -69,8 +73,8 @@ impl Both {
         print::transaction(&Transaction { family, ops })
     }
 
-    /// That listing and print are the same.
-    pub fn compare(&self, what: &str) {
+    /// That listing and print are the same, and what is read back is the table in memory.
+    pub fn compare(&mut self, what: &str) {
         let (listed, printed) = (parts(&self.listed()), parts(&self.printed()));
         for (head, body) in &printed {
             assert_eq!(listed.get(head), Some(body), "{what}: {head}");
@@ -78,6 +82,52 @@ impl Both {
         let heads =
             |parts: &BTreeMap<String, Vec<String>>| parts.keys().cloned().collect::<Vec<_>>();
         assert_eq!(heads(&listed), heads(&printed), "{what}");
+        self.compare_dump(what);
+    }
+
+    /// The whole table, which has to be nobody else's in part.
+    pub fn dump(&mut self, what: &str) -> Dump {
+        let dump = self
+            .reader
+            .table()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let dump = dump.unwrap_or_else(|| panic!("{what}: there is no table"));
+        assert!(dump.generation.is_some(), "{what}: nobody else changes it");
+        dump
+    }
+
+    fn compare_dump(&mut self, what: &str) {
+        let dump = self.dump(what);
+        assert_eq!(dump.foreign, [], "{what}");
+        self.compare_singly(what, &dump);
+        let mut read = Table::new();
+        let transaction = dump.transaction(self.family);
+        read.apply(&transaction)
+            .unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
+        read.applied = self.memory.applied;
+        // What goes to the kernel is harmless and short.
+        let mut expected = self.memory.clone();
+        for element in expected.sets.values_mut().flat_map(BTreeMap::values_mut) {
+            let comment = element.comment.take();
+            element.comment = comment.map(|text| print::comment(&text).into());
+        }
+        assert_eq!(read, expected, "{what}");
+    }
+
+    /// Chains and elements that are asked for one by one are the same as those of the whole table.
+    fn compare_singly(&mut self, what: &str, dump: &Dump) {
+        /// Of each set.
+        const ELEMENTS: usize = 20;
+        for (id, expected) in &dump.chains {
+            let found = self.reader.chain(id).expect("a chain");
+            assert_eq!(found, Some((expected.clone(), Vec::new())), "{what}: {id}");
+        }
+        for (set, (_, all)) in &dump.sets {
+            let some = all.get(..all.len().min(ELEMENTS)).unwrap_or_default();
+            let keys = some.iter().map(|element| element.key);
+            let (found, foreign) = self.reader.elements(*set, keys).expect("elements");
+            assert_eq!((&*found, &*foreign), (some, &[][..]), "{what}: {set}");
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::writer::Writer;
 pub struct Table {
     /// Unique in its family.
     pub name: String,
+    /// `NFT_TABLE_F_*`.
+    pub flags: u32,
     /// Entries of [`user_data`](super::user_data); empty for none.
     pub user_data: Vec<u8>,
 }
@@ -118,6 +120,9 @@ impl Table {
     /// Writes a message's contents.
     pub fn write(&self, out: &mut Writer) {
         out.text(nfta::TABLE_NAME, &self.name);
+        if self.flags != 0 {
+            out.number(nfta::TABLE_FLAGS, self.flags);
+        }
         user_data(out, nfta::TABLE_USERDATA, &self.user_data);
     }
 
@@ -125,6 +130,7 @@ impl Table {
     pub fn read(body: &[u8]) -> Option<Self> {
         Some(Self {
             name: text_of(body, nfta::TABLE_NAME)?,
+            flags: number_of(body, nfta::TABLE_FLAGS).unwrap_or(0),
             user_data: bytes_of(body, nfta::TABLE_USERDATA),
         })
     }
@@ -284,6 +290,7 @@ mod tests {
     fn objects_are_read_as_they_were_written() {
         let table = Table {
             name: "t".to_owned(),
+            flags: 1,
             user_data: vec![0, 2, 65, 0],
         };
         assert_eq!(Table::read(&written(|out| table.write(out))), Some(table));

@@ -126,9 +126,11 @@ fn bitwise(fields: &mut Fields<'_>) -> Option<Expression> {
     })
 }
 
-/// Without an end, a range ends where it begins.
+/// Without an end, a range ends where it begins; and flags tell that there are ranges.
 fn nat(fields: &mut Fields<'_>) -> Option<Expression> {
-    fields.says_nothing(nfta::NAT_FLAGS, 0)?;
+    /// `NF_NAT_RANGE_MAP_IPS` and `NF_NAT_RANGE_PROTO_SPECIFIED`.
+    const RANGES: u32 = 1 | 2;
+    fields.says_nothing(nfta::NAT_FLAGS, RANGES)?;
     let (kind, family) = (
         fields.number(nfta::NAT_TYPE)?,
         fields.number(nfta::NAT_FAMILY)?,

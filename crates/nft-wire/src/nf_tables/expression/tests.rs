@@ -177,6 +177,8 @@ fn the_kernels_own_additions_say_nothing_new() {
     for (kind, register) in [(3, 1), (4, 1), (5, 9), (6, 9)] {
         out.number(kind, register);
     }
+    // And that they are ranges of addresses and of ports.
+    out.number(nfta::NAT_FLAGS, 3);
     let told = Expression::Other {
         name: "nat".to_owned(),
         attributes: out.finish().expect("short"),
