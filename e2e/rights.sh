@@ -1,7 +1,7 @@
 #!/bin/sh
 # rights.sh PROGRAM [ARGUMENT...]: runs a test, as cargo does with each (.cargo/config.toml). Who is
-# not root is made root of a user namespace with a network of its own, which suffices for all but the
-# tests that CONTRIBUTING.md names; where the kernel forbids that too, each of them says what it lacks.
+# not root is made root of a user namespace with a network of its own, which suffices for all but
+# tests/root; where the kernel forbids that too, each test says what it lacks.
 set -eu
 
 if [ "$(id -u)" = 0 ] || ! unshare --user --map-root-user --net --mount true 2>/dev/null; then

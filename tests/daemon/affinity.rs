@@ -108,13 +108,19 @@ fn upstreams_clients_are_taken_over() {
     assert!(!rig.listed("ip", "set", FIRST).contains("203.0.113"));
 }
 
-/// Elements of addresses from a 16-bit number on.
-fn clients(second: u8, count: u32, expires: &str) -> String {
-    let each = (0..count).map(|n| {
-        let [_, _, high, low] = n.to_be_bytes();
-        format!("10.{second}.{high}.{low} expires {expires}")
-    });
-    each.collect::<Vec<_>>().join(", ")
+/// Puts clients into a set of the table, some thousands at a time: more than that one message of
+/// nft's takes with the right to a large buffer alone, which is the first namespace's.
+fn fill(rig: &Rig, set: &str, second: u8, count: u32, expires: &str) {
+    let all: Vec<u32> = (0..count).collect();
+    for some in all.chunks(3_000) {
+        let elements = some.iter().map(|n| {
+            let [_, _, high, low] = n.to_be_bytes();
+            format!("10.{second}.{high}.{low} expires {expires}")
+        });
+        let elements = elements.collect::<Vec<_>>().join(", ");
+        let add = format!("add element ip kube-proxy {set} {{ {elements} }}");
+        rig.namespace.nft(&add).expect("room for clients");
+    }
 }
 
 /// Whoever can forge addresses decides how many clients there are.
@@ -125,18 +131,12 @@ fn of_too_many_clients_the_longest_remembered_are_carried_over() {
     // Some 40 MB in a debug build.
     const PEAK_KB: u64 = 80_000;
     let mut rig = rig("affinity-many");
-    let set = |name: &str, elements: &str| {
-        format!(
-            "set {name} {{ type ipv4_addr; flags dynamic,timeout; timeout 3h
-             elements = {{ {elements} }}; }}"
-        )
-    };
-    let table = format!(
-        "table ip kube-proxy {{ {}\n {}\n }}",
-        set(FIRST, &clients(1, EACH, "1h")),
-        set(SECOND, &clients(2, EACH, "2h"))
-    );
-    rig.namespace.nft(&table).expect("a table full of clients");
+    for (set, second, expires) in [(FIRST, 1, "1h"), (SECOND, 2, "2h")] {
+        let declared = "{ type ipv4_addr; flags dynamic,timeout; timeout 3h; }";
+        let table = format!("table ip kube-proxy {{ set {set} {declared}\n}}");
+        rig.namespace.nft(&table).expect("a set");
+        fill(&rig, set, second, EACH, expires);
+    }
     rig.start();
     let said = "IPv4: session affinity remembers 120000 clients; the 100000";
     rig.wait("the start", |rig| {

@@ -1,11 +1,11 @@
 //! The way to an API server, as the environment of a process has it: proxies and DNS.
 
 use crate::rig::{BINARY, Rig};
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,11 +25,16 @@ fn kubeconfig(rig: &Rig, server: &str) -> String {
 
 /// Starts the daemon with an environment.
 fn start(rig: &mut Rig, server: &str, environment: &[(&str, &str)]) {
-    let kubeconfig = kubeconfig(rig, server);
     let mut command = rig.namespace.command("env");
     for (name, value) in environment {
         command.arg(format!("{name}={value}"));
     }
+    start_as(rig, command, server);
+}
+
+/// Starts it by a command that takes it as its arguments.
+fn start_as(rig: &mut Rig, mut command: Command, server: &str) {
+    let kubeconfig = kubeconfig(rig, server);
     command
         .arg(BINARY)
         .args(["--hostname-override=n1", "--proxy-mode=nftables"])
@@ -95,32 +100,19 @@ fn no_proxy_is_about_the_api_server() {
     assert!(!rig.log().contains("proxy http"), "{}", rig.log());
 }
 
-/// `ip netns exec` gives a namespace a resolv.conf of its own.
-struct Resolver(PathBuf);
-
-impl Resolver {
-    fn new(rig: &Rig) -> Result<Self> {
-        let directory = PathBuf::from("/etc/netns").join(rig.namespace.name());
-        std::fs::create_dir_all(&directory)?;
-        std::fs::write(directory.join("resolv.conf"), "nameserver 192.0.2.1\n")?;
-        Ok(Self(directory))
-    }
-}
-
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
-    }
-}
-
 #[test]
 fn a_name_server_that_is_silent_is_noticed() {
     let mut rig = Rig::new("dns");
-    let _resolver = Resolver::new(&rig).expect("a resolv.conf");
+    let resolver = rig.scratch("resolv.conf");
+    std::fs::write(&resolver, "nameserver 192.0.2.1\n").expect("a file");
     // Takes questions, answers none.
     let socket = rig.namespace.run(|| UdpSocket::bind("192.0.2.1:53"));
     let _socket = socket.expect("the namespace").expect("a port");
-    start(&mut rig, "https://api.example:6443", &[]);
+    // Mounts are the process's own, as `ip netns exec` has it.
+    let mut command = rig.namespace.command("sh");
+    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    command.args(["-c", script]).arg(&resolver);
+    start_as(&mut rig, command, "https://api.example:6443");
     // The C library may give up a moment before we do.
     says(&mut rig, "connecting to api.example:6443: DNS: ");
     // Which it says of each kind, and goes on: it is still there.

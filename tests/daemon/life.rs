@@ -23,37 +23,6 @@ fn a_signal_ends_it_and_the_rules_stay() {
 }
 
 #[test]
-fn without_permission_it_says_so_in_one_line_and_exits_with_1() {
-    let mut rig = Rig::new("caps");
-    // Somewhere that everyone can reach, as the build directory need not be.
-    let binary = rig.scratch("kube-proxy");
-    std::fs::copy(BINARY, &binary).expect("a copy");
-    let binary = binary.to_str().expect("UTF-8").to_owned();
-    for drop in [
-        &["--reuid=65534", "--regid=65534", "--clear-groups"][..],
-        &["--bounding-set=-net_admin", "--inh-caps=-net_admin"],
-    ] {
-        let before = rig.log().lines().count();
-        let mut command = rig.namespace.command("setpriv");
-        command.args(drop).arg(&binary);
-        command.args([
-            "--hostname-override=n1",
-            "--proxy-mode=nftables",
-            "--manifests",
-        ]);
-        command.arg(rig.manifests());
-        rig.run(&mut command);
-        let status = rig.ended(LIMIT);
-        assert_eq!(status.code(), Some(1), "{drop:?}: {}", rig.log());
-        let log = rig.log();
-        let said: Vec<&str> = log.lines().skip(before).collect();
-        assert_eq!(said.len(), 1, "{drop:?}: {said:?}");
-        let message = "nftables: not permitted; run as root or with the capability NET_ADMIN";
-        assert!(said[0].ends_with(message), "{drop:?}: {said:?}");
-    }
-}
-
-#[test]
 fn what_makes_no_sense_is_one_line_and_exit_code_1() {
     let rows: &[(&[&str], &str)] = &[
         (

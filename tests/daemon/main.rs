@@ -12,8 +12,8 @@ mod growth;
 mod input;
 mod life;
 mod objects;
+mod owner;
 mod rig;
-mod rights;
 mod takeover;
 #[path = "../kernel/text.rs"]
 mod text;

@@ -1,14 +1,29 @@
-//! Without the rights of the machine's root, and beside somebody who holds the table.
+//! The daemon as somebody else than root: the one place where a test has to be the machine's root,
+//! to become another user.
 
-use super::rig::{BINARY, LIMIT, Rig, service};
+#[path = "../daemon/rig.rs"]
+#[expect(dead_code, reason = "most of it is for the tests of `daemon`")]
+mod rig;
+
 use anyhow::{Context, ensure};
-use e2e::wait;
-use std::process::Stdio;
+use rig::{BINARY, LIMIT, Rig, service};
+
+/// Ends a test that cannot become another user, with the reason.
+fn as_root_of_the_machine() {
+    let map = std::fs::read_to_string("/proc/self/uid_map").expect("/proc");
+    let ids: Vec<&str> = map.split_whitespace().collect();
+    let is_root = nix::unistd::geteuid().is_root();
+    assert!(
+        is_root && ids == ["0", "0", "4294967295"],
+        "it becomes another user, which only root of the machine may"
+    );
+}
 
 /// A user namespace of an unprivileged user, with a network namespace of its own: what rootless
 /// kubelets run in.
 #[test]
 fn in_a_user_namespace_it_serves() {
+    as_root_of_the_machine();
     let mut rig = Rig::new("rootless");
     // Somewhere that everyone can reach, as the build directory need not be.
     let binary = rig.scratch("kube-proxy");
@@ -66,40 +81,33 @@ fn in_a_user_namespace_it_serves() {
 }
 
 #[test]
-fn a_table_that_another_process_owns_is_no_health_and_taken_when_it_is_free() {
-    let mut rig = Rig::new("owner");
-    let mut owner = rig.namespace.command("nft");
-    owner.arg("-i").stdin(Stdio::piped());
-    let mut owner = owner.spawn().expect("nft");
-    let table = "table ip kube-proxy { flags owner; }\n";
-    let input = owner.stdin.as_mut().expect("a pipe");
-    std::io::Write::write_all(input, table.as_bytes()).expect("nft reads");
-    let there = || {
-        let listed = rig.namespace.exec(&["nft", "list", "tables"])?;
-        ensure!(listed.contains("ip kube-proxy"), "{listed}");
-        Ok(())
-    };
-    wait::until("the table", LIMIT, there).expect("a table of its own");
-    let manifests = rig.manifests();
-    let manifests = manifests.to_str().expect("UTF-8").to_owned();
-    rig.start_with(&["--iptables-sync-period=2s", "--manifests", &manifests]);
-    let livez = "http://127.0.0.1:10256/livez";
-    rig.wait("ill health, though no change waits", |rig| {
-        let words = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", livez];
-        let code = rig.namespace.exec(&words)?;
-        ensure!(code == "503", "{code}");
-        Ok(())
-    });
-    let said = rig.lines(&["sync failed", "EPERM", "belongs to another process"]);
-    assert_eq!(said.len(), 1, "once: {}", rig.log());
-    assert_eq!(
-        rig.lines(&["someone else changed"]).len(),
-        0,
-        "{}",
-        rig.log()
-    );
-    owner.kill().expect("it runs");
-    owner.wait().expect("it ended");
-    rig.write("web.yaml", &service("web", "10.96.0.10", 80, "10.244.1.10"));
-    rig.served(&["10.96.0.10 . tcp . 80"]);
+fn without_permission_it_says_so_in_one_line_and_exits_with_1() {
+    as_root_of_the_machine();
+    let mut rig = Rig::new("caps");
+    // Somewhere that everyone can reach, as the build directory need not be.
+    let binary = rig.scratch("kube-proxy");
+    std::fs::copy(BINARY, &binary).expect("a copy");
+    let binary = binary.to_str().expect("UTF-8").to_owned();
+    for drop in [
+        &["--reuid=65534", "--regid=65534", "--clear-groups"][..],
+        &["--bounding-set=-net_admin", "--inh-caps=-net_admin"],
+    ] {
+        let before = rig.log().lines().count();
+        let mut command = rig.namespace.command("setpriv");
+        command.args(drop).arg(&binary);
+        command.args([
+            "--hostname-override=n1",
+            "--proxy-mode=nftables",
+            "--manifests",
+        ]);
+        command.arg(rig.manifests());
+        rig.run(&mut command);
+        let status = rig.ended(LIMIT);
+        assert_eq!(status.code(), Some(1), "{drop:?}: {}", rig.log());
+        let log = rig.log();
+        let said: Vec<&str> = log.lines().skip(before).collect();
+        assert_eq!(said.len(), 1, "{drop:?}: {said:?}");
+        let message = "nftables: not permitted; run as root or with the capability NET_ADMIN";
+        assert!(said[0].ends_with(message), "{drop:?}: {said:?}");
+    }
 }
