@@ -1,35 +1,46 @@
-//! The daemon around the `rules` crate: sources of objects, the sync loop, the
-//! kernel, the HTTP servers. Decisions live in `rules`; this is input and output.
+//! The daemon and its commands around the `rules` crate, in the order in which one builds on the
+//! other. Decisions live in `rules`; this is input and output.
+//!
+//! Public is what the binary, the testbed, the fuzz targets and the tests of `tests/` use; it is
+//! no API for others.
 
-pub mod about;
-pub mod cli;
+// What the process is told, and what it knows of itself.
+mod about;
 pub mod config;
-pub mod descriptors;
-pub mod events;
-pub mod health;
-pub mod http;
-pub mod logging;
-pub mod metrics;
-pub mod mode;
-pub mod netlink;
+mod kubernetes;
+mod logging;
 pub mod options;
-pub mod pflag;
-pub mod proxy;
-pub mod render;
+mod pflag;
 pub mod settings;
+mod yaml;
+
+// The kernel and the machine.
+mod addresses;
+mod clock;
+mod descriptors;
+mod jitter;
+mod kernel_version;
+mod mode;
+pub mod netlink;
+mod sysctl;
+
+// How the outside is told.
+mod events;
+mod health;
+mod http;
+mod metrics;
+mod telemetry;
+
+// The cluster's objects, and what is made of them.
 pub mod source;
-pub mod telemetry;
 pub mod world;
+
+// What it does.
+mod cleanup;
+pub mod cli;
+mod proxy;
+mod render;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-
-mod addresses;
-pub mod cleanup;
-mod clock;
-mod jitter;
-mod kernel_version;
-pub mod kubernetes;
-mod sysctl;
-mod yaml;

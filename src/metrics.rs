@@ -8,7 +8,7 @@ mod slis;
 mod watch;
 
 pub(crate) use process::start_time;
-pub use rest::{Exchange, RestMetrics};
+pub use rest::RestMetrics;
 pub use slis::Slis;
 pub use watch::{ResourceWatch, WatchMetrics};
 

@@ -1,9 +1,6 @@
 //! Bad manifests, and manifests that change.
 
-use super::rig::{BINARY, Rig, service};
-use super::text::{list, parts};
-use e2e::Namespace;
-use rules::model::Family;
+use super::rig::{Rig, service};
 
 #[test]
 fn each_bad_manifest_gets_one_message_and_all_else_is_programmed() {
@@ -117,51 +114,6 @@ fn changes_of_the_directory_are_followed() {
 }
 
 #[test]
-fn what_render_prints_is_what_the_daemon_programs() {
-    let mut rig = Rig::new("render");
-    rig.write("web.yaml", &service("web", "10.96.0.10", 80, "10.244.1.10"));
-    rig.write(
-        "cidr.yaml",
-        "{apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: {name: kubernetes}, \
-         spec: {cidrs: [10.96.0.0/16, \"fd00:10:96::/112\"]}}",
-    );
-    let manifests = rig.manifests();
-    let other = Namespace::create("render").expect("a namespace");
-    let mut texts = Vec::new();
-    for family in [&[][..], &["--family=ipv4"], &["--family=ipv6"]] {
-        let mut words = vec![BINARY, "render", "--hostname-override=n1"];
-        words.extend([
-            "--cluster-cidr=10.244.0.0/16,fd00:10:244::/48",
-            "--manifests",
-        ]);
-        words.push(manifests.to_str().expect("UTF-8"));
-        words.extend(family);
-        texts.push(other.exec(&words).expect("it prints"));
-    }
-    assert_eq!(texts[0], format!("{}{}", texts[1], texts[2]));
-    let touched = other.exec(&["nft", "list", "ruleset"]).expect("a listing");
-    assert_eq!(touched, "", "it touches nothing");
-
-    // Whatever table there was, and as often as one likes.
-    for _ in 0..2 {
-        other.nft(&texts[0]).expect("nft loads it");
-    }
-    rig.start();
-    rig.served(&["10.96.0.10 . tcp . 80"]);
-    rig.wait("IPv6", |rig| {
-        let listed = rig.listed("ip6", "set", "nodeport-ips");
-        anyhow::ensure!(listed.contains("2001:db8::1"), "{listed}");
-        Ok(())
-    });
-    for family in Family::ALL {
-        assert_eq!(
-            parts(&list(&other, family)),
-            parts(&list(&rig.namespace, family))
-        );
-    }
-}
-
-#[test]
 fn a_node_that_is_gone_leaves_its_addresses() {
     let mut rig = Rig::new("node-gone");
     rig.write("web.yaml", &service("web", "10.96.0.10", 80, "10.244.1.10"));
@@ -175,18 +127,4 @@ fn a_node_that_is_gone_leaves_its_addresses() {
         listed.contains("192.0.2.1"),
         "node ports must not open elsewhere: {listed}"
     );
-}
-
-#[test]
-fn external_ips_can_be_switched_off() {
-    let mut rig = Rig::new("external");
-    let text = service("web", "10.96.0.10", 80, "10.244.1.10");
-    let with = text.replace("clusterIP:", "externalIPs: [192.0.2.77], clusterIP:");
-    assert_ne!(with, text);
-    rig.write("web.yaml", &with);
-    let manifests = format!("--manifests={}", rig.manifests().display());
-    rig.start_with(&[&manifests, "--feature-gates=AllowServiceExternalIPs=false"]);
-    rig.served(&["10.96.0.10 . tcp . 80"]);
-    let listed = rig.listed("ip", "map", "services");
-    assert!(!listed.contains("192.0.2.77"), "{listed}");
 }

@@ -13,6 +13,7 @@ mod input;
 mod life;
 mod objects;
 mod owner;
+mod rendered;
 mod rig;
 mod takeover;
 #[path = "../kernel/text.rs"]
