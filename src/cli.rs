@@ -24,20 +24,20 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> ExitCode {
         Ok(request) => request,
         Err(error) => {
             eprintln!("Error: {error}\n{}", where_help_is(command));
-            return ExitCode::from(command.usage_exit);
+            return ExitCode::from(command.exits.usage);
         }
     };
     let done = match request {
-        Request::Help(text) => print(&text),
+        Request::Help(text) => print(&text).map(|()| ExitCode::SUCCESS),
         Request::Run(matches) => (command.run)(&matches),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Nothing was logged yet if there is no configuration.
             logging::start(&LoggingConfiguration::default());
             tracing::error!("{}", describe(&error));
-            ExitCode::FAILURE
+            ExitCode::from(command.exits.failure)
         }
     }
 }

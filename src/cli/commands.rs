@@ -7,6 +7,7 @@ pub mod render;
 pub use daemon::DAEMON;
 
 use clap::ArgMatches;
+use std::process::ExitCode;
 
 /// A command of the program.
 #[derive(Debug)]
@@ -15,10 +16,32 @@ pub struct Command {
     pub name: &'static str,
     /// Gives clap's command its flags, and the lines of its help.
     pub build: fn(clap::Command) -> clap::Command,
-    /// Does what its flags ask for.
-    pub run: fn(&ArgMatches) -> anyhow::Result<()>,
-    /// The exit code for a wrong command line.
-    pub usage_exit: u8,
+    /// Does what its flags ask for; the exit code is that of what was found.
+    pub run: fn(&ArgMatches) -> anyhow::Result<ExitCode>,
+    /// The exit codes for what it cannot do.
+    pub exits: Exits,
+}
+
+/// Exit codes of a command that did not do what it was asked for (docs/cli.md#exit-codes).
+#[derive(Clone, Copy, Debug)]
+pub struct Exits {
+    /// The command line is none.
+    pub usage: u8,
+    /// Whatever else went wrong.
+    pub failure: u8,
+}
+
+impl Exits {
+    /// Upstream's (docs/reference.md#command-line).
+    pub const OF_THE_DAEMON: Self = Self {
+        usage: 1,
+        failure: 1,
+    };
+    /// Where 1 stands for problems that were found.
+    pub const OF_COMMANDS: Self = Self {
+        usage: 2,
+        failure: 3,
+    };
 }
 
 /// Those that have a name, in the order of `kube-proxy --help`.

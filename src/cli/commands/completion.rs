@@ -1,17 +1,18 @@
 //! `kube-proxy completion SHELL`: a script that lets a shell complete commands and flags.
 
-use super::{Command, DAEMON};
+use super::{Command, DAEMON, Exits};
 use crate::cli::{print, root};
 use anyhow::Context;
 use clap::{Arg, ArgMatches, value_parser};
 use clap_complete::Shell;
+use std::process::ExitCode;
 
 /// The command.
 pub const COMPLETION: Command = Command {
     name: "completion",
     build,
     run,
-    usage_exit: 2,
+    exits: Exits::OF_COMMANDS,
 };
 
 fn build(command: clap::Command) -> clap::Command {
@@ -27,11 +28,12 @@ fn build(command: clap::Command) -> clap::Command {
         )
 }
 
-fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let shell = matches
         .get_one::<Shell>("shell")
         .context("a shell is missing")?;
-    print(&script(*shell))
+    print(&script(*shell))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The script for a shell.

@@ -1,7 +1,7 @@
 //! `kube-proxy`: the node's daemon, which is what it is without the name of a command; as
 //! upstream's, its flags may ask for something else first.
 
-use super::Command;
+use super::{Command, Exits};
 use crate::cleanup;
 use crate::cli::{print, startup};
 use crate::config::ConfigFile;
@@ -10,14 +10,14 @@ use crate::proxy::daemon;
 use crate::settings::Settings;
 use anyhow::Context;
 use clap::ArgMatches;
+use std::process::ExitCode;
 
 /// The daemon.
 pub const DAEMON: Command = Command {
     name: "kube-proxy",
     build,
     run,
-    // Upstream's.
-    usage_exit: 1,
+    exits: Exits::OF_THE_DAEMON,
 };
 
 fn build(command: clap::Command) -> clap::Command {
@@ -29,12 +29,17 @@ fn build(command: clap::Command) -> clap::Command {
         .args(args)
 }
 
-fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let options = Options::new(matches);
-    if let Some(version) = options.version.text() {
-        return print(&format!("{version}\n"));
+    match options.version.text() {
+        Some(version) => print(&format!("{version}\n"))?,
+        None => start(&options)?,
     }
-    let complete = startup::complete(&options, "")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(options: &Options) -> anyhow::Result<()> {
+    let complete = startup::complete(options, "")?;
     // Before anything is done by what it says, so that no change of it is missed.
     let config_file = match options.config_file.as_str() {
         "" => None,
@@ -48,7 +53,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     if options.cleanup {
         return cleanup::everything();
     }
-    daemon::run(Settings::new(&options, complete)?, config_file)
+    daemon::run(Settings::new(options, complete)?, config_file)
 }
 
 fn write_config(path: &str, complete: &Complete) -> anyhow::Result<()> {

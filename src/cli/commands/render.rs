@@ -1,6 +1,6 @@
 //! `kube-proxy render`: prints the ruleset that manifests lead to, as text that `nft -f` loads.
 
-use super::Command;
+use super::{Command, Exits};
 use crate::cli::startup;
 use crate::config::MODE_NFTABLES;
 use crate::options::{Options, flags};
@@ -9,13 +9,15 @@ use crate::settings::Settings;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 use rules::model::Family;
+use std::process::ExitCode;
 
 /// The command.
 pub const RENDER: Command = Command {
     name: "render",
     build,
     run,
-    usage_exit: 1,
+    // It is a part of the daemon, and ends like it.
+    exits: Exits::OF_THE_DAEMON,
 };
 
 fn build(command: clap::Command) -> clap::Command {
@@ -40,7 +42,7 @@ fn build(command: clap::Command) -> clap::Command {
         .arg(family)
 }
 
-fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let options = Options::new(matches);
     // It prints rules of nftables, whatever a daemon would take them for.
     let complete = startup::complete(&options, MODE_NFTABLES)?;
@@ -52,5 +54,6 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(_) => Some(Family::V6),
         None => None,
     };
-    render::render(&settings, family, &mut std::io::stdout().lock())
+    render::render(&settings, family, &mut std::io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
 }
