@@ -16,7 +16,6 @@ const SOON: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_millis(200);
 const NODE_PORT: u16 = 30053;
 const TCP_PORT: u16 = 9090;
-const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// One node with two echoing pods and a client, and the daemon.
 struct Rig {
@@ -83,12 +82,9 @@ impl Rig {
     }
 
     fn metric(&self, name: &str, family: Family) -> Result<f64> {
-        let body = self.node().get(METRICS, "/metrics")?.body;
-        let start = format!("kubeproxy_{name}{{ip_family=\"{}\"}} ", family.label());
-        let line = body.lines().find_map(|line| line.strip_prefix(&start));
-        line.with_context(|| format!("no {start}"))?
-            .parse()
-            .context("a number")
+        let sample = format!("kubeproxy_{name}{{ip_family=\"{}\"}}", family.label());
+        let value = self.node().metric(&sample)?;
+        value.with_context(|| format!("no {sample}"))
     }
 
     /// How many times flows were looked through.

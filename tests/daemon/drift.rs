@@ -54,12 +54,8 @@ fn shell(rig: &Rig, script: &str) {
 
 /// A metric, 0 if it is not there yet.
 fn metric(rig: &Rig, name: &str) -> f64 {
-    let url = "http://127.0.0.1:10249/metrics";
-    let page = rig.namespace.exec(&["curl", "-s", url]).unwrap_or_default();
-    let line = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+    let value = rig.namespace.metric(name).ok().flatten();
+    value.unwrap_or(0.0)
 }
 
 fn drift(rig: &Rig, family: Family) -> f64 {

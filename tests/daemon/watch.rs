@@ -46,17 +46,9 @@ impl Watched {
 
     /// A metric about EndpointSlices as it is now.
     fn metric(&self, name: &str, labels: &str) -> f64 {
-        let metrics = "127.0.0.1:10249".parse().expect("an address");
-        let text = self
-            .rig
-            .namespace
-            .get(metrics, "/metrics")
-            .expect("an answer")
-            .body;
-        let begins = format!("kubeproxyrs_watch_{name}{{{labels}resource=\"endpointslices\"}} ");
-        let mut lines = text.lines();
-        let value = lines.find_map(|line| line.strip_prefix(&begins));
-        value.map_or(0.0, |own| own.parse().expect("a number"))
+        let sample = format!("kubeproxyrs_watch_{name}{{{labels}resource=\"endpointslices\"}}");
+        let value = self.rig.namespace.metric(&sample).expect("an answer");
+        value.unwrap_or(0.0)
     }
 }
 

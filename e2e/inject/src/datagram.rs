@@ -8,13 +8,13 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const BATCH_BEGIN: u16 = 16;
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    let own = bytes.get(at..at + 2)?;
-    Some(u16::from_ne_bytes(own.try_into().ok()?))
+    let number = bytes.get(at..at + 2)?;
+    Some(u16::from_ne_bytes(number.try_into().ok()?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    let own = bytes.get(at..at + 4)?;
-    Some(u32::from_ne_bytes(own.try_into().ok()?))
+    let number = bytes.get(at..at + 4)?;
+    Some(u32::from_ne_bytes(number.try_into().ok()?))
 }
 
 /// It is a transaction.

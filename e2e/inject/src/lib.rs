@@ -15,14 +15,44 @@ mod plan;
 mod socket;
 mod state;
 
-use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use std::ptr::{null, null_mut};
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
+use libc::{
+    SYS_recvfrom, SYS_recvmsg, SYS_sendmsg, SYS_sendto, c_int, c_long, c_void, iovec, msghdr,
+    size_t, sockaddr, socklen_t, ssize_t, syscall,
+};
 
 /// What a call returned, which fits wherever the call itself does.
-fn size(result: libc::c_long) -> ssize_t {
+fn size(result: c_long) -> ssize_t {
     ssize_t::try_from(result).unwrap_or(-1)
 }
 
-/// `recvfrom(2)` without an address.
+/// Receives by `real`: as planned into `buffer`, if the socket is netfilter's.
+fn receive<'a>(
+    fd: c_int,
+    buffer: impl FnOnce() -> &'a mut [u8],
+    real: impl Fn() -> c_long,
+) -> ssize_t {
+    match socket::is_netfilter(fd) {
+        true => state::receive(fd, buffer(), || size(real())),
+        false => size(real()),
+    }
+}
+
+/// Sends by `real`: as planned for `buffer`, if the socket is netfilter's.
+fn transmit<'a>(
+    fd: c_int,
+    buffer: impl FnOnce() -> &'a [u8],
+    real: impl Fn() -> c_long,
+) -> ssize_t {
+    match socket::is_netfilter(fd) {
+        true => state::send(fd, buffer(), || size(real())),
+        false => size(real()),
+    }
+}
+
+/// `recv(2)`: `recvfrom` without an address.
 ///
 /// # Safety
 /// As the C library's function.
@@ -34,16 +64,7 @@ pub unsafe extern "C" fn recv(
     flags: c_int,
 ) -> ssize_t {
     // SAFETY: the caller's promise, and no address is asked for.
-    unsafe {
-        recvfrom(
-            fd,
-            bytes,
-            length,
-            flags,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        )
-    }
+    unsafe { recvfrom(fd, bytes, length, flags, null_mut(), null_mut()) }
 }
 
 /// `recvfrom(2)`.
@@ -56,27 +77,15 @@ pub unsafe extern "C" fn recvfrom(
     bytes: *mut c_void,
     length: size_t,
     flags: c_int,
-    address: *mut sockaddr,
-    address_length: *mut socklen_t,
+    from: *mut sockaddr,
+    from_length: *mut socklen_t,
 ) -> ssize_t {
-    // SAFETY: the caller's promise goes on to the kernel.
-    let real = || unsafe {
-        size(libc::syscall(
-            libc::SYS_recvfrom,
-            fd,
-            bytes,
-            length,
-            flags,
-            address,
-            address_length,
-        ))
-    };
-    if !socket::is_netfilter(fd) {
-        return real();
-    }
     // SAFETY: the caller's buffer has this length, and nobody else uses it meanwhile.
-    let buffer = unsafe { std::slice::from_raw_parts_mut(bytes.cast::<u8>(), length) };
-    state::receive(fd, buffer, real)
+    let buffer = || unsafe { from_raw_parts_mut(bytes.cast::<u8>(), length) };
+    // SAFETY: the caller's promise goes on to the kernel.
+    receive(fd, buffer, || unsafe {
+        syscall(SYS_recvfrom, fd, bytes, length, flags, from, from_length)
+    })
 }
 
 /// `recvmsg(2)`; only a message with one buffer can be changed, and netlink's are.
@@ -85,20 +94,18 @@ pub unsafe extern "C" fn recvfrom(
 /// As the C library's function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
-    // SAFETY: the caller's promise goes on to the kernel.
-    let real = || unsafe { size(libc::syscall(libc::SYS_recvmsg, fd, message, flags)) };
-    if !socket::is_netfilter(fd) {
-        return real();
-    }
     // SAFETY: a valid message has a valid buffer, which nobody else uses meanwhile.
-    let buffer = unsafe {
+    let buffer = || unsafe {
         let first: *mut iovec = (*message).msg_iov;
-        std::slice::from_raw_parts_mut((*first).iov_base.cast::<u8>(), (*first).iov_len)
+        from_raw_parts_mut((*first).iov_base.cast::<u8>(), (*first).iov_len)
     };
-    state::receive(fd, buffer, real)
+    // SAFETY: the caller's promise goes on to the kernel.
+    receive(fd, buffer, || unsafe {
+        syscall(SYS_recvmsg, fd, message, flags)
+    })
 }
 
-/// `sendto(2)` without an address.
+/// `send(2)`: `sendto` without an address.
 ///
 /// # Safety
 /// As the C library's function.
@@ -110,7 +117,7 @@ pub unsafe extern "C" fn send(
     flags: c_int,
 ) -> ssize_t {
     // SAFETY: the caller's promise, and no address is given.
-    unsafe { sendto(fd, bytes, length, flags, std::ptr::null(), 0) }
+    unsafe { sendto(fd, bytes, length, flags, null(), 0) }
 }
 
 /// `sendto(2)`.
@@ -123,27 +130,15 @@ pub unsafe extern "C" fn sendto(
     bytes: *const c_void,
     length: size_t,
     flags: c_int,
-    address: *const sockaddr,
-    address_length: socklen_t,
+    to: *const sockaddr,
+    to_length: socklen_t,
 ) -> ssize_t {
-    // SAFETY: the caller's promise goes on to the kernel.
-    let real = || unsafe {
-        size(libc::syscall(
-            libc::SYS_sendto,
-            fd,
-            bytes,
-            length,
-            flags,
-            address,
-            address_length,
-        ))
-    };
-    if !socket::is_netfilter(fd) {
-        return real();
-    }
     // SAFETY: the caller's buffer has this length.
-    let buffer = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
-    state::send(fd, buffer, real)
+    let buffer = || unsafe { from_raw_parts(bytes.cast::<u8>(), length) };
+    // SAFETY: the caller's promise goes on to the kernel.
+    transmit(fd, buffer, || unsafe {
+        syscall(SYS_sendto, fd, bytes, length, flags, to, to_length)
+    })
 }
 
 /// `sendmsg(2)`.
@@ -152,17 +147,15 @@ pub unsafe extern "C" fn sendto(
 /// As the C library's function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-    // SAFETY: the caller's promise goes on to the kernel.
-    let real = || unsafe { size(libc::syscall(libc::SYS_sendmsg, fd, message, flags)) };
-    if !socket::is_netfilter(fd) {
-        return real();
-    }
     // SAFETY: a valid message has a valid buffer.
-    let buffer = unsafe {
+    let buffer = || unsafe {
         let first: *const iovec = (*message).msg_iov;
-        std::slice::from_raw_parts((*first).iov_base.cast::<u8>(), (*first).iov_len)
+        from_raw_parts((*first).iov_base.cast::<u8>(), (*first).iov_len)
     };
-    state::send(fd, buffer, real)
+    // SAFETY: the caller's promise goes on to the kernel.
+    transmit(fd, buffer, || unsafe {
+        syscall(SYS_sendmsg, fd, message, flags)
+    })
 }
 
 /// `clock_gettime(2)`.

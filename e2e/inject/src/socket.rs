@@ -24,7 +24,8 @@ fn option(fd: c_int, level: c_int, name: c_int) -> Option<u32> {
 /// A netlink socket of the netfilter subsystem.
 pub(crate) fn is_netfilter(fd: c_int) -> bool {
     let is = |name, wanted: c_int| {
-        option(fd, libc::SOL_SOCKET, name).is_some_and(|own| i64::from(own) == i64::from(wanted))
+        option(fd, libc::SOL_SOCKET, name)
+            .is_some_and(|found| i64::from(found) == i64::from(wanted))
     };
     is(libc::SO_DOMAIN, libc::AF_NETLINK) && is(libc::SO_PROTOCOL, libc::NETLINK_NETFILTER)
 }

@@ -126,7 +126,7 @@ pub(crate) fn send(fd: c_int, bytes: &[u8], real: impl Fn() -> ssize_t) -> ssize
 pub(crate) fn receive(fd: c_int, bytes: &mut [u8], real: impl Fn() -> ssize_t) -> ssize_t {
     {
         let mut state = state();
-        if let Some((_, header, errno)) = state.refused.take_if(|(own, ..)| *own == fd) {
+        if let Some((_, header, errno)) = state.refused.take_if(|(sender, ..)| *sender == fd) {
             let length = datagram::refusal(&header, errno, bytes);
             return ssize_t::try_from(length).unwrap_or(ssize_t::MAX);
         }

@@ -4,12 +4,13 @@
 //! libtest-mimic runs named cases too, but they would have to be there before the first one runs
 //! and to share nothing: here most are made from what an earlier one found, on one network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use e2e::target_directory;
+use e2e::{Namespace, target_directory};
 use serde::Serialize;
+use serde_json::Value;
 
 /// How many cases came out how, since the value was made.
 #[derive(Debug)]
@@ -100,6 +101,51 @@ pub(crate) fn write_report(directory: &str, report: &impl Serialize) -> Result<P
         .and_then(|()| std::fs::write(&path, text + "\n"))
         .with_context(|| format!("write {}", path.display()))?;
     Ok(path)
+}
+
+/// What is left of a run for a reader, in `target/<command>/<name>`. Nothing here is an error: what
+/// went wrong before is.
+pub(crate) struct Kept(PathBuf);
+
+impl Kept {
+    /// Makes the directory.
+    pub(crate) fn create(command: &str, name: &str) -> Self {
+        let name = name.replace(' ', "-");
+        let directory = target_directory().join(command).join(name);
+        std::fs::create_dir_all(&directory).ok();
+        Self(directory)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Copies the logs of a directory.
+    pub(crate) fn logs(&self, from: &Path) -> &Self {
+        for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                std::fs::copy(&path, self.0.join(entry.file_name())).ok();
+            }
+        }
+        self
+    }
+
+    /// Lists the rules of a node into `<name>.nft`.
+    pub(crate) fn rules(&self, node: &Namespace, name: &str) -> &Self {
+        if let Ok(rules) = node.exec(&["nft", "list", "ruleset"]) {
+            std::fs::write(self.0.join(format!("{name}.nft")), rules).ok();
+        }
+        self
+    }
+
+    /// Writes objects into `<name>.json`.
+    pub(crate) fn objects(&self, objects: &[Value], name: &str) -> &Self {
+        let text = format!("{:#}", Value::from(objects));
+        std::fs::write(self.0.join(format!("{name}.json")), text).ok();
+        self
+    }
 }
 
 #[cfg(test)]

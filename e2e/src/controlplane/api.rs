@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use http::{Method, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -54,6 +54,18 @@ impl Api {
     pub fn post(&self, path: &str, object: &Value) -> Result<Value> {
         let created = self.send(Method::POST, path, "application/json", &object.to_string())?;
         Ok(serde_json::from_str(&created)?)
+    }
+
+    /// Creates a Node with its status, which the server takes by another request.
+    ///
+    /// # Errors
+    /// What the server or the connection says; with the request.
+    pub fn post_node(&self, node: &Value) -> Result<()> {
+        self.post("/api/v1/nodes", node)?;
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        let status = json!({"status": node["status"]});
+        self.patch(&format!("/api/v1/nodes/{name}/status"), &status)
+            .map(drop)
     }
 
     /// Merges `change` into an object; returns what became of it.

@@ -76,10 +76,7 @@ impl Rig {
         ip(&control, &format!("address add {}/32 dev lo", CONTROL.v4))?;
         let places = [place(&control, 1)?, place(&control, 2)?];
         let (plane, api) = ControlPlane::start(&control, directory.path(), None)?;
-        let object = manifest::node(&places[0].bed.nodes()[0]);
-        api.post("/api/v1/nodes", &object)?;
-        let status = serde_json::json!({"status": object["status"]});
-        api.patch("/api/v1/nodes/node-1/status", &status)?;
+        api.post_node(&manifest::node(&places[0].bed.nodes()[0]))?;
         Ok(Self {
             places,
             api,

@@ -9,8 +9,8 @@ use e2e::target_directory;
 use crate::chart::checkout;
 
 const CHART: &str = "charts/kube-proxy-rs";
-/// The cluster's version, which Helm can't ask for here.
-const VERSION: &str = "1.37.2";
+/// Names the cluster's version, which Helm can't ask for here.
+const CONTROL_PLANE: &str = include_str!("../../../controlplane/go.mod");
 /// The plain manifest, for `kubectl apply`.
 pub(crate) const MANIFEST: &str = "deploy/kube-proxy-rs.yaml";
 
@@ -61,7 +61,11 @@ pub(crate) fn template(values: &Path) -> Result<String> {
 fn helm(arguments: &[&str], values: &Path) -> Result<String> {
     let mut arguments = arguments.to_vec();
     let values = values.to_str().context("a path that is no text")?;
-    arguments.extend(["--kube-version", VERSION, "--values", values]);
+    let version = CONTROL_PLANE
+        .lines()
+        .find_map(|line| line.strip_prefix("require k8s.io/kubernetes v"))
+        .context("no version of Kubernetes in e2e/controlplane/go.mod")?;
+    arguments.extend(["--kube-version", version, "--values", values]);
     tool("helm", &arguments)
 }
 

@@ -26,10 +26,7 @@ impl<'a> Served<'a> {
     /// Posts Node, Service and EndpointSlices; there are no controllers.
     pub(crate) fn create(api: &Api, bed: &'a Bed) -> Result<Self> {
         let node = &bed.nodes()[0];
-        let object = manifest::node(node);
-        api.post("/api/v1/nodes", &object)?;
-        let path = format!("/api/v1/nodes/{}/status", node.name());
-        api.patch(&path, &json!({"status": object["status"]}))?;
+        api.post_node(&manifest::node(node))?;
         let (client, endpoint) = (node.pod("client")?, node.pod("web")?);
         let service = json!({
             "apiVersion": "v1",

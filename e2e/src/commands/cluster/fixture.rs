@@ -1,14 +1,16 @@
 //! A cluster: the bed, the control plane, and a daemon on every node.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use e2e::address::{ECHO_PORT, Pair};
 use e2e::cleanup::ScratchDir;
 use e2e::controlplane::{Api, CONTROLLERS, ControlPlane, kubeconfig};
-use e2e::{Bed, Daemon, Node, Pod, manifest, target_directory};
+use e2e::{Bed, Daemon, Node, Pod, manifest};
 use serde_json::{Value, json};
+
+use crate::report::Kept;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
@@ -79,13 +81,13 @@ impl Cluster {
         let directory = ScratchDir::create("cluster")?;
         let bed = Bed::build(3)?;
         let (control, api) =
-            ControlPlane::start(bed.control(), directory.path(), Some(CONTROLLERS))
-                .inspect_err(|_| keep_logs(&directory, "start"))?;
+            ControlPlane::start(bed.control(), directory.path(), Some(CONTROLLERS)).inspect_err(
+                |_| {
+                    Kept::create("e2e", "start").logs(directory.path());
+                },
+            )?;
         for node in bed.nodes() {
-            let object = manifest::node(node);
-            api.post("/api/v1/nodes", &object)?;
-            let path = format!("/api/v1/nodes/{}/status", node.name());
-            api.patch(&path, &json!({"status": object["status"]}))?;
+            api.post_node(&manifest::node(node))?;
         }
         let mut cluster = Self {
             pods: Vec::new(),
@@ -236,14 +238,12 @@ impl Cluster {
 
     /// Keeps logs and rules of a failure below `target/e2e/<name>`.
     pub(crate) fn save_state(&self, name: &str) {
-        keep_logs(&self.directory, name);
+        let kept = Kept::create("e2e", name);
+        kept.logs(self.directory.path());
         for node in self.bed.nodes() {
-            let file = kept(name).join(format!("{}.nft", node.name()));
-            if let Ok(rules) = node.namespace().exec(&["nft", "list", "ruleset"]) {
-                std::fs::write(file, rules).ok();
-            }
+            kept.rules(node.namespace(), node.name());
         }
-        println!("  logs and rules are in {}", kept(name).display());
+        println!("  logs and rules are in {}", kept.path().display());
     }
 }
 
@@ -257,25 +257,4 @@ fn pod_object(pod: &Pod, app: &str) -> Value {
             "containers": [{"name": "echo", "image": "echo"}],
         },
     })
-}
-
-fn kept(name: &str) -> PathBuf {
-    target_directory().join("e2e").join(name.replace(' ', "-"))
-}
-
-fn keep_logs(directory: &ScratchDir, name: &str) {
-    std::fs::create_dir_all(kept(name)).ok();
-    for entry in std::fs::read_dir(directory.path())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        if entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "log")
-        {
-            std::fs::copy(entry.path(), kept(name).join(entry.file_name())).ok();
-        }
-    }
 }

@@ -15,11 +15,9 @@ pub fn ensure_same(upstream: &str, ours: &str) -> Result<()> {
     let changes = diff.iter_all_changes();
     let changes = changes.filter(|change| change.tag() != ChangeTag::Equal);
     let lines = changes.map(|change| {
-        let end = if change.missing_newline() {
-            " (no line end)"
-        } else {
-            ""
-        };
+        // Where both have none that's no difference.
+        let lacks = change.missing_newline() && upstream.ends_with('\n') != ours.ends_with('\n');
+        let end = if lacks { " (no line end)" } else { "" };
         let line = change.value().trim_end_matches('\n').replace('\r', "\\r");
         format!("{} {line}{end}", change.tag())
     });

@@ -45,10 +45,7 @@ impl Rig {
         let bed = Bed::build(2)?;
         let (plane, api) = ControlPlane::start(bed.control(), directory.path(), None)?;
         for node in bed.nodes() {
-            let object = manifest::node(node);
-            api.post("/api/v1/nodes", &object)?;
-            let path = format!("/api/v1/nodes/{}/status", node.name());
-            api.patch(&path, &json!({"status": object["status"]}))?;
+            api.post_node(&manifest::node(node))?;
         }
         let config = kubeconfig(directory.path(), "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;

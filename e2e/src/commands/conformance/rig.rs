@@ -11,11 +11,12 @@ use anyhow::{Context, Result};
 use e2e::address::CONTROL;
 use e2e::cleanup::ScratchDir;
 use e2e::controlplane::{Api, ControlPlane, program};
-use e2e::{Bed, Namespace, ip, manifest, target_directory};
+use e2e::{Bed, Namespace, ip, manifest};
 use serde_json::json;
 
 use crate::conformance::object;
 use crate::conformance::spec::{Endpoint, Family, Kind, Service, State, ZONES, cluster_ips};
+use crate::report::Kept;
 pub(crate) use side::{DETECTION, Side};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -51,18 +52,16 @@ impl Rig {
             wiring::connect(bed, &control, number)?;
         }
         let result = ControlPlane::start(&control, directory.path(), None);
-        let (plane, api) = result.inspect_err(|_| keep_logs(directory.path(), "control"))?;
+        let (plane, api) = result.inspect_err(|_| drop(keep_logs(directory.path(), "control")))?;
         for (node, zone) in beds[0].nodes().iter().zip(ZONES) {
             let mut object = manifest::node(node);
             object["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!(zone);
-            api.post("/api/v1/nodes", &object)?;
-            let path = format!("/api/v1/nodes/{}/status", node.name());
-            api.patch(&path, &json!({"status": object["status"]}))?;
+            api.post_node(&object)?;
         }
         let [upstream, ours] = beds;
         let start = |name: &'static str, bed, program: &Path| {
             Side::start(name, bed, program, directory.path())
-                .inspect_err(|_| keep_logs(&directory.path().join(name), name))
+                .inspect_err(|_| drop(keep_logs(&directory.path().join(name), name)))
         };
         Ok(Self {
             sides: [
@@ -187,25 +186,14 @@ impl Rig {
     pub(crate) fn save_state(&self) {
         keep_logs(self.directory.path(), "control");
         for side in &self.sides {
-            keep_logs(&self.directory.path().join(side.name), side.name);
-            let node = side.bed.nodes()[0].namespace();
-            if let Ok(rules) = node.exec(&["nft", "list", "ruleset"]) {
-                std::fs::write(kept(side.name).join("ruleset.nft"), rules).ok();
-            }
+            keep_logs(&self.directory.path().join(side.name), side.name)
+                .rules(side.bed.nodes()[0].namespace(), "ruleset");
         }
     }
 }
 
-fn kept(name: &str) -> std::path::PathBuf {
-    target_directory().join("conformance").join(name)
-}
-
-fn keep_logs(from: &Path, name: &str) {
-    std::fs::create_dir_all(kept(name)).ok();
-    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            std::fs::copy(&path, kept(name).join(entry.file_name())).ok();
-        }
-    }
+fn keep_logs(from: &Path, name: &str) -> Kept {
+    let kept = Kept::create("conformance", name);
+    kept.logs(from);
+    kept
 }

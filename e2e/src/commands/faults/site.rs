@@ -1,7 +1,6 @@
 //! One node under test, with pods on it and beside it, clients, a fake API server and the daemon.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -9,13 +8,14 @@ use e2e::address::CONTROL;
 use e2e::cleanup::ScratchDir;
 use e2e::client::{Outcome, dial};
 use e2e::fakeapi::{self, FakeApi};
-use e2e::{Answers, Bed, Namespace, Node, Pod, Server, manifest, target_directory, wait};
+use e2e::{Answers, Bed, Namespace, Node, Pod, Server, manifest, wait};
 use serde_json::Value;
 
 use crate::faults::objects::{self, NEW, STEADY_PORT, Service};
 use crate::faults::plan::{self, Parts};
 use crate::faults::proxy::{Launch, Proxy};
 use crate::faults::traffic::Traffic;
+use crate::report::Kept;
 
 /// Markers in turn: enough that one is long gone when its number comes again.
 const MARKERS: u8 = 200;
@@ -228,20 +228,12 @@ impl Site {
 
     /// Keeps the daemon's log and the rules below `target/faults/<name>`.
     pub(crate) fn save(&self, name: &str) {
-        let kept = target_directory().join("faults").join(name);
-        std::fs::create_dir_all(&kept).ok();
-        let log = self.directory.path().join("kube-proxy.log");
-        std::fs::copy(log, kept.join("kube-proxy.log")).ok();
-        if let Ok(rules) = self.node().namespace().exec(&["nft", "list", "ruleset"]) {
-            std::fs::write(kept.join("ruleset.nft"), rules).ok();
-        }
-        write(&kept.join("objects.json"), &self.api.objects());
-        write(&kept.join("events.json"), &self.api.events());
+        Kept::create("faults", name)
+            .logs(self.directory.path())
+            .rules(self.node().namespace(), "ruleset")
+            .objects(&self.api.objects(), "objects")
+            .objects(&self.api.events(), "events");
     }
-}
-
-fn write(path: &Path, objects: &[Value]) {
-    std::fs::write(path, format!("{:#}", Value::from(objects))).ok();
 }
 
 /// The API server's usual place.
