@@ -27,6 +27,10 @@ need nft nftables
 need ip iproute2
 need iptables-nft iptables
 need ipset ipset
+# What reads the messages that we send: crates/referee.
+need pkg-config pkg-config
+need_file /usr/include/libnftnl/common.h libnftnl-dev
+need_file /usr/include/libmnl/libmnl.h libmnl-dev
 if [ "${1:-}" = go ]; then
     need etcd etcd-server
     # For kube-proxy's iptables mode, which ours takes over from.
