@@ -9,6 +9,7 @@ mod tests;
 use crate::config::LoggingConfiguration;
 use crate::logging;
 use crate::pflag::{self, Typed, UsageError, bare, quote};
+use crate::source::one_message;
 use clap::{Arg, ArgAction, ArgMatches};
 use commands::{COMMANDS, Command, DAEMON};
 use std::io::Write;
@@ -36,7 +37,8 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> ExitCode {
         Err(error) => {
             // Nothing was logged yet if there is no configuration.
             logging::start(&LoggingConfiguration::default());
-            tracing::error!("{}", describe(&error));
+            let causes = error.chain().map(ToString::to_string);
+            tracing::error!("{}", one_message(causes));
             ExitCode::from(command.exits.failure)
         }
     }
@@ -196,18 +198,4 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// An error with its causes, on one line; many errors name their cause already.
-fn describe(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line = format!("{line}: {cause}");
-        }
-    }
-    line
 }

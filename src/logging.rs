@@ -7,6 +7,7 @@ mod throttle;
 pub use throttle::Throttle;
 
 use crate::config::{LoggingConfiguration, OutputRoutingOptions, VModuleItem};
+use crate::pflag::parse_uint;
 use flood::Bounded;
 use std::fmt;
 use std::io::IsTerminal;
@@ -35,20 +36,12 @@ pub fn set_verbosity(verbosity: u32) {
     tracing::callsite::rebuild_interest_cache();
 }
 
-/// Reads a level as klog does: 31 bits, without a sign.
+/// Reads a level as klog does: 31 bits, so that it can keep it with a sign.
 ///
 /// # Errors
 /// Says in Go's words what is wrong with the text.
 pub fn parse_level(text: &str) -> Result<u32, String> {
-    let refuse = |why: &str| {
-        let quoted = serde_json::Value::from(text);
-        format!("strconv.ParseUint: parsing {quoted}: {why}")
-    };
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(refuse("invalid syntax"));
-    }
-    let level: i32 = text.parse().map_err(|_| refuse("value out of range"))?;
-    Ok(level.unsigned_abs())
+    parse_uint(text, 31).map(|level| u32::try_from(level).unwrap_or(u32::MAX))
 }
 
 /// Starts logging; later calls change nothing, so that an error before the configuration is

@@ -11,7 +11,7 @@ pub mod objects;
 mod watch;
 
 pub use client::{ClientOptions, client};
-pub(crate) use describe::{describe, describe_status};
+pub(crate) use describe::{describe, describe_status, one_message};
 pub use manifests::{Manifests, Problem};
 pub use watch::{list, watch};
 #[cfg(feature = "fuzzing")]

@@ -1,6 +1,7 @@
 //! The types of flags' values that the configuration has, and what upstream's flags take of them.
 
 use crate::config::{GoDuration, Quantity, VModuleItem, parse_ip, split_host_port};
+use crate::logging::parse_level;
 use crate::pflag::{FlagValue, parse_uint, quote};
 
 impl FlagValue for GoDuration {
@@ -38,11 +39,6 @@ impl FlagValue for u32 {
     fn show(&self) -> String {
         self.to_string()
     }
-}
-
-/// Of 31 bits, so that upstream can keep it with a sign.
-fn parse_level(text: &str) -> Result<u32, String> {
-    parse_uint(text, 31).map(|level| u32::try_from(level).unwrap_or(u32::MAX))
 }
 
 /// `pattern=N,other=M`; further occurrences add to it.

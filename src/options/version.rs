@@ -1,8 +1,8 @@
 //! `--version`.
 
+use crate::about::PLATFORM;
+use crate::kubernetes::{GIT_VERSION, major_minor};
 use crate::pflag::{FlagValue, parse_bool, quote};
-
-use crate::kubernetes::GIT_VERSION as KUBERNETES_VERSION;
 
 /// What `--version` asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +33,14 @@ impl FlagValue for Version {
             if number.split('.').count() < 3 {
                 return Err(format!("illegal version string {}", quote(text)));
             }
-            let rest = text.strip_prefix(KUBERNETES_VERSION);
+            let rest = text.strip_prefix(GIT_VERSION);
             return match rest {
                 Some(rest) if rest.is_empty() || rest.starts_with(['-', '+']) => {
                     Ok(Self::Reported(text.to_owned()))
                 }
                 _ => Err(format!(
                     "version {} must match major/minor/patch of default version \
-                     {KUBERNETES_VERSION:?}",
+                     {GIT_VERSION:?}",
                     quote(text)
                 )),
             };
@@ -69,24 +69,15 @@ impl Version {
         match self {
             Self::Unset | Self::Reported(_) => None,
             // Scripts take the second word.
-            Self::Line => Some(format!(
-                "Kubernetes {KUBERNETES_VERSION} (kube-proxy-rs {own})"
-            )),
-            Self::Raw => Some(format!(
-                "version.Info{{Major:\"1\", Minor:\"37\", GitVersion:\"{KUBERNETES_VERSION}\", \
-                 Implementation:\"kube-proxy-rs {own}\", Platform:\"{}/{}\"}}",
-                std::env::consts::OS,
-                go_architecture()
-            )),
+            Self::Line => Some(format!("Kubernetes {GIT_VERSION} (kube-proxy-rs {own})")),
+            Self::Raw => {
+                let (major, minor) = major_minor();
+                Some(format!(
+                    "version.Info{{Major:\"{major}\", Minor:\"{minor}\", \
+                     GitVersion:\"{GIT_VERSION}\", Implementation:\"kube-proxy-rs {own}\", \
+                     Platform:\"{PLATFORM}\"}}"
+                ))
+            }
         }
-    }
-}
-
-/// This machine's architecture as Go calls it.
-fn go_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }

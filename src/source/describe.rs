@@ -29,12 +29,7 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
                 parts.push(text);
                 break;
             }
-            Text::Part(text) => {
-                // Many errors repeat their cause.
-                if !parts.iter().any(|part| part.contains(&text)) {
-                    parts.push(text);
-                }
-            }
+            Text::Part(text) => parts.push(text),
             Text::Nothing => {}
         }
         next = cause(error);
@@ -42,7 +37,20 @@ pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     if parts.is_empty() {
         parts.push(error.to_string());
     }
-    one_line(&parts.join(": "))
+    one_line(&one_message(parts))
+}
+
+/// An error and its causes, without those that are in it already: many errors repeat their cause.
+pub(crate) fn one_message(causes: impl IntoIterator<Item = String>) -> String {
+    let mut message = String::new();
+    for cause in causes {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 /// What an error of a chain adds to the line.
