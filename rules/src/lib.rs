@@ -10,13 +10,13 @@
 pub mod flows;
 pub mod model;
 pub mod nft;
+pub mod plan;
 
 mod backend;
 mod backoff;
 mod change;
 mod config;
 mod limits;
-mod plan;
 mod remembered;
 mod select;
 mod state;

@@ -14,12 +14,12 @@ pub mod table;
 pub mod trace;
 
 mod backend;
-pub(crate) mod base;
-pub(crate) mod clients;
-pub(crate) mod kernel;
+mod base;
+mod clients;
+mod kernel;
 mod planner;
-pub(crate) mod port_chains;
-pub(crate) mod sources;
+mod port_chains;
+mod service;
 
 pub use backend::NftBackend;
 pub use kernel::{Kernel, Object, Refusal};

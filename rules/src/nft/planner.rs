@@ -17,7 +17,7 @@ use crate::config::{Config, NodeportAddresses};
 use crate::model::ObjectName;
 use crate::nft::clients::Clients;
 use crate::nft::ruleset::{ChainId, Element, Key, SetId, Transaction};
-use crate::plan::{PlannedServices, Rows, ServicePlan};
+use crate::nft::service::{PlannedServices, Rows, ServiceObjects};
 use crate::{HealthCheck, RememberedClients, State, Summary, View};
 use foldhash::HashMap;
 use ipnet::IpNet;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub struct Planner {
     config: Config,
     /// What each programmed Service has in the table.
-    applied: HashMap<ObjectName, ServicePlan>,
+    applied: HashMap<ObjectName, ServiceObjects>,
     /// Who uses the elements and chains that Services share.
     ledger: Ledger,
     /// Shared chains in the table, used or not.
@@ -298,12 +298,12 @@ impl Planner {
 }
 
 impl Summary {
-    fn add(&mut self, plan: &ServicePlan) {
+    fn add(&mut self, plan: &ServiceObjects) {
         self.no_local_internal += plan.no_local_internal;
         self.no_local_external += plan.no_local_external;
     }
 
-    fn subtract(&mut self, plan: &ServicePlan) {
+    fn subtract(&mut self, plan: &ServiceObjects) {
         self.no_local_internal -= plan.no_local_internal;
         self.no_local_external -= plan.no_local_external;
     }

@@ -16,7 +16,7 @@ pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
 pub use sources::SourceSet;
 pub use statement::{Header, Pick, Side, Statement};
-pub use transaction::{Op, Transaction};
+pub use transaction::{Elements, Op, Transaction};
 
 /// Name of the table in both families. Upstream's own, so that a rollback to
 /// any of its modes cleans ours up, and so that we can take over from it.

@@ -1,34 +1,81 @@
-//! How a Service port is planned: which frontends it has, and who serves them.
+//! How a Service and its ports are planned: which frontends they have, and who serves them.
 
-use super::ServicePlan;
-use super::lists::{Lists, MANY_FRONTENDS, Rows};
-use super::port::{PortPlan, Serving, has_chain};
-use crate::State;
+use super::{Balance, PortPlan, ServicePlan, Serving, Sources};
 use crate::config::Config;
 use crate::limits;
-use crate::model::{EndpointAddr, Family, Frontend, Service, ServicePort, TrafficPolicy};
-use crate::nft::ruleset::Pick;
-use crate::select::{Needs, Selection, Selector};
-use crate::state::claims;
+use crate::model::{Family, Frontend, Service, ServicePort, TrafficPolicy};
+use crate::select::{Needs, Place, Selection, Selector, local_ready_addresses};
+use crate::state::{Entry, View, claims};
+use crate::{HealthCheck, State};
 use foldhash::HashSet;
-use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Plans a Service; `None` if it is not there or has nothing in this family.
+pub(super) fn service(config: &Config, view: View<'_>, entry: &Entry) -> Option<ServicePlan> {
+    let service = entry.service.as_deref()?;
+    let of_family = |address: &IpAddr| Family::of(*address) == config.family;
+    let cluster_ips: Box<[_]> = service
+        .cluster_ips
+        .iter()
+        .copied()
+        .filter(of_family)
+        .collect();
+    if cluster_ips.is_empty() {
+        return None;
+    }
+    let place = Place {
+        node: &config.node_name,
+        zone: view.zone,
+    };
+    let mut plan = ServicePlan {
+        cluster_ips,
+        ..ServicePlan::default()
+    };
+    let mut taken = HashSet::default();
+    let mut numbers = HashSet::default();
+    let mut ports = Vec::with_capacity(service.ports.len());
+    let mut selector = Selector::new(
+        (service.ports.len(), limits::addresses(service)),
+        config.family,
+        &entry.slices,
+        place,
+    );
+    for port in &service.ports {
+        // A repeated one has been complained of when the Service came.
+        if !numbers.insert((port.protocol, port.port)) {
+            continue;
+        }
+        let mut build = PortBuild {
+            config,
+            state: view.state,
+            service,
+            port,
+        };
+        ports.push(build.plan(&mut taken, &mut plan, &mut selector));
+    }
+    plan.ports = ports;
+    plan.sources = Sources::of(config, view.state.claims(), service);
+    plan.health = service.health_check_node_port.map(|port| HealthCheck {
+        port,
+        local_endpoints: local_ready_addresses(config.family, &entry.slices, place),
+    });
+    Some(plan)
+}
 
 /// What planning one port reads.
-pub(super) struct PortBuild<'a> {
-    pub(super) config: &'a Config,
-    pub(super) state: &'a State,
-    pub(super) service: &'a Service,
-    pub(super) port: &'a ServicePort,
-    pub(super) rows: &'a Rows,
+struct PortBuild<'a> {
+    config: &'a Config,
+    state: &'a State,
+    service: &'a Service,
+    port: &'a ServicePort,
 }
 
 impl PortBuild<'_> {
     /// docs/reference.md#traffic-policies.
-    pub(super) fn plan(
+    fn plan(
         &mut self,
         taken: &mut HashSet<Frontend>,
         totals: &mut ServicePlan,
-        before: Option<&PortPlan>,
         selector: &mut Selector<'_>,
     ) -> PortPlan {
         let mut frontends: Vec<Frontend> = self
@@ -45,49 +92,29 @@ impl PortBuild<'_> {
         let outside = self.external_serving(&selection);
         let serving = (0..).map(|at| if at < internal { inside } else { outside });
         let frontends: Box<[_]> = frontends.into_iter().zip(serving).collect();
-        let cluster = keep_order(before.map_or(&[], |own| &own.cluster), selection.cluster);
-        let local = keep_order(before.map_or(&[], |own| &own.local), selection.local);
-        let is_served = |(_, serving): &(Frontend, Serving)| has_chain(*serving);
-        let is_served = frontends.iter().any(is_served);
-        let (affinity, pick) = self.balance(&cluster, &local, frontends.len());
-        let lists = pick.filter(|_| is_served).map(|pick| {
-            let before = before.and_then(|own| own.lists.as_deref());
-            Box::new(Lists {
-                pick,
-                cluster: self.rows.row(before.map(|own| own.cluster), &cluster),
-                local: self.rows.row(before.map(|own| own.local), &local),
-            })
-        });
         PortPlan {
             name: self.port.name.clone(),
             protocol: self.port.protocol,
             number: self.port.port,
-            affinity,
-            lists,
+            balance: self.balance(&selection),
             frontends,
-            cluster,
-            local,
+            cluster: selection.cluster,
+            local: selection.local,
             hairpin: selection.on_this_node.into(),
         }
     }
 
-    /// How long endpoints remember their clients, in seconds, if they do; else how
-    /// one of a list for all frontends is chosen, if there is to be such a list.
-    fn balance(
-        &self,
-        cluster: &[EndpointAddr],
-        local: &[EndpointAddr],
-        frontends: usize,
-    ) -> (Option<u32>, Option<Pick>) {
-        if self.service.ports.len() > limits::PORTS_WITH_CHAINS {
-            return (None, None);
-        }
-        let remembering = limits::remembering_of_each(self.service.ports.len());
-        let many = || (frontends >= MANY_FRONTENDS).then_some(Pick::Random);
+    /// Clients are remembered as far as that does not ask too much of the kernel.
+    fn balance(&self, selection: &Selection) -> Balance {
+        let ports = self.service.ports.len();
+        let endpoints = selection.cluster.len().max(selection.local.len());
         match self.service.session_affinity {
-            None => (None, many()),
-            Some(seconds) if cluster.len().max(local.len()) <= remembering => (Some(seconds), None),
-            Some(_) => (None, Some(Pick::Source)),
+            Some(_) if ports > limits::PORTS_WITH_CHAINS => Balance::Random,
+            Some(seconds) if endpoints <= limits::remembering_of_each(ports) => {
+                Balance::Remembered { seconds }
+            }
+            Some(_) => Balance::SourceHash,
+            None => Balance::Random,
         }
     }
 
@@ -143,41 +170,4 @@ impl PortBuild<'_> {
             totals.no_local_external += 1;
         }
     }
-}
-
-/// Lists `wanted` so that as few positions as possible differ from `before`:
-/// who stays keeps the index, newcomers fill the gaps, and the last ones move
-/// into what gaps are left.
-pub(super) fn keep_order(
-    before: &[EndpointAddr],
-    wanted: Vec<EndpointAddr>,
-) -> Box<[EndpointAddr]> {
-    if before.is_empty() || before == wanted {
-        return wanted.into();
-    }
-    let target: BTreeSet<EndpointAddr> = wanted.iter().copied().collect();
-    let known: HashSet<EndpointAddr> = before.iter().copied().collect();
-    let mut fresh = target
-        .iter()
-        .copied()
-        .filter(|backend| !known.contains(backend));
-    let mut slots: Vec<Option<EndpointAddr>> = before
-        .iter()
-        .map(|backend| {
-            target
-                .contains(backend)
-                .then_some(*backend)
-                .or_else(|| fresh.next())
-        })
-        .collect();
-    slots.extend(fresh.map(Some));
-    let mut at = 0;
-    while at < slots.len() {
-        if slots[at].is_none() {
-            slots.swap_remove(at);
-        } else {
-            at += 1;
-        }
-    }
-    slots.into_iter().flatten().collect()
 }

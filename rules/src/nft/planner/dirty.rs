@@ -7,7 +7,8 @@ use crate::View;
 use crate::model::ObjectName;
 use crate::nft::base;
 use crate::nft::ruleset::{ChainId, Element, Key, Op, SetId};
-use crate::plan::{PlannedServices, ServicePlan, plan};
+use crate::nft::service::{PlannedServices, ServiceObjects};
+use crate::plan;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ impl Planner {
             let old = self.applied.get(name);
             let entry = view.state.entry(name);
             let entry = entry.filter(|_| !self.left_out.contains(name));
-            let new = entry.and_then(|entry| plan(&self.config, view, entry, old, &pending.rows));
+            let new = entry.and_then(|entry| plan::of_entry(&self.config, view, entry));
+            let new = new.map(|plan| ServiceObjects::new(plan, old, &pending.rows));
             if old == new.as_ref() {
                 continue;
             }
@@ -121,8 +123,8 @@ type SetElement = (SetId, Element);
 /// The elements to delete and to add between two plans of a Service.
 fn changes(
     name: &ObjectName,
-    old: Option<&ServicePlan>,
-    new: Option<&ServicePlan>,
+    old: Option<&ServiceObjects>,
+    new: Option<&ServiceObjects>,
 ) -> (Vec<SetElement>, Vec<SetElement>) {
     let old = old.map(|plan| plan.elements(name)).unwrap_or_default();
     let new = new.map(|plan| plan.elements(name)).unwrap_or_default();

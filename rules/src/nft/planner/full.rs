@@ -9,7 +9,8 @@ use crate::View;
 use crate::nft::base;
 use crate::nft::clients::Clients;
 use crate::nft::ruleset::{Op, SetId};
-use crate::plan::{Counts, PlannedServices, plan};
+use crate::nft::service::{Counts, PlannedServices, ServiceObjects};
+use crate::plan;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,9 +28,10 @@ impl Planner {
             if self.left_out.contains(name) {
                 continue;
             }
-            let Some(plan) = plan(&self.config, view, entry, None, &pending.rows) else {
+            let Some(plan) = plan::of_entry(&self.config, view, entry) else {
                 continue;
             };
+            let plan = ServiceObjects::new(plan, None, &pending.rows);
             plan.count(&mut counts);
             for chain in plan.shared_chains() {
                 pending.touched.count_chain(&self.config, &chain, 1);

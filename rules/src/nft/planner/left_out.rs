@@ -4,7 +4,7 @@ use super::{Pending, Planner};
 use crate::model::ObjectName;
 use crate::nft::Object;
 use crate::nft::ruleset::ChainId;
-use crate::plan::ServicePlan;
+use crate::nft::service::ServiceObjects;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 impl Planner {
@@ -38,7 +38,7 @@ impl Planner {
     fn for_each_object(
         &self,
         name: &ObjectName,
-        plan: &ServicePlan,
+        plan: &ServiceObjects,
         each: &mut impl FnMut(Object),
     ) {
         plan.for_each_element(name, &mut |set, element| {

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::model::ObjectName;
 use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Op, PortChain, PortRole};
-use crate::plan::ServicePlan;
+use crate::nft::service::ServiceObjects;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The changes of all Services in one sync.
@@ -36,14 +36,15 @@ impl OwnObjects {
         config: &Config,
         name: &ObjectName,
         left_over: &BTreeSet<ChainId>,
-        old: Option<&ServicePlan>,
-        new: Option<&ServicePlan>,
+        old: Option<&ServiceObjects>,
+        new: Option<&ServiceObjects>,
     ) {
-        let has_own = |plan: Option<&ServicePlan>| plan.is_some_and(ServicePlan::has_own_chains);
+        let has_own =
+            |plan: Option<&ServiceObjects>| plan.is_some_and(ServiceObjects::has_own_chains);
         if !has_own(old) && !has_own(new) {
             return;
         }
-        let chains = |plan: Option<&ServicePlan>| {
+        let chains = |plan: Option<&ServiceObjects>| {
             plan.map(|plan| plan.chains(config, name))
                 .unwrap_or_default()
         };
@@ -65,7 +66,7 @@ impl OwnObjects {
                 self.emptied.insert(id);
             }
         }
-        let sets = |plan: Option<&ServicePlan>| -> BTreeSet<AffinitySet> {
+        let sets = |plan: Option<&ServiceObjects>| -> BTreeSet<AffinitySet> {
             let sets = plan.map(|plan| plan.affinity_sets(name));
             sets.unwrap_or_default().into_iter().collect()
         };

@@ -7,7 +7,7 @@
 //! does not suffice any more, the table is replaced by one with larger sets.
 
 use crate::nft::ruleset::{Element, SetId};
-use crate::plan::Counts;
+use crate::nft::service::Counts;
 use std::collections::BTreeMap;
 
 /// Fewer elements come into the table as fast without a size.

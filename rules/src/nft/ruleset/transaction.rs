@@ -2,7 +2,7 @@
 
 use super::{AffinitySet, Chain, ChainId, Client, Element, SetId, SourceSet};
 use crate::model::Family;
-use crate::plan::PlannedServices;
+use std::fmt;
 use std::sync::Arc;
 
 /// One step of a transaction. Steps are in an order that the kernel accepts:
@@ -39,10 +39,32 @@ pub enum Op {
     DeleteElements(SetId, Vec<Element>),
     /// Add elements.
     AddElements(SetId, Vec<Element>),
-    /// Add the elements that Services need, in all sets: the bulk of a first
-    /// sync.
-    AddElementsOf(Arc<PlannedServices>),
+    /// Add elements of all sets, which are made as they are asked for: the
+    /// bulk of a first sync.
+    AddElementsOf(Arc<dyn Elements>),
 }
+
+/// Elements that are more than should be there at once.
+pub trait Elements: fmt::Debug + Send + Sync {
+    /// Calls `each` with each of them and its set.
+    fn for_each_element(&self, each: &mut dyn FnMut(SetId, &Element));
+
+    /// How many there are.
+    fn element_count(&self) -> usize;
+}
+
+impl PartialEq for dyn Elements {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |elements: &Self| {
+            let mut all = Vec::new();
+            elements.for_each_element(&mut |set, element| all.push((set, element.clone())));
+            all
+        };
+        all(self) == all(other)
+    }
+}
+
+impl Eq for dyn Elements {}
 
 impl Op {
     /// Calls `each` with the elements that are added or deleted, and where. No
@@ -52,7 +74,7 @@ impl Op {
             Self::AddElements(set, all) | Self::DeleteElements(set, all) => {
                 all.iter().for_each(|element| each(*set, element));
             }
-            Self::AddElementsOf(services) => services.for_each_element(&mut each),
+            Self::AddElementsOf(elements) => elements.for_each_element(&mut each),
             _ => {}
         }
     }

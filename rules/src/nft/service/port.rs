@@ -1,34 +1,21 @@
 //! What one Service port has in the table.
 
-use super::lists::Lists;
+use super::lists::{Lists, MANY_FRONTENDS, Rows};
+use super::order::keep_order;
 use super::{Counts, comment};
-use crate::model::{EndpointAddr, Frontend, ObjectName, Protocol, ServicePort};
+use crate::model::{EndpointAddr, Frontend, ObjectName, Protocol};
 use crate::nft::base;
 use crate::nft::port_chains::{Balance, PortChains};
 use crate::nft::ruleset::{
-    ChainId, Element, Key, PortChain, PortKind, PortName, PortRole, SetId, Value, Verdict,
+    ChainId, Element, Key, Pick, PortChain, PortKind, PortName, PortRole, SetId, Value, Verdict,
 };
+use crate::plan::{Balance as Chosen, PortPlan, Serving};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How one frontend is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Serving {
-    /// All endpoints.
-    Cluster { masquerade: bool },
-    /// This node's endpoints.
-    Local,
-    /// This node's endpoints for outside clients, all of them for others.
-    ExternalLocal,
-    /// No endpoint anywhere.
-    Reject,
-    /// Policy Local, and none of the endpoints is here.
-    Drop,
-}
-
 /// What one Service port needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PortPlan {
+pub(super) struct PortObjects {
     pub(super) name: Arc<str>,
     pub(super) protocol: Protocol,
     pub(super) number: u16,
@@ -44,9 +31,49 @@ pub(super) struct PortPlan {
     pub(super) hairpin: Box<[EndpointAddr]>,
 }
 
-impl PortPlan {
+impl PortObjects {
+    /// For a plan; see [`super::ServiceObjects::new`].
+    pub(super) fn new(
+        plan: PortPlan,
+        before: Option<&Self>,
+        may_have_chains: bool,
+        rows: &Rows,
+    ) -> Self {
+        let cluster = keep_order(before.map_or(&[], |port| &port.cluster), plan.cluster);
+        let local = keep_order(before.map_or(&[], |port| &port.local), plan.local);
+        let many = plan.frontends.len() >= MANY_FRONTENDS && may_have_chains;
+        let (affinity, pick) = match plan.balance {
+            Chosen::Remembered { seconds } => (Some(seconds), None),
+            Chosen::SourceHash => (None, Some(Pick::Source)),
+            Chosen::Random => (None, many.then_some(Pick::Random)),
+        };
+        let is_served = plan
+            .frontends
+            .iter()
+            .any(|(_, serving)| serving.is_served());
+        let lists = pick.filter(|_| is_served).map(|pick| {
+            let before = before.and_then(|port| port.lists.as_deref());
+            Box::new(Lists {
+                pick,
+                cluster: rows.row(before.map(|lists| lists.cluster), &cluster),
+                local: rows.row(before.map(|lists| lists.local), &local),
+            })
+        });
+        Self {
+            name: plan.name,
+            protocol: plan.protocol,
+            number: plan.number,
+            affinity,
+            lists,
+            frontends: plan.frontends,
+            cluster,
+            local,
+            hairpin: plan.hairpin,
+        }
+    }
+
     /// Whether it was made for this port, which may have another number now.
-    pub(super) fn is_of(&self, port: &ServicePort) -> bool {
+    pub(super) fn is_of(&self, port: &PortPlan) -> bool {
         self.name == port.name && self.protocol == port.protocol
     }
 
@@ -90,7 +117,7 @@ impl PortPlan {
     pub(super) fn count(&self, counts: &mut Counts) {
         for (frontend, serving) in &self.frontends {
             let sets = sets(frontend);
-            counts.add(sets.services, usize::from(has_chain(*serving)));
+            counts.add(sets.services, usize::from(serving.is_served()));
             let nobody = self.without_endpoints(*serving);
             counts.add(sets.nobody, usize::from(nobody.is_some()));
             for (set, backends) in self.numbered(&sets, *serving) {
@@ -258,11 +285,6 @@ fn sets(frontend: &Frontend) -> FrontendSets {
             local: SetId::NodeportLocalEndpoints,
         },
     }
-}
-
-/// Whether some endpoint serves the frontend.
-pub(super) fn has_chain(serving: Serving) -> bool {
-    !matches!(serving, Serving::Reject | Serving::Drop)
 }
 
 /// What the own chain of a frontend so served is for.

@@ -1,6 +1,6 @@
 //! Positions in endpoint lists.
 
-use super::build::keep_order;
+use super::keep_order;
 use crate::model::EndpointAddr;
 use proptest::collection::btree_set;
 use proptest::prelude::*;

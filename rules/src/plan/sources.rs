@@ -2,9 +2,7 @@
 //! (docs/reference.md#source-ranges). Node ports, external and cluster IPs stay open.
 
 use crate::config::Config;
-use crate::model::{Family, Frontend, ObjectName, Service};
-use crate::nft::ruleset::{ChainId, Element, Key, SetId, SourceSet, Value, Verdict};
-use crate::plan::{Counts, comment};
+use crate::model::{Family, Frontend, Service};
 use crate::state::claims::{self, Claims};
 use foldhash::HashSet;
 use ipnet::IpNet;
@@ -12,10 +10,11 @@ use std::sync::Arc;
 
 /// The checked frontends of a Service, and the sources that they let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sources {
+pub struct Sources {
     /// Each with its port's name.
-    frontends: Box<[(Frontend, Arc<str>)]>,
-    allowed: SourceSet,
+    pub frontends: Box<[(Frontend, Arc<str>)]>,
+    /// Ranges of the family, in any order; they may overlap.
+    pub allowed: Vec<IpNet>,
 }
 
 impl Sources {
@@ -50,39 +49,6 @@ impl Sources {
             let own = service.load_balancer_ips.iter().copied();
             allowed.extend(own.filter(|ip| Family::of(*ip) == family).map(IpNet::from));
         }
-        Some(Self {
-            frontends,
-            allowed: SourceSet::new(&allowed),
-        })
-    }
-
-    /// Adds how many elements there are.
-    pub(crate) fn count(&self, counts: &mut Counts) {
-        counts.add(SetId::SourceChecked, self.frontends.len());
-    }
-
-    /// The chain that the frontends go to, once for each.
-    pub(crate) fn chains(&self) -> impl Iterator<Item = ChainId> {
-        self.frontends.iter().map(|_| self.chain())
-    }
-
-    fn chain(&self) -> ChainId {
-        ChainId::Sources(self.allowed.clone())
-    }
-
-    /// Calls `each` with the elements.
-    pub(crate) fn for_each_element(
-        &self,
-        name: &ObjectName,
-        each: &mut impl FnMut(SetId, Element),
-    ) {
-        for (frontend, port) in &self.frontends {
-            let element = Element {
-                key: Key::Frontend(*frontend),
-                value: Some(Value::Verdict(Verdict::Goto(self.chain()))),
-                comment: Some(comment(name, port)),
-            };
-            each(SetId::SourceChecked, element);
-        }
+        Some(Self { frontends, allowed })
     }
 }

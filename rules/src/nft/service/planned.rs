@@ -1,30 +1,29 @@
 //! The Services of one sync, for as long as it lasts.
 
-use super::ServicePlan;
+use super::ServiceObjects;
 use crate::model::ObjectName;
-use crate::nft::ruleset::{Element, Key, SetId};
+use crate::nft::ruleset::{Element, Elements, Key, SetId};
 use std::collections::HashSet;
 
 /// What the Services of one sync need. The elements of a large cluster are made
 /// one after the other when somebody asks for them, and never are all there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlannedServices {
+pub(in crate::nft) struct PlannedServices {
     /// `None` for those that are gone.
-    pub(crate) services: Vec<(ObjectName, Option<ServicePlan>)>,
+    pub(in crate::nft) services: Vec<(ObjectName, Option<ServiceObjects>)>,
     /// The elements that several of them have.
-    pub(crate) repeated: HashSet<(SetId, Key)>,
+    pub(in crate::nft) repeated: HashSet<(SetId, Key)>,
     /// How many elements there are in all sets.
-    pub(crate) element_count: usize,
+    pub(in crate::nft) element_count: usize,
 }
 
-impl PlannedServices {
-    /// How many elements a first sync has in all sets.
-    pub fn element_count(&self) -> usize {
+impl Elements for PlannedServices {
+    fn element_count(&self) -> usize {
         self.element_count
     }
 
-    /// Calls `each` with the elements of all sets, each once.
-    pub(crate) fn for_each_element(&self, each: &mut impl FnMut(SetId, &Element)) {
+    /// Each once, whoever shares it.
+    fn for_each_element(&self, each: &mut dyn FnMut(SetId, &Element)) {
         let mut seen = HashSet::new();
         let mut once = |set: SetId, element: Element| {
             // Nearly all elements are of sets where nothing can repeat.
