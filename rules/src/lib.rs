@@ -11,6 +11,7 @@ pub mod flows;
 pub mod model;
 pub mod nft;
 pub mod plan;
+pub mod select;
 
 mod backend;
 mod backoff;
@@ -18,7 +19,6 @@ mod change;
 mod config;
 mod limits;
 mod remembered;
-mod select;
 mod state;
 
 pub use backend::{Backend, Cause, Commit, HealthCheck, Pending, Refusal, Remedy, Summary};

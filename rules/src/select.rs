@@ -1,6 +1,10 @@
 //! Endpoint selection: which endpoints serve a Service port, for policy
 //! Cluster and for policy Local (docs/reference.md#endpoint-selection).
 
+mod explain;
+
+pub use explain::{Explained, HintUse, Ignored, LeftOut, Reason, explain};
+
 use crate::limits;
 use crate::model::{Endpoint, EndpointAddr, EndpointSlice, Family, Protocol, ServicePort};
 use foldhash::HashMap;
@@ -149,27 +153,32 @@ impl Selection {
         }
     }
 
-    /// Leaves `limit` endpoints at the most in each list. Each node has others,
-    /// so that all of them are used, and one that comes or goes moves no other.
+    /// Leaves `limit` endpoints at the most in each list.
     fn cut(&mut self, limit: usize, node: &str) {
         if self.cluster.len() <= limit && self.local.len() <= limit {
             return;
         }
-        let hash = |own: &EndpointAddr| FixedState::default().hash_one((node, own.address));
-        for list in [&mut self.cluster, &mut self.local] {
-            if list.len() > limit {
-                list.sort_by_cached_key(|own| (hash(own), *own));
-                list.truncate(limit);
-                list.shrink_to_fit();
-                list.sort_unstable();
-            }
-        }
+        cut(&mut self.cluster, limit, node);
+        cut(&mut self.local, limit, node);
         let (cluster, local) = (&self.cluster, &self.local);
         let is_used = |own: &EndpointAddr| {
             cluster.binary_search(own).is_ok() || local.binary_search(own).is_ok()
         };
         self.on_this_node.retain(is_used);
     }
+}
+
+/// Leaves `limit` endpoints at the most in a sorted list. Each node has others, so that all of
+/// them are used, and one that comes or goes moves no other.
+fn cut(list: &mut Vec<EndpointAddr>, limit: usize, node: &str) {
+    if list.len() <= limit {
+        return;
+    }
+    let hash = |own: &EndpointAddr| FixedState::default().hash_one((node, own.address));
+    list.sort_by_cached_key(|own| (hash(own), *own));
+    list.truncate(limit);
+    list.shrink_to_fit();
+    list.sort_unstable();
 }
 
 fn index(family: Family, slices: &[EndpointSlice]) -> HashMap<(&str, Protocol), Where> {
@@ -244,6 +253,17 @@ fn candidates<'a>(
     slices: &'a [EndpointSlice],
     place: Place<'_>,
 ) -> Vec<Candidate<'a>> {
+    let mut found = every_candidate(places, slices, place);
+    found.dedup_by_key(|candidate| candidate.backend);
+    found
+}
+
+/// The same with those that do not count, each after the one that does.
+fn every_candidate<'a>(
+    places: &Where,
+    slices: &'a [EndpointSlice],
+    place: Place<'_>,
+) -> Vec<Candidate<'a>> {
     let mut found: Vec<Candidate<'a>> = Vec::new();
     for (at, number) in places {
         found.extend(slices[*at].endpoints.iter().map(|endpoint| Candidate {
@@ -256,7 +276,6 @@ fn candidates<'a>(
         }));
     }
     found.sort_by_key(|candidate| (candidate.backend, candidate.rank()));
-    found.dedup_by_key(|candidate| candidate.backend);
     found
 }
 

@@ -3,7 +3,6 @@
 
 pub(crate) mod claims;
 mod conflicts;
-mod contests;
 mod crowds;
 mod node;
 mod problems;

@@ -3,6 +3,7 @@
 
 mod affinity;
 mod chain;
+mod chain_id;
 mod digest;
 mod element;
 mod set;
@@ -11,7 +12,8 @@ mod statement;
 mod transaction;
 
 pub use affinity::{AffinitySet, Client, PortChain, PortKind, PortName, PortRole};
-pub use chain::{Chain, ChainId, Hook, HookKind, HookPoint, Rule};
+pub use chain::{Chain, Hook, HookKind, HookPoint, Rule};
+pub use chain_id::ChainId;
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
 pub use sources::SourceSet;

@@ -1,7 +1,10 @@
 //! docs/reference.md#endpoint-selection, row by row.
 
 use super::*;
+use crate::model::TrafficPolicy;
 use crate::model::{EndpointPort, Hints, ObjectName, Protocol};
+use proptest::collection::vec;
+use proptest::prelude::*;
 use std::net::IpAddr;
 
 /// `last: [l]ocal, [r]eady, [s]erving, [t]erminating, z<zone>, n<node>` in short form.
@@ -348,4 +351,171 @@ fn too_many_endpoints_are_cut_differently_on_each_node_and_for_all_ports_alike()
     let more = of("n0", 1001, first);
     let kept = more.cluster.iter().filter(|own| here.cluster.contains(own));
     assert!(kept.count() >= limit - 1);
+}
+
+/// A random endpoint in the short form; few addresses, so that slices disagree.
+fn spec() -> impl Strategy<Value = String> {
+    let flag = |flag: &'static str| prop_oneof![Just(""), Just(flag)];
+    let zone = prop_oneof![Just(""), Just("zone=a"), Just("zone=b")];
+    let node = prop_oneof![Just(""), Just("node=here"), Just("node=there")];
+    let flags = (flag("l"), flag("r"), flag("s"), flag("t"), zone, node);
+    (1u8..12, flags).prop_map(|(last, (local, ready, serving, terminating, zone, node))| {
+        format!("{last} {local} {ready} {serving} {terminating} {zone} {node}")
+    })
+}
+
+proptest! {
+    /// Who is told to serve does serve, and of all others it is told why they don't.
+    #[test]
+    fn what_is_explained_is_what_is_chosen(
+        specs in vec(spec(), 0..12),
+        zone in prop_oneof![Just(None), Just(Some("")), Just(Some("a"))],
+        apart: bool,
+        limit in 1usize..12,
+        other_family in any::<bool>(),
+        other_port in any::<bool>(),
+    ) {
+        let specs: Vec<&str> = specs.iter().map(String::as_str).collect();
+        let mut slices = slices(&specs, apart);
+        if let Some(slice) = slices.first_mut().filter(|_| other_family) {
+            slice.family = Family::V6;
+        }
+        if let Some(slice) = slices.last_mut().filter(|_| other_port) {
+            slice.ports[0].protocol = Protocol::Udp;
+        }
+        let place = Place { node: "here", zone };
+        let needs = Needs { cluster: true, local: true };
+        let places = places(&port(), Family::V4, &slices);
+        let mut selection = select(&places, &slices, place, needs);
+        selection.cut(limit, place.node);
+        for (policy, chosen) in [
+            (TrafficPolicy::Cluster, &selection.cluster),
+            (TrafficPolicy::Local, &selection.local),
+        ] {
+            let told = explain::of_slices(&port(), Family::V4, &slices, place, policy, limit);
+            prop_assert_eq!(&told.chosen, chosen);
+            prop_assert_eq!(told.chosen.len() + told.left_out.len(), specs.len());
+            let hinted = told.left_out.iter().any(|own| own.reason == Reason::HintedElsewhere);
+            let used = matches!(told.hints, HintUse::ForNode | HintUse::ForZone(_));
+            prop_assert!(used || !hinted, "{:?}", told);
+        }
+    }
+}
+
+#[test]
+fn each_endpoint_that_is_left_out_has_its_reason() {
+    use Reason::{BeyondLimit, HintedElsewhere, NotReady, OtherNode, Repeated, Terminating};
+    use TrafficPolicy::{Cluster, Local};
+    let missing = |without, ready| Ignored::Missing { without, ready };
+    let all = |without, ready, zone| HintUse::Ignored {
+        node: missing(without, ready),
+        zone,
+    };
+    let zone_a = HintUse::ForZone("a".into());
+    type Row<'a> = (
+        &'a [&'a str],
+        TrafficPolicy,
+        usize,
+        &'a [(u8, Reason)],
+        HintUse,
+    );
+    let rows: &[Row] = &[
+        (
+            &["1 r", "2"],
+            Cluster,
+            9,
+            &[(2, NotReady)],
+            all(1, 1, missing(1, 1)),
+        ),
+        (
+            &["1 r", "2 s t"],
+            Cluster,
+            9,
+            &[(2, Terminating)],
+            all(1, 1, missing(1, 1)),
+        ),
+        (
+            &["1", "2 s t"],
+            Cluster,
+            9,
+            &[(1, NotReady)],
+            HintUse::NotAsked,
+        ),
+        (
+            &["1 r", "2 r l"],
+            Local,
+            9,
+            &[(1, OtherNode)],
+            HintUse::NotAsked,
+        ),
+        (
+            &["1 r", "2 s t l"],
+            Local,
+            9,
+            &[(1, OtherNode)],
+            HintUse::NotAsked,
+        ),
+        (
+            &["1 r", "1 s t"],
+            Cluster,
+            9,
+            &[(1, Repeated)],
+            all(1, 1, missing(1, 1)),
+        ),
+        (
+            &["1 r zone=a", "2 r zone=b"],
+            Cluster,
+            9,
+            &[(2, HintedElsewhere)],
+            zone_a,
+        ),
+        (
+            &["1 r zone=a", "2 r"],
+            Cluster,
+            9,
+            &[],
+            all(2, 2, missing(1, 2)),
+        ),
+        (
+            &["1 r zone=b"],
+            Cluster,
+            9,
+            &[],
+            all(1, 1, Ignored::NoneForHere),
+        ),
+        (
+            &["1 r node=here", "2 r node=there"],
+            Cluster,
+            9,
+            &[(2, HintedElsewhere)],
+            HintUse::ForNode,
+        ),
+    ];
+    let place = Place {
+        node: "here",
+        zone: Some("a"),
+    };
+    for (specs, policy, limit, left_out, hints) in rows {
+        let slices = slices(specs, false);
+        let told = explain::of_slices(&port(), Family::V4, &slices, place, *policy, *limit);
+        let of: Vec<(u8, Reason)> = told
+            .left_out
+            .iter()
+            .map(|own| match own.endpoint.address {
+                std::net::IpAddr::V4(ip) => (ip.octets()[3], own.reason),
+                std::net::IpAddr::V6(_) => panic!("IPv4 it was"),
+            })
+            .collect();
+        assert_eq!((&*of, &told.hints), (*left_out, hints), "{specs:?}");
+    }
+    let slices = slices(&["1 r", "2 r", "3 r"], false);
+    let told = explain::of_slices(&port(), Family::V4, &slices, place, Cluster, 1);
+    let beyond = told.left_out.iter().filter(|own| own.reason == BeyondLimit);
+    assert_eq!((told.chosen.len(), beyond.count()), (1, 2));
+    let nowhere = Place {
+        zone: None,
+        ..place
+    };
+    let told = explain::of_slices(&port(), Family::V4, &slices, nowhere, Cluster, 9);
+    assert_eq!(told.hints, all(3, 3, Ignored::ZoneUnknown));
 }

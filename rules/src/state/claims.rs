@@ -8,8 +8,10 @@
 //! the order of arrival. Nobody takes an address over by listing it, neither
 //! before nor after its owner was given it.
 
-use super::contests::{Contest, Contests};
+mod contests;
+
 use crate::model::{Frontend, ObjectName, Service, ServicePort};
+use contests::{Contest, Contests};
 use foldhash::HashMap;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

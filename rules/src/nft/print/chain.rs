@@ -1,6 +1,6 @@
 //! Chains and their rules.
 
-use super::element::{self, verdict};
+use super::element::{self, duration, verdict};
 use crate::model::Family;
 use crate::nft::ruleset::{
     Chain, Header, Hook, HookKind, HookPoint, Pick, Rule, SetId, Side, Statement,
@@ -113,26 +113,6 @@ pub fn statement(statement: &Statement, family: Family) -> String {
         }
         Statement::Verdict(own) => verdict(own),
     }
-}
-
-/// A time as nft writes it, for example `1d2h3m4s`.
-pub(super) fn duration(milliseconds: u64) -> String {
-    let units = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-        (1, "ms"),
-    ];
-    let mut rest = milliseconds;
-    let mut text = String::new();
-    for (length, unit) in units {
-        if rest >= length {
-            text.push_str(&format!("{}{unit}", rest / length));
-            rest %= length;
-        }
-    }
-    text
 }
 
 fn addr(side: Side) -> &'static str {

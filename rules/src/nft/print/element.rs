@@ -1,6 +1,5 @@
 //! Elements.
 
-use super::chain::duration;
 use crate::model::{EndpointAddr, Frontend};
 use crate::nft::print::comment;
 use crate::nft::ruleset::{Client, Element, Key, Value, Verdict};
@@ -79,4 +78,24 @@ fn frontend(own: &Frontend) -> String {
         Some(address) => format!("{address} . {protocol} . {port}"),
         None => format!("{protocol} . {port}"),
     }
+}
+
+/// A time as nft writes it, for example `1d2h3m4s`.
+pub(super) fn duration(milliseconds: u64) -> String {
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+        (1, "ms"),
+    ];
+    let mut rest = milliseconds;
+    let mut text = String::new();
+    for (length, unit) in units {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    text
 }

@@ -1,22 +1,22 @@
 //! Frontends that several Services ask for, told to the one that goes without.
 
-use super::claims::{Claim, Kind};
-use super::problems::{NAMED, Problem, ProblemKind, first_few};
+use super::{Claim, Kind};
 use crate::model::{Frontend, ObjectName};
+use crate::state::problems::{NAMED, Problem, ProblemKind, first_few};
 use std::collections::BTreeMap;
 
 /// One frontend, who has it, and who has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Contest {
-    pub(super) frontend: Frontend,
-    pub(super) owner: Claim,
-    pub(super) loser: Claim,
+pub(in crate::state) struct Contest {
+    pub(in crate::state) frontend: Frontend,
+    pub(in crate::state) owner: Claim,
+    pub(in crate::state) loser: Claim,
 }
 
 /// The contests that one event brought, by loser. Bounded: one Service may
 /// list tens of thousands of addresses.
 #[derive(Debug, Default)]
-pub(super) struct Contests(BTreeMap<ObjectName, Lost>);
+pub(in crate::state) struct Contests(BTreeMap<ObjectName, Lost>);
 
 #[derive(Debug, Default)]
 struct Lost {
@@ -25,7 +25,7 @@ struct Lost {
 }
 
 impl Contests {
-    pub(super) fn add(&mut self, contest: Contest) {
+    pub(in crate::state) fn add(&mut self, contest: Contest) {
         let lost = self.0.entry(contest.loser.service.clone()).or_default();
         lost.all += 1;
         if lost.first.len() < NAMED {
@@ -35,7 +35,10 @@ impl Contests {
 
     /// One message for each loser. `label` names a Service for the log, with
     /// the manifest that it stands in.
-    pub(super) fn into_problems(self, label: impl Fn(&ObjectName) -> String) -> Vec<Problem> {
+    pub(in crate::state) fn into_problems(
+        self,
+        label: impl Fn(&ObjectName) -> String,
+    ) -> Vec<Problem> {
         let tell = |(service, lost): (ObjectName, Lost)| {
             let each = |name: &dyn Fn(&Contest) -> String| {
                 first_few(lost.first.iter().map(name).collect(), lost.all)
