@@ -65,16 +65,16 @@ impl FlagValue for Version {
 impl Version {
     /// What to print instead of doing anything else.
     pub fn text(&self) -> Option<String> {
-        let own = env!("CARGO_PKG_VERSION");
+        let ours = env!("CARGO_PKG_VERSION");
         match self {
             Self::Unset | Self::Reported(_) => None,
             // Scripts take the second word.
-            Self::Line => Some(format!("Kubernetes {GIT_VERSION} (kube-proxy-rs {own})")),
+            Self::Line => Some(format!("Kubernetes {GIT_VERSION} (kube-proxy-rs {ours})")),
             Self::Raw => {
                 let (major, minor) = major_minor();
                 Some(format!(
                     "version.Info{{Major:\"{major}\", Minor:\"{minor}\", \
-                     GitVersion:\"{GIT_VERSION}\", Implementation:\"kube-proxy-rs {own}\", \
+                     GitVersion:\"{GIT_VERSION}\", Implementation:\"kube-proxy-rs {ours}\", \
                      Platform:\"{PLATFORM}\"}}"
                 ))
             }

@@ -82,10 +82,10 @@ pub(super) fn in_words_of_pflag(
     match error.kind() {
         ErrorKind::UnknownArgument => {
             let name = context(ContextKind::InvalidArg).unwrap_or_default();
-            let error_of = UsageError::new(unknown(name, for_clap));
+            let unknown = UsageError::new(unknown(name, for_clap));
             match context(ContextKind::SuggestedArg) {
-                Some(meant) => error_of.advise(format!("Did you mean {meant}?")),
-                None => error_of,
+                Some(meant) => unknown.advise(format!("Did you mean {meant}?")),
+                None => unknown,
             }
         }
         // A parser of upstream's types has said all that there is to say.

@@ -23,7 +23,7 @@ pub(crate) fn run(data: &[u8]) {
         let list = value
             .strip_prefix('[')
             .and_then(|items| items.strip_suffix(']'));
-        let word = format!("--{name}={}", list.unwrap_or(&value));
+        let word = format!("--{}={}", name.replace('-', "_"), list.unwrap_or(&value));
         if name == "help" {
             continue;
         }
