@@ -5,11 +5,6 @@
 //! They go out in a task of their own. Recording one never waits: what does not
 //! fit into the queue is left out.
 
-mod budget;
-mod sender;
-
-pub use sender::send;
-
 use rules::model::ObjectName;
 use rules::{Problem, ProblemKind};
 use std::time::Duration;
@@ -133,7 +128,7 @@ impl Recorder {
         Self(None)
     }
 
-    /// A queue, and its end for [`send`].
+    /// A queue, and its end for [`send`](crate::event_sender::send).
     pub fn queue() -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self(Some(sender)), receiver)

@@ -161,7 +161,10 @@ impl Health {
 impl Inner {
     /// The last successful sync of any family.
     fn latest(&self) -> Option<Moment> {
-        let updated = self.families.values().filter_map(|own| own.updated);
+        let updated = self
+            .families
+            .values()
+            .filter_map(|progress| progress.updated);
         updated.max_by_key(|moment| moment.monotonic)
     }
 }

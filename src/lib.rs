@@ -32,6 +32,7 @@ mod metrics;
 mod telemetry;
 
 // The cluster's objects, and what is made of them.
+mod event_sender;
 pub mod source;
 pub mod world;
 

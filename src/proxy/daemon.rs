@@ -8,7 +8,7 @@ use super::sync_loop::{Inputs, sync_loop};
 use super::syncer::{Machine, Syncer};
 use crate::about::About;
 use crate::config::ConfigFile;
-use crate::events::{self, Event, Recorder};
+use crate::events::{Event, Recorder};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};
 use crate::mode::Mode;
@@ -19,7 +19,7 @@ use crate::source::{self, ClientOptions, Manifests};
 use crate::sysctl::Sysctls;
 use crate::telemetry::Telemetry;
 use crate::world::World;
-use crate::{addresses, cleanup, clock, descriptors, health, kernel_version};
+use crate::{addresses, cleanup, clock, descriptors, event_sender, health, kernel_version};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
@@ -135,7 +135,7 @@ fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Recorder {
         return Recorder::nowhere();
     };
     let (events, queue) = Recorder::queue();
-    tokio::spawn(events::send(client.clone(), node_name.clone(), queue));
+    tokio::spawn(event_sender::send(client.clone(), node_name.clone(), queue));
     events
 }
 

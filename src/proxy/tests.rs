@@ -34,6 +34,8 @@ struct Switches {
     refuse_rules: AtomicBool,
     refuse_flows: AtomicBool,
     passes: AtomicUsize,
+    /// Steps of the transactions that were taken.
+    steps: AtomicUsize,
 }
 
 struct Rules(Table, Arc<Switches>);
@@ -57,6 +59,8 @@ impl Kernel for Rules {
                 reason: "no".to_owned(),
             });
         }
+        let steps = transaction.ops.len();
+        self.1.steps.fetch_add(steps, Ordering::Relaxed);
         self.0.apply(transaction)
     }
 }
@@ -181,7 +185,7 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
     assert_eq!(passes(), 2, "TCP needs no pass");
     let text = metrics.text();
     let line = "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 1";
-    assert!(text.lines().any(|own| own == line), "{text}");
+    assert!(text.lines().any(|found| found == line), "{text}");
 }
 
 /// The value of a metric, given by its name and labels.
@@ -359,7 +363,7 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
             .syncer
             .proxiers
             .iter()
-            .map(|own| own.backend.config().clone())
+            .map(|proxier| proxier.backend.config().clone())
             .collect()
     };
     proxy.apply(node(&addresses, &ranges));
@@ -391,4 +395,49 @@ fn a_node_that_loses_its_addresses_and_ranges_keeps_them() {
     proxy.apply(node(&["192.0.2.2", "2001:db8::2"], &ranges));
     assert!(proxy.sync());
     assert_ne!(configs(&proxy), whole);
+}
+
+#[test]
+fn a_sync_does_what_changed_however_many_services_there_are() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let work = |count: u16| {
+        let switches = Arc::new(Switches::default());
+        let telemetry = telemetry(Recorder::nowhere());
+        let mut proxy = proxy(&[Family::V4], &switches, &telemetry, runtime.handle());
+        let checked = |number: u16, protocol| {
+            let Change::Service(service) = service(protocol, 80) else {
+                unreachable!("it makes Services");
+            };
+            let [high, low] = number.to_be_bytes();
+            Change::Service(Service {
+                name: ObjectName::new("ns", format!("s{number}")),
+                cluster_ips: vec![[10, 96, high, low].into()],
+                health_check_node_port: Some(20_000 + number),
+                ..service
+            })
+        };
+        for number in 0..count {
+            proxy.syncer.apply(checked(number, Protocol::Tcp));
+        }
+        // Not told to the servers: those would open ports.
+        let first = proxy.syncer.sync().remove(0);
+        assert_eq!(first.health_checks.len(), usize::from(count));
+        let before = switches.steps.swap(0, Ordering::Relaxed);
+        assert!(before > 0);
+        let Change::Service(changed) = checked(7, Protocol::Udp) else {
+            unreachable!("it makes Services");
+        };
+        let port = Some(30_000);
+        proxy.syncer.apply(Change::Service(Service {
+            health_check_node_port: port,
+            ..changed
+        }));
+        let next = proxy.syncer.sync().remove(0);
+        assert_eq!(next.attempts.len(), 1);
+        assert!(!next.attempts[0].full);
+        (next.health_checks, switches.steps.load(Ordering::Relaxed))
+    };
+    let few = work(20);
+    assert_eq!(few.0.len(), 1, "{few:?}");
+    assert_eq!(few, work(2000));
 }

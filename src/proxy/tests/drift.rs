@@ -64,8 +64,8 @@ fn pass(proxy: &mut Proxy<NftBackend<Poisoned>>) {
     let due = proxy.syncer.next_look().expect("something to mend");
     let soon = Instant::now() + Duration::from_secs(1);
     assert!(due < soon, "within a second");
-    for own in &mut proxy.syncer.proxiers {
-        own.look(due);
+    for proxier in &mut proxy.syncer.proxiers {
+        proxier.look(due);
     }
     assert!(proxy.sync());
 }

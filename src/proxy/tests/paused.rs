@@ -130,7 +130,7 @@ fn node(pod_cidrs: &[&str]) -> Change {
         addresses: vec![[192, 0, 2, 1].into()],
         pod_cidrs: pod_cidrs
             .iter()
-            .map(|own| own.parse().expect("a range"))
+            .map(|range| range.parse().expect("a range"))
             .collect(),
         eligible: true,
         ..Node::default()

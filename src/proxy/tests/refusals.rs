@@ -121,7 +121,7 @@ proptest! {
         let known: BTreeSet<IpAddr> = before.iter().map(|n| address(*n)).collect();
         let served = rig.served();
         prop_assert!(served.is_superset(&good), "{served:?}");
-        prop_assert!(served.iter().all(|own| good.contains(own) || known.contains(own)));
+        prop_assert!(served.iter().all(|address| good.contains(address) || known.contains(address)));
         prop_assert_eq!(rig.left_out(), Some((12 - served.len()) as f64));
         prop_assert_eq!(rig.told().len(), 12 - served.len(), "each once");
         // The kernel comes round: with the next change of each they are back.

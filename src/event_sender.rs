@@ -1,8 +1,10 @@
-//! The task that sends.
+//! The task that sends events to the API server.
 
-use super::budget::Budget;
-use super::{Event, Message, Regarding};
+mod budget;
+
+use crate::events::{Event, Message, Regarding};
 use crate::source::{describe, describe_status};
+use budget::Budget;
 use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::events::v1::Event as ApiEvent;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};

@@ -1,7 +1,7 @@
 //! How many events may be sent: a cluster with a thousand bad objects, seen by
 //! a thousand nodes, must not fill the API server with a million.
 
-use super::Event;
+use crate::events::Event;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
