@@ -429,10 +429,10 @@ impl Reader {
     }
 
     fn take_chain(&self, dump: &mut Dump, chain: nf_tables::Chain, rules: &[nf_tables::Rule]) {
-        let mut own = Vec::new();
+        let mut known = Vec::new();
         for (position, rule) in (1..).zip(rules) {
             match statement::statements(&self.names, &rule.expressions) {
-                Ok(statements) => own.push(Rule { statements }),
+                Ok(statements) => known.push(Rule { statements }),
                 Err(statement::ForeignRule(text)) => {
                     let place = Place::Rule {
                         chain: chain.name.clone(),
@@ -472,7 +472,7 @@ impl Reader {
             id: id.clone(),
             hook,
             comment: comment.unwrap_or_default(),
-            rules: own,
+            rules: known,
         };
         dump.chains.insert(id, chain);
     }
@@ -559,7 +559,7 @@ impl Reader {
             nf_tables::Element::write_names(out, TABLE, set);
         };
         let each = |message: Message<'_>, all: &mut Vec<T>| {
-            nf_tables::Element::list(message.body(HEADER)).for_each(|own| read(&own, all));
+            nf_tables::Element::list(message.body(HEADER)).for_each(|element| read(&element, all));
         };
         unless_missing(self.socket.list_whole(kind, write, each))
     }

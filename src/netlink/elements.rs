@@ -138,28 +138,28 @@ fn data(out: &mut Writer, kind: u16, fields: impl FnOnce(&mut Writer)) {
 fn key(out: &mut Writer, key: &Key) {
     match key {
         Key::Address(ip) => address(out, *ip),
-        Key::Frontend(own) => frontend(out, own),
+        Key::Frontend(key) => frontend(out, key),
         // Numbers that rules compute are in host byte order.
         Key::Listed(index) => out.raw(&index.to_ne_bytes()),
-        Key::Indexed(own, index) => {
-            frontend(out, own);
+        Key::Indexed(key, index) => {
+            frontend(out, key);
             out.raw(&index.to_ne_bytes());
         }
-        Key::Hairpin(backend, own) => {
+        Key::Hairpin(backend, transport) => {
             address(out, backend.address);
             address(out, backend.address);
-            protocol(out, *own);
+            protocol(out, *transport);
             port(out, backend.port);
         }
     }
 }
 
-fn frontend(out: &mut Writer, own: &Frontend) {
-    if let Some(ip) = own.address {
+fn frontend(out: &mut Writer, frontend: &Frontend) {
+    if let Some(ip) = frontend.address {
         address(out, ip);
     }
-    protocol(out, own.protocol);
-    port(out, own.port);
+    protocol(out, frontend.protocol);
+    port(out, frontend.port);
 }
 
 fn address(out: &mut Writer, ip: IpAddr) {

@@ -87,11 +87,11 @@ fn list(socket: &mut Socket, addresses: &mut Vec<IpAddr>) -> io::Result<Listing>
 /// if it is not usable.
 pub(super) fn address(payload: &[u8]) -> Option<IpAddr> {
     let mut flags = u32::from(*payload.get(2)?);
-    let (mut own, mut given) = (None, None);
+    let (mut local, mut given) = (None, None);
     for (kind, value) in attributes(payload.get(kernel::IFADDRMSG..)?) {
         match kind {
             // With a peer, that one is the address and this one is ours.
-            kernel::IFA_LOCAL => own = ip(value),
+            kernel::IFA_LOCAL => local = ip(value),
             kernel::IFA_ADDRESS => given = ip(value),
             // All flags, of which the header has room for eight.
             kernel::IFA_FLAGS => flags = u32_at(value, 0)?,
@@ -103,7 +103,7 @@ pub(super) fn address(payload: &[u8]) -> Option<IpAddr> {
     if checking || flags & kernel::DAD_FAILED != 0 {
         return None;
     }
-    own.or(given)
+    local.or(given)
 }
 
 /// Tells when addresses come, go or become valid. What exactly happened it

@@ -86,11 +86,11 @@ impl Decoder {
         self.upstream |= UPSTREAM.contains(&&*edit.name);
         // Elements of the sets of clients come and go as clients do. Whoever takes one out
         // wants just that.
-        let like = |own: &&mut Edit| {
-            (own.family, own.added, own.what) == (edit.family, edit.added, edit.what)
+        let like = |known: &&mut Edit| {
+            (known.family, known.added, known.what) == (edit.family, edit.added, edit.what)
         };
         match self.edits.iter_mut().find(like) {
-            Some(own) => own.count += 1,
+            Some(known) => known.count += 1,
             None => self.edits.push(edit),
         }
     }

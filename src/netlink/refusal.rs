@@ -209,8 +209,8 @@ fn element(
 ) -> Option<Element> {
     let all = op.elements().into_iter();
     let of_set = all.filter_map(|(own, element)| (own == set).then_some(element));
-    let mut own: Vec<Element> = of_set.skip(range.start).take(range.len()).collect();
-    let at = match own.len() {
+    let mut sent: Vec<Element> = of_set.skip(range.start).take(range.len()).collect();
+    let at = match sent.len() {
         // Without a place, a single element is the one all the same.
         1 => 0,
         _ => {
@@ -219,10 +219,10 @@ fn element(
                 set,
                 add: adds(op),
             };
-            elements::element_at(about, &own, offset?)?
+            elements::element_at(about, &sent, offset?)?
         }
     };
-    (at < own.len()).then(|| own.swap_remove(at))
+    (at < sent.len()).then(|| sent.swap_remove(at))
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use rules::nft::ruleset::{ChainId, Key, SetId};
 
 /// Where, and in which words; handles are the kernel's.
 fn told(foreign: &[Foreign]) -> Vec<String> {
-    let without_handle = |own: &Foreign| {
-        let mut own = own.clone();
-        if let Place::Rule { handle, .. } = &mut own.place {
+    let without_handle = |found: &Foreign| {
+        let mut found = found.clone();
+        if let Place::Rule { handle, .. } = &mut found.place {
             assert_ne!(*handle, 0);
             *handle = 7;
         }
-        own.to_string()
+        found.to_string()
     };
     let mut told: Vec<String> = foreign.iter().map(without_handle).collect();
     told.sort();
@@ -126,7 +126,7 @@ fn what_somebody_else_put_in_is_told_and_ours_is_read_all_the_same() {
         let after = node.both.dump(what);
         assert_eq!(told(&after.foreign), expected, "{what}");
         assert_eq!(after.sets, before.sets, "{what}");
-        let chains = |own: &Dump| own.chains.keys().cloned().collect();
+        let chains = |dump: &Dump| dump.chains.keys().cloned().collect();
         let (own, others): (Vec<ChainId>, Vec<ChainId>) = (chains(&before), chains(&after));
         assert_eq!(own, others, "{what}");
         let is_longer = after.chains != before.chains;

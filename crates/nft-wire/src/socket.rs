@@ -314,7 +314,7 @@ impl Socket {
                 Received::Lost => return Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
                 Received::Nothing => continue,
             };
-            let answers = messages(&buffer[..length]).filter(|own| own.sequence == sequence);
+            let answers = messages(&buffer[..length]).filter(|answer| answer.sequence == sequence);
             for message in answers {
                 if i32::from(message.flags) & libc::NLM_F_DUMP_INTR != 0 {
                     listing = Listing::Changed;

@@ -44,7 +44,7 @@ pub fn attributes(mut bytes: &[u8]) -> Vec<Attribute> {
         found.push(Attribute { kind, contents });
         bytes = rest;
     }
-    found.sort_by_key(|own| own.kind);
+    found.sort_by_key(|attribute| attribute.kind);
     found
 }
 

@@ -23,52 +23,60 @@ fn length(bytes: &[u8]) -> u32 {
 pub(crate) fn table(out: *mut nlmsghdr, table: &Table) {
     // SAFETY: see the crate.
     unsafe {
-        let own = sys::nftnl_table_alloc();
-        sys::nftnl_table_set_str(own, name(sys::NFTNL_TABLE_NAME), text(&table.name).as_ptr());
+        let made = sys::nftnl_table_alloc();
+        sys::nftnl_table_set_str(
+            made,
+            name(sys::NFTNL_TABLE_NAME),
+            text(&table.name).as_ptr(),
+        );
         if table.flags != 0 {
-            sys::nftnl_table_set_u32(own, name(sys::NFTNL_TABLE_FLAGS), table.flags);
+            sys::nftnl_table_set_u32(made, name(sys::NFTNL_TABLE_FLAGS), table.flags);
         }
         if !table.user_data.is_empty() {
             let (data, length) = (table.user_data.as_ptr().cast(), length(&table.user_data));
-            sys::nftnl_table_set_data(own, name(sys::NFTNL_TABLE_USERDATA), data, length);
+            sys::nftnl_table_set_data(made, name(sys::NFTNL_TABLE_USERDATA), data, length);
         }
-        sys::nftnl_table_nlmsg_build_payload(out, own);
-        sys::nftnl_table_free(own);
+        sys::nftnl_table_nlmsg_build_payload(out, made);
+        sys::nftnl_table_free(made);
     }
 }
 
 pub(crate) fn chain(out: *mut nlmsghdr, chain: &Chain) {
     // SAFETY: see the crate.
     unsafe {
-        let own = sys::nftnl_chain_alloc();
+        let made = sys::nftnl_chain_alloc();
         sys::nftnl_chain_set_str(
-            own,
+            made,
             name(sys::NFTNL_CHAIN_TABLE),
             text(&chain.table).as_ptr(),
         );
-        sys::nftnl_chain_set_str(own, name(sys::NFTNL_CHAIN_NAME), text(&chain.name).as_ptr());
+        sys::nftnl_chain_set_str(
+            made,
+            name(sys::NFTNL_CHAIN_NAME),
+            text(&chain.name).as_ptr(),
+        );
         if let Some(hook) = &chain.hook {
-            sys::nftnl_chain_set_u32(own, name(sys::NFTNL_CHAIN_HOOKNUM), hook.number);
-            sys::nftnl_chain_set_s32(own, name(sys::NFTNL_CHAIN_PRIO), hook.priority);
-            sys::nftnl_chain_set_u32(own, name(sys::NFTNL_CHAIN_POLICY), hook.policy);
-            sys::nftnl_chain_set_str(own, name(sys::NFTNL_CHAIN_TYPE), text(&hook.kind).as_ptr());
+            sys::nftnl_chain_set_u32(made, name(sys::NFTNL_CHAIN_HOOKNUM), hook.number);
+            sys::nftnl_chain_set_s32(made, name(sys::NFTNL_CHAIN_PRIO), hook.priority);
+            sys::nftnl_chain_set_u32(made, name(sys::NFTNL_CHAIN_POLICY), hook.policy);
+            sys::nftnl_chain_set_str(made, name(sys::NFTNL_CHAIN_TYPE), text(&hook.kind).as_ptr());
         }
         if !chain.user_data.is_empty() {
             let (data, length) = (chain.user_data.as_ptr().cast(), length(&chain.user_data));
-            sys::nftnl_chain_set_data(own, name(sys::NFTNL_CHAIN_USERDATA), data, length);
+            sys::nftnl_chain_set_data(made, name(sys::NFTNL_CHAIN_USERDATA), data, length);
         }
-        sys::nftnl_chain_nlmsg_build_payload(out, own);
-        sys::nftnl_chain_free(own);
+        sys::nftnl_chain_nlmsg_build_payload(out, made);
+        sys::nftnl_chain_free(made);
     }
 }
 
 pub(crate) fn set(out: *mut nlmsghdr, set: &Set) {
     // SAFETY: see the crate.
     unsafe {
-        let own = sys::nftnl_set_alloc();
-        sys::nftnl_set_set_str(own, name(sys::NFTNL_SET_TABLE), text(&set.table).as_ptr());
-        sys::nftnl_set_set_str(own, name(sys::NFTNL_SET_NAME), text(&set.name).as_ptr());
-        let number = |attribute, value| sys::nftnl_set_set_u32(own, name(attribute), value);
+        let made = sys::nftnl_set_alloc();
+        sys::nftnl_set_set_str(made, name(sys::NFTNL_SET_TABLE), text(&set.table).as_ptr());
+        sys::nftnl_set_set_str(made, name(sys::NFTNL_SET_NAME), text(&set.name).as_ptr());
+        let number = |attribute, value| sys::nftnl_set_set_u32(made, name(attribute), value);
         if set.flags != 0 {
             number(sys::NFTNL_SET_FLAGS, set.flags);
         }
@@ -86,39 +94,39 @@ pub(crate) fn set(out: *mut nlmsghdr, set: &Set) {
         }
         if !set.user_data.is_empty() {
             let (data, length) = (set.user_data.as_ptr().cast(), length(&set.user_data));
-            sys::nftnl_set_set_data(own, name(sys::NFTNL_SET_USERDATA), data, length);
+            sys::nftnl_set_set_data(made, name(sys::NFTNL_SET_USERDATA), data, length);
         }
-        sys::nftnl_set_nlmsg_build_payload(out, own);
-        sys::nftnl_set_free(own);
+        sys::nftnl_set_nlmsg_build_payload(out, made);
+        sys::nftnl_set_free(made);
     }
 }
 
 /// A set with its table's name and its own, which messages with elements have too.
 fn set_of(body: &[u8]) -> *mut sys::nftnl_set {
     // SAFETY: see the crate; whoever asks frees it.
-    let own = unsafe { sys::nftnl_set_alloc() };
+    let made = unsafe { sys::nftnl_set_alloc() };
     for (kind, attribute) in [
         (nfta::SET_TABLE, sys::NFTNL_SET_TABLE),
         (nfta::SET_NAME, sys::NFTNL_SET_NAME),
     ] {
         let value = text(&text_of(body, kind).unwrap_or_default());
         // SAFETY: see the crate.
-        unsafe { sys::nftnl_set_set_str(own, name(attribute), value.as_ptr()) };
+        unsafe { sys::nftnl_set_set_str(made, name(attribute), value.as_ptr()) };
     }
-    own
+    made
 }
 
 pub(crate) fn named_set(out: *mut nlmsghdr, body: &[u8]) {
-    let own = set_of(body);
+    let made = set_of(body);
     // SAFETY: see the crate.
     unsafe {
-        sys::nftnl_set_nlmsg_build_payload(out, own);
-        sys::nftnl_set_free(own);
+        sys::nftnl_set_nlmsg_build_payload(out, made);
+        sys::nftnl_set_free(made);
     }
 }
 
 pub(crate) fn elements(out: *mut nlmsghdr, body: &[u8]) {
-    let own = set_of(body);
+    let made = set_of(body);
     // SAFETY: see the crate; the set frees its elements.
     unsafe {
         for element in elements_of(body) {
@@ -155,30 +163,38 @@ pub(crate) fn elements(out: *mut nlmsghdr, body: &[u8]) {
             if !element.user_data.is_empty() {
                 bytes(sys::NFTNL_SET_ELEM_USERDATA, element.user_data);
             }
-            sys::nftnl_set_elem_add(own, one);
+            sys::nftnl_set_elem_add(made, one);
         }
-        sys::nftnl_set_elems_nlmsg_build_payload(out, own);
-        sys::nftnl_set_free(own);
+        sys::nftnl_set_elems_nlmsg_build_payload(out, made);
+        sys::nftnl_set_free(made);
     }
 }
 
 pub(crate) fn rule(out: *mut nlmsghdr, rule: &Rule) {
     // SAFETY: see the crate; the rule frees its expressions.
     unsafe {
-        let own = sys::nftnl_rule_alloc();
-        sys::nftnl_rule_set_str(own, name(sys::NFTNL_RULE_TABLE), text(&rule.table).as_ptr());
-        sys::nftnl_rule_set_str(own, name(sys::NFTNL_RULE_CHAIN), text(&rule.chain).as_ptr());
+        let made = sys::nftnl_rule_alloc();
+        sys::nftnl_rule_set_str(
+            made,
+            name(sys::NFTNL_RULE_TABLE),
+            text(&rule.table).as_ptr(),
+        );
+        sys::nftnl_rule_set_str(
+            made,
+            name(sys::NFTNL_RULE_CHAIN),
+            text(&rule.chain).as_ptr(),
+        );
         if let Some(handle) = rule.handle {
-            sys::nftnl_rule_set_u64(own, name(sys::NFTNL_RULE_HANDLE), handle);
+            sys::nftnl_rule_set_u64(made, name(sys::NFTNL_RULE_HANDLE), handle);
         }
         for expression in &rule.expressions {
             let one = sys::nftnl_expr_alloc(text(expression.name()).as_ptr());
             assert!(!one.is_null(), "libnftnl knows no {expression}");
             fill(&One(one), expression);
-            sys::nftnl_rule_add_expr(own, one);
+            sys::nftnl_rule_add_expr(made, one);
         }
-        sys::nftnl_rule_nlmsg_build_payload(out, own);
-        sys::nftnl_rule_free(own);
+        sys::nftnl_rule_nlmsg_build_payload(out, made);
+        sys::nftnl_rule_free(made);
     }
 }
 

@@ -150,13 +150,13 @@ pub fn rewrite(message: &[u8]) -> Verdict {
 /// Lets the library write the objects that a message is about, as [`nft_wire`] reads them, by the
 /// library's own names for what they have.
 pub fn write_by_name(message: &[u8]) -> Verdict {
-    let Some(own) = messages(message).next() else {
+    let Some(sent) = messages(message).next() else {
         return Verdict::Refused;
     };
-    let Some(kind) = kind_of(own) else {
+    let Some(kind) = kind_of(sent) else {
         return Verdict::Mark;
     };
-    let body = own.body(HEADER);
+    let body = sent.body(HEADER);
     let write: Option<Box<dyn FnOnce(*mut nlmsghdr)>> = match kind {
         Kind::Table => {
             Table::read(body).map(|table| Box::new(move |out| build::table(out, &table)) as _)

@@ -90,7 +90,7 @@ fn statements(family: Family) -> Vec<Statement> {
     all.extend(sides.map(Statement::FibLocal));
     for (negated, wildcard) in both
         .into_iter()
-        .flat_map(|own| both.map(|other| (own, other)))
+        .flat_map(|negated| both.map(|wildcard| (negated, wildcard)))
     {
         let name = "cni0".into();
         all.push(Statement::InputInterface {
@@ -135,8 +135,8 @@ fn everything(family: Family) -> Transaction {
         comment: "a comment",
         rules: rules
             .into_iter()
-            .map(|own| Rule {
-                statements: vec![own],
+            .map(|statement| Rule {
+                statements: vec![statement],
             })
             .collect(),
     };

@@ -30,7 +30,7 @@ pub fn set(name: &str) -> Option<SetId> {
 /// The set of clients of a name; its address tells no family, so that is given.
 pub fn affinity_set(name: &str, family: Family) -> Option<AffinitySet> {
     let (port, backend) = name.strip_prefix("affinity-")?.rsplit_once("__")?;
-    let (address, own) = backend.split_once('/')?;
+    let (address, port_of_it) = backend.split_once('/')?;
     let address = match family {
         Family::V4 => IpAddr::V4(address.parse().ok()?),
         Family::V6 => IpAddr::V6(address.replace('.', ":").parse().ok()?),
@@ -39,7 +39,7 @@ pub fn affinity_set(name: &str, family: Family) -> Option<AffinitySet> {
         port: PortName::named(port)?,
         backend: EndpointAddr {
             address,
-            port: own.parse().ok()?,
+            port: port_of_it.parse().ok()?,
         },
     };
     (set.to_string() == name).then_some(set)
@@ -47,7 +47,7 @@ pub fn affinity_set(name: &str, family: Family) -> Option<AffinitySet> {
 
 /// The chain of a name, but for those of sources, whose names are digests of what they hold.
 pub fn chain(name: &str, family: Family) -> Option<ChainId> {
-    let found = fixed().iter().find(|(own, _)| *own == name);
+    let found = fixed().iter().find(|(known, _)| *known == name);
     let id = match found {
         Some((name, _)) => ChainId::Fixed(name),
         None => counted(name).or_else(|| port_chain(name, family).map(ChainId::Port))?,
@@ -114,7 +114,7 @@ fn flag<'a>(name: &'a str, prefix: &str) -> (bool, &'a str) {
 pub fn comment(text: &str) -> Option<&'static str> {
     let others = ["", base::EXTERNAL_LOCAL, port_chains::REMEMBER];
     let fixed = fixed().iter().map(|(_, comment)| *comment);
-    others.into_iter().chain(fixed).find(|own| *own == text)
+    others.into_iter().chain(fixed).find(|known| *known == text)
 }
 
 #[cfg(test)]

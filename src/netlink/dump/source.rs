@@ -85,13 +85,14 @@ mod tests {
     #[test]
     fn bounds_are_ranges_again() {
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let bounds = |own: &[(&str, bool)]| {
-            let own = own.iter().rev().map(|(text, end)| (address(text), *end));
-            own.collect()
+        let bounds = |told: &[(&str, bool)]| {
+            let told = told.iter().rev().map(|(text, end)| (address(text), *end));
+            told.collect()
         };
-        let expected = |own: &[&str]| {
-            let own: Vec<IpNet> = own.iter().map(|own| own.parse().expect("one")).collect();
-            SourceSet::new(&own)
+        let expected = |ranges: &[&str]| {
+            let ranges = ranges.iter().map(|range| range.parse().expect("one"));
+            let ranges: Vec<IpNet> = ranges.collect();
+            SourceSet::new(&ranges)
         };
         let found = ranges(
             Family::V4,

@@ -350,8 +350,8 @@ fn chains_come_after_those_that_they_go_to() {
         endpoints,
         nodeport: false,
     };
-    let chain = |own: u32, next: &[u32]| Chain {
-        id: id(own),
+    let chain = |endpoints: u32, next: &[u32]| Chain {
+        id: id(endpoints),
         hook: None,
         comment: "",
         rules: vec![Rule {

@@ -31,7 +31,7 @@ fn end(out: &mut Vec<u8>, port: u32, generation: u32) {
 
 fn notices(datagrams: &[Vec<u8>]) -> Vec<Notice> {
     let mut decoder = Decoder::new(OWN);
-    datagrams.iter().for_each(|own| decoder.read(own));
+    datagrams.iter().for_each(|datagram| decoder.read(datagram));
     decoder.take_notices()
 }
 
@@ -122,7 +122,7 @@ fn every_kind_of_object_counts_and_upstream_is_recognised() {
     end(&mut upstream, OTHER, 9);
     let told = notices(&[upstream]);
     assert!(
-        matches!(&told[..], [Notice::Changed(own)] if own.is_by_a_proxy()),
+        matches!(&told[..], [Notice::Changed(change)] if change.is_by_a_proxy()),
         "{told:?}"
     );
 }
