@@ -29,15 +29,19 @@ pub fn build() -> [String; 9] {
     let (major, minor) = kubernetes::major_minor();
     let version = format!("{}{version}", kubernetes::GIT_VERSION);
     let (major, minor) = (major.to_string(), minor.to_string());
-    ["", "rustc", "", "", &version, "", &major, &minor, PLATFORM].map(str::to_owned)
+    [
+        "",
+        "rustc",
+        "",
+        "",
+        &version,
+        "",
+        &major,
+        &minor,
+        kubernetes::PLATFORM,
+    ]
+    .map(str::to_owned)
 }
-
-/// As Go names it.
-pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
-    "linux/arm64"
-} else {
-    "linux/amd64"
-};
 
 /// What the servers show; set once at the start.
 #[derive(Clone, Debug)]

@@ -6,6 +6,13 @@ pub const GIT_VERSION: &str = "v1.37.2";
 /// Without the letter, as `/statusz` shows a release's version.
 pub const VERSION: &str = GIT_VERSION.split_at(1).1;
 
+/// What it was built for, as Go names it.
+pub const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
+    "linux/arm64"
+} else {
+    "linux/amd64"
+};
+
 /// Major and minor version.
 pub fn major_minor() -> (u32, u32) {
     let mut numbers = VERSION.split('.').map(|number| number.parse().unwrap_or(0));

@@ -167,7 +167,8 @@ fn resolve(from: &[String], path: &[String]) -> Vec<String> {
     base
 }
 
-/// Circles among the children of each module, as a list of names each.
+/// Circles among the children of each module: who can come back to himself, all of one circle
+/// together.
 fn circles(imports: &BTreeSet<(Module, Module)>) -> Vec<String> {
     let mut below: BTreeMap<&[String], BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for (from, to) in imports {
@@ -178,21 +179,26 @@ fn circles(imports: &BTreeSet<(Module, Module)>) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    for (parent, mut children) in below {
-        // Who imports nobody that is left, or is imported by nobody, is in no circle.
-        loop {
-            let left: BTreeSet<&str> = children.keys().copied().collect();
-            let wanted: BTreeSet<&str> = children.values().flatten().copied().collect();
-            for to in children.values_mut() {
-                to.retain(|to| left.contains(to));
+    for (parent, children) in below {
+        let reached = |from: &str| {
+            let mut reached = BTreeSet::new();
+            let mut next: Vec<&str> = children.get(from).into_iter().flatten().copied().collect();
+            while let Some(name) = next.pop() {
+                if reached.insert(name) {
+                    next.extend(children.get(name).into_iter().flatten());
+                }
             }
-            children.retain(|from, to| !to.is_empty() && wanted.contains(from));
-            if children.len() == left.len() {
-                break;
-            }
-        }
-        if !children.is_empty() {
-            let names: Vec<&str> = children.into_keys().collect();
+            reached
+        };
+        let reached: BTreeMap<&str, BTreeSet<&str>> =
+            children.keys().map(|name| (*name, reached(name))).collect();
+        let circle = |name: &str| {
+            let others = reached[name].iter().copied();
+            let back = |other: &&str| reached.get(other).is_some_and(|to| to.contains(name));
+            others.filter(back).collect::<Vec<_>>()
+        };
+        let circles: BTreeSet<Vec<&str>> = children.keys().map(|name| circle(name)).collect();
+        for names in circles.iter().filter(|names| !names.is_empty()) {
             found.push(format!("{} {{{}}}", parent.join("::"), names.join(", ")));
         }
     }

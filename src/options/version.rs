@@ -1,6 +1,6 @@
 //! `--version`.
 
-use crate::about::PLATFORM;
+use crate::kubernetes::PLATFORM;
 use crate::kubernetes::{GIT_VERSION, major_minor};
 use crate::pflag::{FlagValue, parse_bool, quote};
 

@@ -13,7 +13,7 @@ pub(in crate::source) mod tls;
 pub(in crate::source) mod transport;
 mod url;
 
-use crate::about;
+use crate::kubernetes;
 use crate::metrics::RestMetrics;
 use crate::settings::Settings;
 use access::Access;
@@ -80,7 +80,7 @@ pub async fn client(options: &ClientOptions, metrics: &RestMetrics) -> anyhow::R
     let agent = format!(
         "kube-proxy/v{} ({}) kube-proxy-rs",
         env!("CARGO_PKG_VERSION"),
-        about::PLATFORM
+        kubernetes::PLATFORM
     );
     access
         .headers
