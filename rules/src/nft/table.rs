@@ -31,15 +31,6 @@ pub struct Set {
 /// Clients of a set, each with how long it is remembered, in milliseconds.
 pub type Clients = BTreeMap<IpAddr, u64>;
 
-/// Something in a table that is none of a planner's types: somebody else put it there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unknown {
-    /// The name of the chain or set that it is in, or is.
-    pub place: String,
-    /// What it is, for a reader.
-    pub text: String,
-}
-
 /// What a table holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
@@ -51,8 +42,6 @@ pub struct Parts {
     pub source_sets: BTreeSet<SourceSet>,
     /// Chains with their rules.
     pub chains: BTreeMap<ChainId, Chain>,
-    /// What else is in it, in order.
-    pub unknown: Vec<Unknown>,
 }
 
 /// Something that rules and elements refer to, and that cannot go before they do.

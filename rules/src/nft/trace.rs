@@ -28,12 +28,14 @@
 //! table changes, and what other tables and routes do.
 
 mod choices;
+mod serialize;
 mod show;
 mod statement;
 mod walk;
 
-use crate::model::{EndpointAddr, Protocol};
-use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookPoint};
+use crate::model::{EndpointAddr, Family, Protocol};
+use crate::nft::print;
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Element, HookPoint, Rule, SetId};
 use crate::nft::table::Table;
 use choices::Choices;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,23 +96,67 @@ pub enum End {
 pub struct Step {
     /// How many random choices came before.
     pub choices: usize,
+    /// The table's family.
+    pub family: Family,
     /// The hook.
     pub point: HookPoint,
     /// The chain.
     pub chain: ChainId,
+    /// The rule's place in the chain, from 0.
+    pub position: usize,
+    /// The rule.
+    pub rule: Rule,
+    /// The element that it found for the packet; the last one, if it looked several up.
+    pub matched: Option<Matched>,
+    /// What it did to the packet.
+    pub outcome: Outcome,
+}
+
+impl Step {
     /// The rule as nft lists it.
-    pub rule: String,
-    /// What it looked up in a map, if that is what it does.
-    pub found: Option<String>,
+    pub fn rule_text(&self) -> String {
+        print::rule(&self.rule, self.family)
+    }
+}
+
+/// An element that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    /// In which set or map.
+    pub set: SetId,
+    /// The element.
+    pub element: Element,
+}
+
+/// What a rule did to a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on to the next rule, perhaps with a mark.
+    Continue,
+    /// It goes on in another chain, for good.
+    Goto(ChainId),
+    /// It goes on in another chain and comes back at its end.
+    Jump(ChainId),
+    /// It is sent to an endpoint.
+    Translate(EndpointAddr),
+    /// It gets the node's address as its source.
+    Masquerade,
+    /// It is answered with ICMP port unreachable.
+    Reject,
+    /// It is discarded.
+    Drop,
 }
 
 /// One way that a packet may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Path {
     /// The rules that matched, in order; empty if they were not asked for.
     pub steps: Vec<Step>,
     /// How many random choices lead there.
     pub choices: usize,
+    /// How likely it is, from 0 to 1; of all ways together it is 1. With a hash in the place of a
+    /// random choice, it is the share of clients.
+    pub probability: f64,
     /// Endpoints that remember the client from now on (session affinity).
     pub remembered: Vec<AffinitySet>,
     /// What becomes of the packet.
@@ -119,7 +165,7 @@ pub struct Path {
 
 /// Every way that a packet may go. Shown one step a line; after a
 /// random choice, each way is indented below what they have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     /// The packet as it was sent.
     pub packet: Packet,

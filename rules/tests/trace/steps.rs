@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use rules::model::{Family, TrafficPolicy};
+use serde_json::json;
 
 #[test]
 fn a_random_choice() {
@@ -64,4 +65,94 @@ fn nobody_serves() {
     input reject-no-endpoints: reject
     => rejected
     ");
+}
+
+#[test]
+fn steps_are_data() {
+    let cluster = Cluster::new(Family::V4)
+        .endpoints("a@n1 b@n2 c@n2")
+        .with(|own| own.service.session_affinity = Some(10_800));
+    let trace = cluster.trace("pod", "cluster");
+    let third = 1.0 / 3.0;
+    for path in &trace.paths {
+        assert!((path.probability - third).abs() < 1e-9, "{path:?}");
+    }
+    let cluster = Cluster::new(Family::V4).endpoints("b@n2");
+    let trace = cluster.trace("outside", "nodeport");
+    let step = |[hook, chain, rule]: [&str; 3], position: u8, found: [Option<&str>; 2], outcome| {
+        json!({
+            "hook": hook, "chain": chain, "position": position, "rule": rule,
+            "set": found[0], "element": found[1], "outcome": outcome,
+        })
+    };
+    let nothing = [None, None];
+    let steps = [
+        step(
+            ["prerouting", "nat-prerouting", "jump services"],
+            0,
+            nothing,
+            "jump services",
+        ),
+        step(
+            [
+                "prerouting",
+                "services",
+                "ip daddr @nodeport-ips meta l4proto . th dport vmap @nodeports",
+            ],
+            2,
+            [
+                Some("nodeports"),
+                Some(
+                    "tcp . 30080 comment \"default/web:http\" : goto nodeport-masquerade-cluster-1",
+                ),
+            ],
+            "goto nodeport-masquerade-cluster-1",
+        ),
+        step(
+            [
+                "prerouting",
+                "nodeport-masquerade-cluster-1",
+                "meta mark set meta mark | 0x00004000 dnat ip to meta l4proto . th dport . numgen \
+                 random mod 1 map @nodeport-endpoints",
+            ],
+            0,
+            [
+                Some("nodeport-endpoints"),
+                Some("tcp . 30080 . 0 : 10.244.0.98 . 8080"),
+            ],
+            "dnat to 10.244.0.98:8080",
+        ),
+        step(
+            ["postrouting", "nat-postrouting", "jump masquerading"],
+            0,
+            nothing,
+            "jump masquerading",
+        ),
+        step(
+            [
+                "postrouting",
+                "masquerading",
+                "meta mark & 0x00004000 != 0x00000000 meta mark set meta mark ^ 0x00004000 \
+                 masquerade fully-random",
+            ],
+            0,
+            nothing,
+            "masquerade",
+        ),
+    ];
+    let expected = json!({
+        "packet": {
+            "interface": "eth0", "protocol": "tcp",
+            "source": "203.0.113.9", "destination": "192.0.2.1", "port": 30080,
+        },
+        "paths": [{
+            "probability": 1.0,
+            "steps": steps,
+            "remembered": [],
+            "end": {
+                "outcome": "endpoint", "address": "10.244.0.98", "port": 8080, "masquerade": true,
+            },
+        }],
+    });
+    assert_eq!(serde_json::to_value(&trace).expect("JSON"), expected);
 }

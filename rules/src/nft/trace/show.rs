@@ -1,6 +1,7 @@
 //! Traces as text.
 
-use super::{End, Origin, Packet, Path, Step, Trace};
+use super::{End, Origin, Outcome, Packet, Path, Step, Trace};
+use crate::nft::print;
 use crate::nft::ruleset::HookPoint;
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,17 +39,41 @@ impl fmt::Display for End {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let point = match self.point {
-            HookPoint::Prerouting => "prerouting",
-            HookPoint::Input => "input",
-            HookPoint::Forward => "forward",
-            HookPoint::Output => "output",
-            HookPoint::Postrouting => "postrouting",
-        };
-        write!(f, "{point} {}: {}", self.chain, self.rule)?;
-        self.found
-            .as_ref()
-            .map_or(Ok(()), |found| write!(f, " -> {found}"))
+        write!(
+            f,
+            "{} {}: {}",
+            hook(self.point),
+            self.chain,
+            self.rule_text()
+        )?;
+        let matched = self.matched.as_ref();
+        let value = matched.and_then(|matched| matched.element.value.as_ref());
+        value.map_or(Ok(()), |value| write!(f, " -> {}", print::value(value)))
+    }
+}
+
+/// The hook as nft names it.
+pub(super) fn hook(point: HookPoint) -> &'static str {
+    match point {
+        HookPoint::Prerouting => "prerouting",
+        HookPoint::Input => "input",
+        HookPoint::Forward => "forward",
+        HookPoint::Output => "output",
+        HookPoint::Postrouting => "postrouting",
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Continue => f.write_str("continue"),
+            Self::Goto(chain) => write!(f, "goto {chain}"),
+            Self::Jump(chain) => write!(f, "jump {chain}"),
+            Self::Translate(to) => write!(f, "dnat to {}", SocketAddr::new(to.address, to.port)),
+            Self::Masquerade => f.write_str("masquerade"),
+            Self::Reject => f.write_str("reject"),
+            Self::Drop => f.write_str("drop"),
+        }
     }
 }
 

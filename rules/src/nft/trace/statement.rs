@@ -2,16 +2,16 @@
 
 use super::walk::{After, Say, Walk};
 use crate::model::{EndpointAddr, Frontend};
-use crate::nft::ruleset::{Header, Key, SetId, Side, Statement, Value, Verdict};
+use crate::nft::ruleset::{Element, Header, Key, SetId, Side, Statement, Value, Verdict};
 use std::net::IpAddr;
 
 impl<'a> Walk<'a, '_> {
     /// Evaluates a statement; `None` if it does not match, which ends its
-    /// rule. What a map yields is left in `found`.
+    /// rule. The element that a set or map has for the packet is left in `found`.
     pub(super) fn statement(
         &mut self,
         statement: &'a Statement,
-        found: &mut Option<&'a Value>,
+        found: &mut Option<(SetId, &'a Element)>,
     ) -> Option<After<'a>> {
         let go_on = |matches: bool| matches.then_some(After::Next);
         match statement {
@@ -35,8 +35,11 @@ impl<'a> Walk<'a, '_> {
                 go_on(same != *negated)
             }
             Statement::InSet { key, set, negated } => {
-                let holds = self.key(key).is_some_and(|key| self.holds(*set, key));
-                go_on(holds != *negated)
+                let element = self.key(key).and_then(|key| self.look_up(*set, key));
+                if let Some(element) = element {
+                    *found = Some((*set, element));
+                }
+                go_on(element.is_some() != *negated)
             }
             Statement::NotFrom(set) => go_on(!set.holds(self.source)),
             Statement::InAffinity(set) => go_on(self.tracer.remembers(set, self.source)),
@@ -44,11 +47,11 @@ impl<'a> Walk<'a, '_> {
                 self.remembered.push(set.clone());
                 go_on(true)
             }
-            Statement::OneIn(count) => go_on(*count <= 1 || self.choices.choose(2) == 0),
+            Statement::OneIn(count) => go_on(self.choices.one_in(*count)),
             Statement::VerdictMap { key, map } => {
-                let value = self.look_up(*map, self.key(key)?)?;
-                *found = Some(value);
-                match value {
+                let element = self.look_up(*map, self.key(key)?)?;
+                *found = Some((*map, element));
+                match element.value.as_ref()? {
                     Value::Verdict(verdict) => Some(after(verdict)),
                     Value::Endpoint(_) => None,
                 }
@@ -73,9 +76,9 @@ impl<'a> Walk<'a, '_> {
                     return None;
                 };
                 let index = self.choices.choose(*modulus);
-                let value = self.look_up(*map, Key::Indexed(frontend, index))?;
-                *found = Some(value);
-                match value {
+                let element = self.look_up(*map, Key::Indexed(frontend, index))?;
+                *found = Some((*map, element));
+                match element.value.as_ref()? {
                     Value::Endpoint(backend) => Some(self.translate(*backend)),
                     Value::Verdict(_) => None,
                 }
@@ -91,9 +94,9 @@ impl<'a> Walk<'a, '_> {
                 }
                 // Which one a hash yields is not modelled: it may be any.
                 let key = Key::Listed(first + self.choices.choose(*count));
-                let value = self.look_up(SetId::PortEndpoints, key)?;
-                *found = Some(value);
-                match value {
+                let element = self.look_up(SetId::PortEndpoints, key)?;
+                *found = Some((SetId::PortEndpoints, element));
+                match element.value.as_ref()? {
                     Value::Endpoint(backend) => Some(self.translate(*backend)),
                     Value::Verdict(_) => None,
                 }
@@ -146,12 +149,8 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn look_up(&self, set: SetId, key: Key) -> Option<&'a Value> {
-        self.tracer.table.elements(set).get(&key)?.value.as_ref()
-    }
-
-    fn holds(&self, set: SetId, key: Key) -> bool {
-        self.tracer.table.elements(set).contains_key(&key)
+    fn look_up(&self, set: SetId, key: Key) -> Option<&'a Element> {
+        self.tracer.table.elements(set).get(&key)
     }
 }
 

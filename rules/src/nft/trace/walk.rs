@@ -1,9 +1,8 @@
 //! One packet on one way through the hooks.
 
-use super::{Choices, End, Origin, Packet, Path, Step, Tracer};
+use super::{Choices, End, Matched, Origin, Outcome, Packet, Path, Step, Tracer};
 use crate::model::{EndpointAddr, Family, Protocol};
-use crate::nft::print;
-use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookKind, HookPoint, Rule};
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookKind, HookPoint, Rule, Statement};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -107,6 +106,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         Path {
             steps: self.steps.unwrap_or_default(),
             choices: self.choices.made(),
+            probability: self.choices.probability(),
             remembered: self.remembered,
             end,
         }
@@ -177,8 +177,8 @@ impl<'a, 'c> Walk<'a, 'c> {
             if self.hops > HOPS_MAX {
                 return Say::Nothing;
             }
-            for rule in &chain.rules {
-                match self.rule(chain, rule) {
+            for (position, rule) in chain.rules.iter().enumerate() {
+                match self.rule(chain, position, rule) {
                     After::Next => {}
                     After::Done(say) => return say,
                     After::Goto(next) => match self.tracer.table.chains().get(next) {
@@ -214,7 +214,7 @@ impl<'a, 'c> Walk<'a, 'c> {
     }
 
     /// Runs a rule up to the first statement that does not match.
-    fn rule(&mut self, chain: &'a Chain, rule: &'a Rule) -> After<'a> {
+    fn rule(&mut self, chain: &'a Chain, position: usize, rule: &'a Rule) -> After<'a> {
         let choices = self.choices.made();
         let mut found = None;
         let mut after = After::Next;
@@ -228,15 +228,43 @@ impl<'a, 'c> Walk<'a, 'c> {
                 }
             }
         }
-        if let Some(steps) = &mut self.steps {
-            steps.push(Step {
-                choices,
-                point: self.point,
-                chain: chain.id.clone(),
-                rule: print::rule(rule, Family::of(self.destination)),
-                found: found.map(print::value),
-            });
+        if self.steps.is_none() {
+            return after;
         }
+        let step = Step {
+            choices,
+            family: Family::of(self.destination),
+            point: self.point,
+            chain: chain.id.clone(),
+            position,
+            rule: rule.clone(),
+            matched: found.map(|(set, element)| Matched {
+                set,
+                element: element.clone(),
+            }),
+            outcome: self.outcome(&after, rule),
+        };
+        self.steps.get_or_insert_default().push(step);
         after
+    }
+
+    /// What a rule that was gone through did to the packet.
+    fn outcome(&self, after: &After<'_>, rule: &Rule) -> Outcome {
+        match after {
+            After::Next => Outcome::Continue,
+            After::Goto(chain) => Outcome::Goto((*chain).clone()),
+            After::Jump(chain) => Outcome::Jump((*chain).clone()),
+            After::Done(Say::Drop) => Outcome::Drop,
+            After::Done(Say::Reject) => Outcome::Reject,
+            After::Done(Say::Nothing | Say::Accept) => {
+                match rule.statements.contains(&Statement::Masquerade) {
+                    true => Outcome::Masquerade,
+                    false => Outcome::Translate(EndpointAddr {
+                        address: self.destination,
+                        port: self.port,
+                    }),
+                }
+            }
+        }
     }
 }

@@ -251,3 +251,31 @@ fn health_checks_are_told_of_as_they_change_however_many_there_are() {
         [(name(0), check(32000, 1)), (name(1), None), (name(2), None)]
     );
 }
+
+/// However many shared chains there are, a sync looks at those that it uses and at those that lost
+/// their last user.
+#[test]
+fn a_sync_looks_at_few_of_many_shared_chains() {
+    let others = (1..60).flat_map(|n: u8| {
+        let mut service = web_service(n, 0);
+        service.external_ips.clear();
+        let mut slice = web(1..n + 4);
+        (slice.name, slice.service) = (name(n), name(n));
+        [Change::Service(service), Change::Slice(slice)]
+    });
+    let (mut state, mut planner, mut kernel) = first_sync(Planner::new(config(Family::V4)), others);
+    assert!(planner.chains.len() > 59 && planner.idle.is_empty());
+    state.apply(Change::Slice(web(1..3)));
+    sync(&mut planner, &mut state, &mut kernel);
+    let before = planner.chains.len();
+    let idle: Vec<_> = planner.idle.iter().map(ToString::to_string).collect();
+    assert!((1..=2).contains(&idle.len()), "{idle:?}");
+    state.apply(Change::Slice(web(1..2)));
+    planner.mark(&state.take_dirty());
+    let pending = planner.prepare(&state, &[], Default::default);
+    let pending = pending.expect("a change");
+    assert_eq!(pending.stale, planner.idle, "what the last sync left");
+    assert!(pending.fresh.len() <= 2 && pending.services.services.len() == 1);
+    planner.commit(pending);
+    assert!(planner.chains.len() <= before + 2 - idle.len());
+}
