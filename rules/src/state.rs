@@ -4,17 +4,20 @@
 pub(crate) mod claims;
 mod conflicts;
 mod crowds;
+mod lists;
 mod node;
 mod problems;
+mod slices;
 mod view;
 
-use crate::change::{Change, ObjectKind};
+use crate::change::Change;
 use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
 use claims::Claims;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use ipnet::IpNet;
+use lists::Lists;
 pub use node::NodeNotice;
 use node::OwnNode;
 pub use problems::{Problem, ProblemKind};
@@ -72,18 +75,6 @@ pub struct State {
     dirty: HashSet<ObjectName>,
     triggers: Vec<Trigger>,
     lists: Lists,
-}
-
-/// Progress of complete lists.
-#[derive(Debug, Default)]
-struct Lists {
-    services_done: bool,
-    slices_done: bool,
-    /// While a list is under way: the objects that it has not named so far.
-    unseen_services: HashSet<ObjectName>,
-    unseen_slices: HashSet<ObjectName>,
-    unseen_cidrs: HashSet<Arc<str>>,
-    node_seen: bool,
 }
 
 impl State {
@@ -293,63 +284,6 @@ impl State {
         applied.changed = true;
     }
 
-    fn set_slice(&mut self, mut slice: EndpointSlice) -> bool {
-        self.lists.unseen_slices.remove(&slice.name);
-        // One copy of the Service's name serves all that mention it.
-        if let Some((name, _)) = self.services.get_key_value(&slice.service) {
-            slice.service = name.clone();
-        }
-        let moved = self
-            .slice_owner
-            .get(&slice.name)
-            .is_some_and(|owner| *owner != slice.service);
-        if moved {
-            self.remove_slice(&slice.name);
-        }
-        let service = slice.service.clone();
-        let entry = self.services.entry(service.clone()).or_default();
-        let trigger = slice.last_change_trigger.map(|at| Trigger {
-            family: slice.family,
-            at,
-        });
-        match entry
-            .slices
-            .binary_search_by(|own| own.name.cmp(&slice.name))
-        {
-            Ok(at) if entry.slices[at] == slice => return false,
-            Ok(at) => {
-                entry.slices[at] = slice;
-                self.triggers.extend(trigger);
-            }
-            Err(at) => {
-                self.slice_owner.insert(slice.name.clone(), service.clone());
-                // Nearly every Service has one slice of each family for ever.
-                entry.slices.reserve_exact(1);
-                entry.slices.insert(at, slice);
-                self.triggers.extend(trigger);
-            }
-        }
-        if entry.service.is_some() {
-            self.dirty.insert(service);
-        }
-        true
-    }
-
-    fn remove_slice(&mut self, name: &ObjectName) -> bool {
-        self.lists.unseen_slices.remove(name);
-        let Some(service) = self.slice_owner.remove(name) else {
-            return false;
-        };
-        if let Some(entry) = self.services.get_mut(&service) {
-            entry.slices.retain(|slice| slice.name != *name);
-            if entry.service.is_some() {
-                self.dirty.insert(service.clone());
-            }
-        }
-        self.forget_if_empty(&service);
-        true
-    }
-
     fn forget_if_empty(&mut self, name: &ObjectName) {
         let empty = |entry: &Entry| entry.service.is_none() && entry.slices.is_empty();
         if self.services.get(name).is_some_and(empty) {
@@ -388,52 +322,6 @@ impl State {
             |(name, entry): (&ObjectName, &Entry)| entry.service.is_some().then(|| name.clone());
         self.dirty
             .extend(self.services.iter().filter_map(with_service));
-    }
-
-    fn begin_list(&mut self, kind: ObjectKind) {
-        match kind {
-            ObjectKind::Service => {
-                let named = self
-                    .services
-                    .iter()
-                    .filter(|(_, entry)| entry.service.is_some());
-                self.lists.unseen_services = named.map(|(name, _)| name.clone()).collect();
-            }
-            ObjectKind::EndpointSlice => {
-                self.lists.unseen_slices = self.slice_owner.keys().cloned().collect();
-            }
-            ObjectKind::ServiceCidr => {
-                self.lists.unseen_cidrs = self.cidrs.keys().cloned().collect();
-            }
-            ObjectKind::Node => self.lists.node_seen = false,
-        }
-    }
-
-    fn end_list(&mut self, kind: ObjectKind, applied: &mut Applied) {
-        match kind {
-            ObjectKind::Service => {
-                for name in std::mem::take(&mut self.lists.unseen_services) {
-                    self.remove_service(&name, applied);
-                }
-                self.lists.services_done = true;
-            }
-            ObjectKind::EndpointSlice => {
-                for name in std::mem::take(&mut self.lists.unseen_slices) {
-                    applied.changed |= self.remove_slice(&name);
-                }
-                self.lists.slices_done = true;
-            }
-            ObjectKind::ServiceCidr => {
-                for name in std::mem::take(&mut self.lists.unseen_cidrs) {
-                    applied.changed |= self.cidrs.remove(&name).is_some();
-                }
-            }
-            ObjectKind::Node => {
-                if !self.lists.node_seen {
-                    self.remove_node(applied);
-                }
-            }
-        }
     }
 }
 

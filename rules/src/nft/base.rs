@@ -1,13 +1,15 @@
 //! The part of the table that is there whatever the cluster holds, and the
 //! shared chains that endpoint counts call for.
 
+mod hooks;
+mod shared;
+
 use crate::config::{Config, LocalDetector, NodeportAddresses};
 use crate::model::Family;
-use crate::nft::ruleset::{
-    Chain, ChainId, Header, Hook, HookKind, HookPoint, Rule, SetId, Side, SourceSet, Statement,
-    Verdict,
-};
+use crate::nft::ruleset::{Chain, ChainId, Header, Rule, SetId, Side, Statement, Verdict};
+use hooks::hooks;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub(crate) use shared::{external_local, required, shared_chain};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const ADDRESS: &[Header] = &[Header::Address(Side::Destination)];
@@ -126,108 +128,6 @@ pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
     )
 }
 
-/// The rules of a pick chain, an external policy chain or one that checks
-/// sources.
-pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
-    let (comment, rules) = match *id {
-        ChainId::Fixed(_) | ChainId::Port(_) => return None,
-        ChainId::Sources(ref own) => ("", vec![drop_others(own)]),
-        ChainId::Cluster {
-            endpoints,
-            masquerade,
-            nodeport,
-        } => {
-            let mark = masquerade.then_some(Statement::MarkOr(config.masquerade_mark));
-            let pick = pick(nodeport, false, endpoints);
-            ("", vec![rule(mark.into_iter().chain([pick]))])
-        }
-        ChainId::Local {
-            endpoints,
-            nodeport,
-        } => ("", vec![rule([pick(nodeport, true, endpoints)])]),
-        ChainId::ExternalLocal {
-            local,
-            all,
-            nodeport,
-        } => {
-            let cluster = |masquerade| ChainId::Cluster {
-                endpoints: all,
-                masquerade,
-                nodeport,
-            };
-            let local = (local > 0).then_some(ChainId::Local {
-                endpoints: local,
-                nodeport,
-            });
-            let rules = external_local(config, cluster(false), cluster(true), local);
-            (EXTERNAL_LOCAL, rules)
-        }
-    };
-    Some(plain(id.clone(), comment, rules))
-}
-
-/// Few ranges are compared one after the other, many are looked up.
-fn drop_others(sources: &SourceSet) -> Rule {
-    let outside = |range: &IpNet| Statement::Address {
-        side: Side::Source,
-        prefix: *range,
-        negated: true,
-    };
-    let mut statements: Vec<Statement> = match sources.is_set() {
-        true => vec![Statement::NotFrom(sources.clone())],
-        false => sources.ranges().iter().map(outside).collect(),
-    };
-    statements.push(Statement::Verdict(Verdict::Drop));
-    rule(statements)
-}
-
-/// The chains that a chain goes on to.
-pub(crate) fn required(config: &Config, id: &ChainId) -> Vec<ChainId> {
-    let chain = shared_chain(config, id);
-    let statements = chain
-        .iter()
-        .flat_map(|chain| &chain.rules)
-        .flat_map(|rule| &rule.statements);
-    statements
-        .filter_map(|statement| match statement {
-            Statement::Verdict(Verdict::Goto(next)) => Some(next.clone()),
-            _ => None,
-        })
-        .collect()
-}
-
-/// docs/reference.md#traffic-policies, what is external under policy Local.
-pub(crate) fn external_local(
-    config: &Config,
-    cluster: ChainId,
-    masquerade: ChainId,
-    local: Option<ChainId>,
-) -> Vec<Rule> {
-    let goto = |chain| Statement::Verdict(Verdict::Goto(chain));
-    let mut rules = Vec::new();
-    if let Some(from_pod) = from_local_pod(config, false) {
-        rules.push(rule([from_pod, goto(cluster)]));
-    }
-    rules.push(rule([Statement::FibLocal(Side::Source), goto(masquerade)]));
-    rules.extend(local.map(|chain| rule([goto(chain)])));
-    rules
-}
-
-fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
-    let map = match (nodeport, local) {
-        (false, false) => SetId::Endpoints,
-        (false, true) => SetId::LocalEndpoints,
-        (true, false) => SetId::NodeportEndpoints,
-        (true, true) => SetId::NodeportLocalEndpoints,
-    };
-    let key = if nodeport { NODEPORT } else { FRONTEND };
-    Statement::Dnat {
-        key,
-        modulus: endpoints,
-        map,
-    }
-}
-
 /// docs/reference.md#chain-services.
 fn dispatch(config: &Config) -> Vec<Rule> {
     let to_cluster_ip = is_in(ADDRESS, SetId::ClusterIps);
@@ -296,88 +196,6 @@ fn to(prefix: IpNet, negated: bool) -> Statement {
         side: Side::Destination,
         prefix,
         negated,
-    }
-}
-
-/// docs/reference.md#base-chains. Priorities are the kernel's own names: dstnat is
-/// -100, srcnat 100, filter 0.
-fn hooks() -> Vec<Chain> {
-    use HookKind::{Filter, Nat};
-    use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
-    /// Sources are checked while the destination is still the frontend.
-    const BEFORE_DSTNAT: i32 = -110;
-    let new = |chain| {
-        rule([
-            Statement::CtStateNew,
-            Statement::Verdict(Verdict::Jump(chain)),
-        ])
-    };
-    let all = |chain| rule([Statement::Verdict(Verdict::Jump(chain))]);
-    vec![
-        hook(
-            "filter-prerouting-pre-dnat",
-            Filter,
-            Prerouting,
-            BEFORE_DSTNAT,
-            vec![new(CHECK_SOURCES)],
-        ),
-        hook(
-            "filter-output-pre-dnat",
-            Filter,
-            Output,
-            BEFORE_DSTNAT,
-            vec![new(CHECK_SOURCES)],
-        ),
-        hook(
-            "filter-input",
-            Filter,
-            Input,
-            0,
-            vec![new(CHECK_NODEPORTS), new(CHECK_ENDPOINTS)],
-        ),
-        hook(
-            "filter-forward",
-            Filter,
-            Forward,
-            0,
-            vec![new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)],
-        ),
-        hook(
-            "filter-output",
-            Filter,
-            Output,
-            0,
-            vec![new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)],
-        ),
-        hook("nat-prerouting", Nat, Prerouting, -100, vec![all(SERVICES)]),
-        hook("nat-output", Nat, Output, -100, vec![all(SERVICES)]),
-        hook(
-            "nat-postrouting",
-            Nat,
-            Postrouting,
-            100,
-            vec![all(MASQUERADE)],
-        ),
-    ]
-}
-
-fn hook(
-    name: &'static str,
-    kind: HookKind,
-    point: HookPoint,
-    priority: i32,
-    rules: Vec<Rule>,
-) -> Chain {
-    let hook = Some(Hook {
-        kind,
-        point,
-        priority,
-    });
-    Chain {
-        id: ChainId::Fixed(name),
-        hook,
-        comment: "",
-        rules,
     }
 }
 

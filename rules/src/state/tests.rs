@@ -1,6 +1,7 @@
 //! Events and their effect.
 
 use super::*;
+use crate::ObjectKind;
 use crate::model::{Endpoint, Hints, Node};
 
 fn slice(service: &str, address: &str, at: i64) -> EndpointSlice {
