@@ -15,9 +15,9 @@ use rules::model::Family;
 use rules::nft::names;
 use rules::nft::print;
 use rules::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Client, Element, Key, Op, Rule, SetId, SourceSet, Statement,
-    TABLE, Transaction, Verdict,
+    AffinitySet, Chain, ChainId, Client, Element, Key, Rule, SetId, SourceSet, TABLE,
 };
+use rules::nft::table::{self, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -116,48 +116,28 @@ impl Dump {
         self.foreign.push(Foreign { place, text });
     }
 
-    /// The transaction that makes this table, but for what is foreign.
-    pub fn transaction(self, family: Family) -> Transaction {
-        let mut ops = vec![Op::ReplaceTable];
-        let mut elements = Vec::new();
-        for (set, (size, all)) in self.sets {
-            ops.push(Op::AddSet { set, size });
-            elements.push(Op::AddElements(set, all));
-        }
-        for (set, clients) in self.affinity_sets {
-            ops.push(Op::AddAffinitySet(set.clone()));
-            elements.push(Op::AddClients(set, clients));
-        }
-        ops.extend(self.source_sets.into_iter().map(Op::AddSourceSet));
-        ops.extend(in_order(self.chains).into_iter().map(Op::AddChain));
-        ops.extend(elements);
-        Transaction { family, ops }
+    /// The table in memory, which rules are followed in and others are compared with, and beside it
+    /// what is foreign.
+    pub fn into_table(self) -> (Table, Vec<Foreign>) {
+        let sets = self.sets.into_iter().map(|(id, (size, all))| {
+            let elements = all.into_iter().map(|element| (element.key, element));
+            let elements = elements.collect();
+            (id, table::Set { size, elements })
+        });
+        let affinity_sets = self.affinity_sets.into_iter().map(|(id, clients)| {
+            let clients = clients
+                .iter()
+                .map(|client| (client.address, client.remaining));
+            (id, clients.collect())
+        });
+        let table = Table::from_parts(table::Parts {
+            sets: sets.collect(),
+            affinity_sets: affinity_sets.collect(),
+            source_sets: self.source_sets,
+            chains: self.chains,
+        });
+        (table, self.foreign)
     }
-}
-
-/// Chains, each after those that it goes to; the kernel has no circles.
-fn in_order(mut chains: BTreeMap<ChainId, Chain>) -> Vec<Chain> {
-    let mut ordered = Vec::with_capacity(chains.len());
-    let mut stack = Vec::new();
-    while let Some((_, chain)) = chains.pop_first() {
-        stack.push(chain);
-        while let Some(chain) = stack.pop() {
-            let needed = goes_to(&chain).find_map(|next| chains.remove(next));
-            match needed {
-                Some(next) => stack.extend([chain, next]),
-                None => ordered.push(chain),
-            }
-        }
-    }
-    ordered
-}
-
-fn goes_to(chain: &Chain) -> impl Iterator<Item = &ChainId> {
-    let statements = chain.rules.iter().flat_map(|rule| &rule.statements);
-    statements.filter_map(|statement| match statement {
-        Statement::Verdict(Verdict::Goto(next) | Verdict::Jump(next)) => Some(next),
-        _ => None,
-    })
 }
 
 /// What names in the table stand for.

@@ -7,7 +7,8 @@ use nft_wire::nf_tables::{Data, Expression, VERDICT_REGISTER};
 use proptest::prelude::*;
 use rules::model::{EndpointAddr, Frontend, ObjectName, Protocol};
 use rules::nft::ruleset::{
-    Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side, Value,
+    Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side, Statement, Value,
+    Verdict,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -342,36 +343,4 @@ fn elements_of_every_set_are_read_as_they_were_written() {
             outcome.unwrap_or_else(|error| panic!("{set}: {error}"));
         }
     }
-}
-
-#[test]
-fn chains_come_after_those_that_they_go_to() {
-    let id = |endpoints| ChainId::Local {
-        endpoints,
-        nodeport: false,
-    };
-    let chain = |endpoints: u32, next: &[u32]| Chain {
-        id: id(endpoints),
-        hook: None,
-        comment: "",
-        rules: vec![Rule {
-            statements: next
-                .iter()
-                .map(|next| Statement::Verdict(Verdict::Goto(id(*next))))
-                .collect(),
-        }],
-    };
-    let all = [
-        chain(1, &[2, 9, 4]),
-        chain(2, &[3, 4]),
-        chain(3, &[4]),
-        chain(4, &[]),
-        chain(5, &[1]),
-    ];
-    let chains = all.into_iter().map(|chain| (chain.id.clone(), chain));
-    let ordered: Vec<ChainId> = in_order(chains.collect())
-        .into_iter()
-        .map(|chain| chain.id)
-        .collect();
-    assert_eq!(ordered, [4, 3, 2, 1, 5].map(id));
 }
