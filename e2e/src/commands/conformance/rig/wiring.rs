@@ -31,7 +31,8 @@ pub(super) fn connect(bed: &Bed, control: &Namespace, number: u8) -> Result<()> 
 
 /// Brings what is sent to Services to node-1 from everywhere, as if it announced their
 /// addresses. What node-1 forwards as it came in has failed to be translated: the router answers
-/// that with an ICMP error of a kind that no proxy sends.
+/// that with an ICMP error of a kind that no proxy sends. Of TCP that is a SYN only: a segment
+/// that is late is invalid to conntrack, which shows it to no chain of type nat, whoever's.
 pub(super) fn route(bed: &Bed) -> Result<()> {
     const V4: [&str; 3] = ["10.96.0.0/16", "198.51.100.0/24", "192.0.2.0/24"];
     const V6: [&str; 3] = ["fd00:10:96::/112", "2001:db8:100::/64", "2001:db8:2::/64"];
@@ -53,13 +54,17 @@ pub(super) fn route(bed: &Bed) -> Result<()> {
         ip(router, &script)?;
     }
     router.nft(&format!(
-        "table inet untranslated {{\nchain forward {{\n\
+        "table inet untranslated {{\nchain refuse {{\n\
+         tcp flags & (fin | syn | rst | ack) != syn drop\n\
+         meta nfproto ipv4 reject with icmp type host-prohibited\n\
+         meta nfproto ipv6 reject with icmpv6 type admin-prohibited\n\
+         }}\nchain forward {{\n\
          type filter hook forward priority filter; policy accept;\n\
-         iifname eth0 ip daddr {{ {} }} reject with icmp type host-prohibited\n\
-         iifname eth0 ip6 daddr {{ {} }} reject with icmpv6 type admin-prohibited\n\
+         iifname eth0 ip daddr {{ {v4} }} jump refuse\n\
+         iifname eth0 ip6 daddr {{ {v6} }} jump refuse\n\
          }}\n}}\n",
-        V4.join(", "),
-        V6.join(", ")
+        v4 = V4.join(", "),
+        v6 = V6.join(", ")
     ))
 }
 
