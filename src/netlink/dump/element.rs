@@ -1,7 +1,7 @@
 //! Elements of sets and maps back into keys and values.
 
 use super::Names;
-use super::statement::verdict;
+use super::statement::{protocol, verdict};
 use crate::netlink::userdata;
 use nft_wire::ip;
 use nft_wire::nf_tables::{self, Data};
@@ -99,11 +99,6 @@ pub(super) fn value(names: &Names, data: &Data) -> Option<Value> {
         port: port(&mut rest)?,
     };
     rest.is_empty().then_some(Value::Endpoint(backend))
-}
-
-pub(super) fn protocol(number: u8) -> Option<Protocol> {
-    let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-    all.into_iter().find(|known| known.number() == number)
 }
 
 fn word(rest: &mut &[u8]) -> Option<[u8; 4]> {

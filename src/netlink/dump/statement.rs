@@ -6,7 +6,7 @@ use crate::netlink::statements::{self, expressions};
 use ipnet::IpNet;
 use nft_wire::ip;
 use nft_wire::nf_tables::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGISTER};
-use rules::model::{EndpointAddr, Family};
+use rules::model::{EndpointAddr, Family, Protocol};
 use rules::nft::names;
 use rules::nft::print;
 use rules::nft::ruleset::{Header, Pick, Side, Statement, Verdict};
@@ -107,7 +107,7 @@ fn after_protocol(family: Family, list: &[Expression]) -> Option<Statement> {
     let [number] = **data else {
         return None;
     };
-    let protocol = super::element::protocol(number)?;
+    let protocol = protocol(number)?;
     let (pick, count, first) = match rest {
         [
             Expression::Immediate {
@@ -258,4 +258,9 @@ pub(super) fn verdict(names: &Names, data: &Data) -> Option<Verdict> {
 
 fn is_negated(op: u32) -> bool {
     op.cast_signed() == libc::NFT_CMP_NEQ
+}
+
+pub(super) fn protocol(number: u8) -> Option<Protocol> {
+    let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    all.into_iter().find(|known| known.number() == number)
 }

@@ -8,14 +8,15 @@
 //! that lives on when the server behind it is gone.
 
 mod connect;
+mod failure;
 mod resolve;
 mod stream;
 mod tunnel;
 
 use super::proxy::Proxy;
 use super::server::Server;
-pub(in crate::source) use connect::ConnectError;
 use connect::Connector;
+pub(in crate::source) use failure::ConnectError;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;

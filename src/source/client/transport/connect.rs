@@ -1,6 +1,7 @@
 //! A new connection: name, TCP, proxy, TLS, each with a deadline.
 
 use super::Target;
+use super::failure::{ConnectError, PHASE_LIMIT, silent};
 use super::resolve::Resolver;
 use super::stream::{BoxDuplex, Stream};
 use super::tunnel;
@@ -20,27 +21,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-/// Each for TCP with all addresses of a name together, the proxy's answer, TLS with the proxy
-/// and TLS with the server.
-pub(super) const PHASE_LIMIT: Duration = Duration::from_secs(10);
-
 /// Nothing under way: the first look after so long, then every few seconds.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 /// What was sent, or a keepalive, is not acknowledged for so long: the peer is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why there is no connection: a line for a person, with the peer in it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct ConnectError(String);
-
-impl ConnectError {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
 
 /// Makes the connections of a pool.
 #[derive(Clone)]
@@ -182,8 +168,4 @@ async fn handshake(
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok((Box::new(stream), http2))
-}
-
-pub(super) fn silent() -> String {
-    format!("no answer within {} s", PHASE_LIMIT.as_secs())
 }

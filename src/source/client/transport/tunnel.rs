@@ -1,6 +1,6 @@
 //! Proxies that are asked for a connection: HTTP's CONNECT, and SOCKS.
 
-use super::connect::{ConnectError, PHASE_LIMIT, silent};
+use super::failure::{ConnectError, PHASE_LIMIT, silent};
 use super::stream::BoxDuplex;
 use crate::source::client::proxy::{Proxy, host_port};
 use crate::source::client::server::Server;
