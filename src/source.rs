@@ -8,6 +8,7 @@ mod describe;
 mod intern;
 mod manifests;
 pub mod objects;
+mod told;
 mod watch;
 
 pub use client::{ClientOptions, client};

@@ -7,7 +7,7 @@
 mod status;
 mod tls;
 
-use crate::source::client::transport::ConnectError;
+use crate::source::told::ConnectError;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 

@@ -10,7 +10,6 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
-pub(in crate::source) use verify::Words;
 use verify::{Anything, Verifier};
 
 /// client-go's switch for proxies and servers that say that they have HTTP/2, and have not.

@@ -8,7 +8,7 @@
 //! that lives on when the server behind it is gone.
 
 mod connect;
-mod failure;
+mod limit;
 mod resolve;
 mod stream;
 mod tunnel;
@@ -16,7 +16,6 @@ mod tunnel;
 use super::proxy::Proxy;
 use super::server::Server;
 use connect::Connector;
-pub(in crate::source) use failure::ConnectError;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;

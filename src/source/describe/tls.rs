@@ -1,12 +1,12 @@
 //! What rustls says of a handshake.
 
-use crate::source::client::tls::Words;
+use crate::source::told::Distrust;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 pub(super) fn describe_tls(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(other)) => {
-            match other.0.downcast_ref::<Words>() {
+            match other.0.downcast_ref::<Distrust>() {
                 Some(words) => words.to_string(),
                 None => format!("the server's certificate: {error}"),
             }

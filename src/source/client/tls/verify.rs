@@ -5,6 +5,7 @@ mod words;
 
 use super::certificates;
 use crate::source::client::access::Pem;
+use crate::source::told::Distrust;
 use anyhow::{Context, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -15,7 +16,6 @@ use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 use std::sync::{Arc, Mutex, PoisonError};
-pub(in crate::source) use words::Words;
 use words::why;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -221,7 +221,7 @@ impl ServerCertVerifier for Verifier {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 let text = why(&error, own, &roots.all, &roots.field, name, now);
-                Err(CertificateError::Other(OtherError(Arc::new(Words(text)))).into())
+                Err(CertificateError::Other(OtherError(Arc::new(Distrust(text)))).into())
             }
         }
     }

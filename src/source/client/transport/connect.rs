@@ -1,12 +1,13 @@
 //! A new connection: name, TCP, proxy, TLS, each with a deadline.
 
 use super::Target;
-use super::failure::{ConnectError, PHASE_LIMIT, silent};
+use super::limit::{PHASE_LIMIT, silent};
 use super::resolve::Resolver;
 use super::stream::{BoxDuplex, Stream};
 use super::tunnel;
 use crate::source::client::proxy::{Kind, host_port};
 use crate::source::describe;
+use crate::source::told::ConnectError;
 use futures::future::BoxFuture;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;

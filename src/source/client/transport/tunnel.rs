@@ -1,10 +1,11 @@
 //! Proxies that are asked for a connection: HTTP's CONNECT, and SOCKS.
 
-use super::failure::{ConnectError, PHASE_LIMIT, silent};
+use super::limit::{PHASE_LIMIT, silent};
 use super::stream::BoxDuplex;
 use crate::source::client::proxy::{Proxy, host_port};
 use crate::source::client::server::Server;
 use crate::source::describe;
+use crate::source::told::ConnectError;
 use futures::future::{Either, select};
 use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::{Request, StatusCode, Uri};

@@ -9,11 +9,6 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 /// Names of a certificate that are told; there may be hundreds.
 const NAMES: usize = 10;
 
-/// A line that needs nothing added.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(in crate::source) struct Words(pub(in crate::source) String);
-
 /// The reason, with names, dates and the authority's field or file.
 pub(super) fn why(
     error: &Error,
