@@ -2,167 +2,31 @@
 //! somebody else put into it is told beside, in words.
 
 mod element;
+mod found;
+mod known;
 mod source;
 mod statement;
+
+pub use found::{Dump, Foreign, Place};
 
 use super::elements::write_key;
 use super::subsystem::protocol_family;
 use super::{clients, objects, userdata};
 use ipnet::IpNet;
+use known::Names;
 use nft_wire::nf_tables::{self, HEADER, nfta};
 use nft_wire::{Message, Socket, Writer};
 use rules::model::Family;
 use rules::nft::names;
 use rules::nft::print;
-use rules::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Client, Element, Key, Rule, SetId, SourceSet, TABLE,
-};
-use rules::nft::table::{self, Table};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use rules::nft::ruleset::{Chain, ChainId, Client, Element, Key, Rule, SetId, TABLE};
+use std::collections::BTreeMap;
 use std::io;
 
 /// The table is read again so often if the ruleset changed meanwhile.
 const ATTEMPTS: usize = 5;
 /// More clients than that are counted, not kept: how many there are is their own choice.
 const CLIENTS: usize = 100_000;
-/// More pieces of somebody else's than that are counted, not kept.
-const FOREIGN: usize = 1000;
-
-/// Where in the table something foreign is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The table itself.
-    Table,
-    /// A set or map as a whole.
-    Set(String),
-    /// An element of one of our sets.
-    Element(SetId),
-    /// A chain as a whole, its rules aside.
-    Chain(String),
-    /// A rule.
-    Rule {
-        /// Its chain, ours or not.
-        chain: String,
-        /// Its place among the chain's rules, from 1.
-        position: usize,
-        /// What the kernel calls it, as in `nft delete rule ... handle 7`.
-        handle: u64,
-    },
-    /// A stateful object: a counter, a quota and the like.
-    Object(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Table => f.write_str("table"),
-            Self::Set(name) => write!(f, "set {name}"),
-            Self::Element(set) => write!(f, "element of {set}"),
-            Self::Chain(name) => write!(f, "chain {name}"),
-            Self::Rule {
-                chain,
-                position,
-                handle,
-            } => write!(f, "rule {position} of chain {chain} (handle {handle})"),
-            Self::Object(name) => write!(f, "object {name}"),
-        }
-    }
-}
-
-/// Something in the table that is none of ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Foreign {
-    /// Where it is.
-    pub place: Place,
-    /// What it is or does.
-    pub text: String,
-}
-
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
-    }
-}
-
-/// A family's table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dump {
-    /// The ruleset's generation, if it was the same one from the beginning to the end of reading.
-    pub generation: Option<u32>,
-    /// Sets and maps: how many elements they may have, and those that they have, in no order.
-    pub sets: BTreeMap<SetId, (Option<u32>, Vec<Element>)>,
-    /// Sets of clients.
-    pub affinity_sets: BTreeMap<AffinitySet, Vec<Client>>,
-    /// Clients that are not in `affinity_sets`, as there are too many.
-    pub more_clients: usize,
-    /// Sets of sources that are sets in the table.
-    pub source_sets: BTreeSet<SourceSet>,
-    /// Chains with those of their rules that are ours.
-    pub chains: BTreeMap<ChainId, Chain>,
-    /// What is not ours.
-    pub foreign: Vec<Foreign>,
-    /// Foreign pieces that are not in `foreign`, as there are too many.
-    pub more_foreign: usize,
-}
-
-impl Dump {
-    fn note(&mut self, place: Place, text: impl Into<String>) {
-        if self.foreign.len() >= FOREIGN {
-            self.more_foreign += 1;
-            return;
-        }
-        let text = text.into();
-        self.foreign.push(Foreign { place, text });
-    }
-
-    /// The table in memory, which rules are followed in and others are compared with, and beside it
-    /// what is foreign.
-    pub fn into_table(self) -> (Table, Vec<Foreign>) {
-        let sets = self.sets.into_iter().map(|(id, (size, all))| {
-            let elements = all.into_iter().map(|element| (element.key, element));
-            let elements = elements.collect();
-            (id, table::Set { size, elements })
-        });
-        let affinity_sets = self.affinity_sets.into_iter().map(|(id, clients)| {
-            let clients = clients
-                .iter()
-                .map(|client| (client.address, client.remaining));
-            (id, clients.collect())
-        });
-        let table = Table::from_parts(table::Parts {
-            sets: sets.collect(),
-            affinity_sets: affinity_sets.collect(),
-            source_sets: self.source_sets,
-            chains: self.chains,
-        });
-        (table, self.foreign)
-    }
-}
-
-/// What names in the table stand for.
-struct Names {
-    family: Family,
-    /// Names of sources are digests, so these have to be read before who refers to them.
-    sources: BTreeMap<String, SourceSet>,
-}
-
-impl Names {
-    fn chain(&self, name: &str) -> Option<ChainId> {
-        let sources = || self.sources.get(name).cloned().map(ChainId::Sources);
-        names::chain(name, self.family).or_else(sources)
-    }
-
-    /// Sources that have this name.
-    fn learn(&mut self, name: &str, ranges: &[IpNet]) -> Option<SourceSet> {
-        let set = SourceSet::new(ranges);
-        if set.to_string() != name {
-            return None;
-        }
-        self.sources.insert(name.to_owned(), set.clone());
-        Some(set)
-    }
-}
 
 /// Reads a family's table, in the network namespace that it was opened in. Nothing is changed.
 pub struct Reader {

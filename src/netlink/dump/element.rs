@@ -1,6 +1,6 @@
 //! Elements of sets and maps back into keys and values.
 
-use super::Names;
+use super::known::Names;
 use super::statement::{protocol, verdict};
 use crate::netlink::userdata;
 use nft_wire::ip;

@@ -1,6 +1,7 @@
 //! Sets of sources back into ranges (see `sources.rs` for how the kernel keeps them).
 
-use super::{Names, statement};
+use super::known::Names;
+use super::statement;
 use crate::netlink::sources::INTERVAL_END;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use nft_wire::ip;

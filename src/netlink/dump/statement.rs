@@ -1,7 +1,7 @@
 //! Expressions back into statements. What a statement may be is guessed from the first few
 //! expressions; that it is one is known when it makes the very same expressions again.
 
-use super::Names;
+use super::known::Names;
 use crate::netlink::statements::{self, expressions};
 use ipnet::IpNet;
 use nft_wire::ip;

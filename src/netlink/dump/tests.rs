@@ -7,8 +7,8 @@ use nft_wire::nf_tables::{Data, Expression, VERDICT_REGISTER};
 use proptest::prelude::*;
 use rules::model::{EndpointAddr, Frontend, ObjectName, Protocol};
 use rules::nft::ruleset::{
-    Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side, Statement, Value,
-    Verdict,
+    AffinitySet, Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side, SourceSet,
+    Statement, Value, Verdict,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
