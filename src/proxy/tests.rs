@@ -190,11 +190,7 @@ fn no_failure_loses_the_cleanup_and_none_runs_without_need() {
 
 /// The value of a metric, given by its name and labels.
 fn value(metrics: &Metrics, name: &str) -> Option<f64> {
-    let text = metrics.text();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.parse().ok())
+    e2e::exposition::value(&metrics.text(), name)
 }
 
 #[test]
