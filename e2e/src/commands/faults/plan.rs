@@ -170,19 +170,20 @@ fn without_place(element: &str) -> String {
 /// rule looks into: one may stay for a while after its last user.
 fn without_unused(mut parts: Parts) -> Parts {
     loop {
-        let mut used = BTreeSet::new();
+        // Apart, as a chain may have the name of the set that it looks into.
+        let (mut chains, mut sets) = (BTreeSet::new(), BTreeSet::new());
         for line in parts.values().flatten() {
             let words: Vec<&str> = line.split_whitespace().collect();
             let to = words
                 .windows(2)
                 .filter(|pair| matches!(pair[0], "goto" | "jump"));
-            used.extend(to.map(|pair| pair[1].to_owned()));
-            let sets = words.iter().filter_map(|word| word.strip_prefix('@'));
-            used.extend(sets.map(str::to_owned));
+            chains.extend(to.map(|pair| pair[1].to_owned()));
+            let looked_into = words.iter().filter_map(|word| word.strip_prefix('@'));
+            sets.extend(looked_into.map(str::to_owned));
         }
         let unused: Vec<String> = parts
             .iter()
-            .filter(|(head, lines)| !is_used(head, lines, &used))
+            .filter(|(head, lines)| !is_used(head, lines, &chains, &sets))
             .map(|(head, _)| head.clone())
             .collect();
         if unused.is_empty() {
@@ -192,17 +193,22 @@ fn without_unused(mut parts: Parts) -> Parts {
     }
 }
 
-fn is_used(head: &str, lines: &[String], used: &BTreeSet<String>) -> bool {
+fn is_used(
+    head: &str,
+    lines: &[String],
+    chains: &BTreeSet<String>,
+    sets: &BTreeSet<String>,
+) -> bool {
     const OF_SERVICES: [&str; 2] = ["sources-", "affinity-"];
     if let Some(name) = head.strip_prefix("chain ") {
         let has_hook = lines.iter().any(|line| line.starts_with("type "));
-        return has_hook || used.contains(name);
+        return has_hook || chains.contains(name);
     }
     let Some(name) = head.strip_prefix("set ") else {
         return true;
     };
     let of_service = OF_SERVICES.iter().any(|prefix| name.starts_with(prefix));
-    !of_service || used.contains(name)
+    !of_service || sets.contains(name)
 }
 
 #[cfg(test)]
@@ -222,6 +228,13 @@ mod tests {
             differences(&table, &[meaning(&other), meaning("")]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn an_unused_chain_does_not_count_for_looking_into_a_set_of_its_own_name() {
+        let unused = "\tset sources-1 {\n\t\ttype ipv4_addr\n\t}\n\tchain sources-1 {\n\t\tip saddr != @sources-1 drop\n\t}\n\tchain hook {";
+        let other = TABLE.replace("\tchain hook {", unused);
+        assert_eq!(meaning(&other), meaning(TABLE));
     }
 
     #[test]
