@@ -2,6 +2,8 @@
 //! (`docs/cli.md`).
 
 pub mod commands;
+#[allow(dead_code)]
+mod look;
 mod startup;
 #[cfg(test)]
 mod tests;
@@ -23,10 +25,7 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> ExitCode {
     let (command, parsed) = parse(words);
     let request = match parsed {
         Ok(request) => request,
-        Err(error) => {
-            eprintln!("Error: {error}\n{}", where_help_is(command));
-            return ExitCode::from(command.exits.usage);
-        }
+        Err(error) => return wrong_usage(command, &error),
     };
     let done = match request {
         Request::Help(text) => print(&text).map(|()| ExitCode::SUCCESS),
@@ -35,6 +34,9 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
+            if let Some(error) = error.downcast_ref::<UsageError>() {
+                return wrong_usage(command, error);
+            }
             // Nothing was logged yet if there is no configuration.
             logging::start(&LoggingConfiguration::default());
             let causes = error.chain().map(ToString::to_string);
@@ -42,6 +44,11 @@ pub fn run<S: AsRef<str>>(words: &[S]) -> ExitCode {
             ExitCode::from(command.exits.failure)
         }
     }
+}
+
+fn wrong_usage(command: &Command, error: &UsageError) -> ExitCode {
+    eprintln!("Error: {error}\n{}", where_help_is(command));
+    ExitCode::from(command.exits.usage)
 }
 
 /// What a command line asks for.

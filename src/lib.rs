@@ -11,6 +11,7 @@ mod kubernetes;
 mod logging;
 pub mod options;
 mod pflag;
+pub mod report;
 pub mod settings;
 mod yaml;
 

@@ -84,14 +84,26 @@ impl Options {
     /// What was given of flags in [`flags`]; a command need not have all of them.
     pub fn new(matches: &ArgMatches) -> Self {
         let mut options = Self::default();
+        options.add(matches);
+        options
+    }
+
+    /// Adds what was given of flags, as if they stood behind those of before.
+    pub fn add(&mut self, matches: &ArgMatches) {
         for flag in all() {
             // A flag that the command does not have is an error here, and was not given.
             if matches.try_contains_id(flag.name).unwrap_or(false) {
-                (flag.set)(&mut options, matches, flag.name);
-                options.changed.insert(flag.name);
+                (flag.set)(self, matches, flag.name);
+                self.changed.insert(flag.name);
             }
         }
-        options
+    }
+
+    /// Whether one of the flags says where objects come from.
+    pub fn names_a_source(&self) -> bool {
+        ["config", "kubeconfig", "manifests", "master"]
+            .iter()
+            .any(|flag| self.is_set(flag))
     }
 
     /// What these words, all flags of the daemon, set.
