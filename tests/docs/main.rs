@@ -55,3 +55,24 @@ fn every_page_is_in_the_index() {
         .collect();
     assert!(missing.is_empty(), "not in docs/README.md: {missing:?}");
 }
+
+#[test]
+fn every_code_of_a_finding_has_its_section() {
+    let repository = repository();
+    let page = repository
+        .text("docs/findings.md")
+        .expect("docs/findings.md");
+    let mut sections = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let (heading, text) = section.split_once('\n').expect("a heading and its text");
+        for part in ["**Means:**", "**Comes about**", "**Do:**"] {
+            assert!(text.contains(part), "{heading} does not say {part}");
+        }
+        sections.push(heading.to_owned());
+    }
+    let codes = rules::finding::Code::ALL.iter();
+    let codes: Vec<String> = codes
+        .map(|code| format!("{code}: {}", code.title()))
+        .collect();
+    assert_eq!(sections, codes, "docs/findings.md and rules/src/finding.rs");
+}
