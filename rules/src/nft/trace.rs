@@ -32,10 +32,16 @@ mod serialize;
 mod show;
 mod statement;
 mod walk;
+mod ways;
+mod words;
+
+pub use ways::{Decision, Fate, Share, Way};
 
 use crate::model::{EndpointAddr, Family, Protocol};
 use crate::nft::print;
-use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Element, HookPoint, Rule, SetId};
+use crate::nft::ruleset::{
+    AffinitySet, Chain, ChainId, Element, HookPoint, Key, Rule, SetId, Statement,
+};
 use crate::nft::table::Table;
 use choices::Choices;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,10 +112,14 @@ pub struct Step {
     pub position: usize,
     /// The rule.
     pub rule: Rule,
+    /// Of the rules of the chain since the step before: the statement of each that did not match.
+    pub missed: Vec<Statement>,
     /// The element that it found for the packet; the last one, if it looked several up.
     pub matched: Option<Matched>,
     /// What it did to the packet.
     pub outcome: Outcome,
+    /// If it went on in a chain in which no rule matched: the statements that did not.
+    pub dead_end: Option<Vec<Statement>>,
 }
 
 impl Step {
@@ -152,6 +162,12 @@ pub enum Outcome {
 pub struct Path {
     /// The rules that matched, in order; empty if they were not asked for.
     pub steps: Vec<Step>,
+    /// The hooks that it passes, in order; like the next two as `steps` only if they were asked for.
+    pub hooks: Vec<HookPoint>,
+    /// Every chain that looked at it, whether or not a rule of it matched.
+    pub visited: BTreeSet<ChainId>,
+    /// What was looked up, found or not.
+    pub lookups: Vec<(SetId, Key)>,
     /// How many random choices lead there.
     pub choices: usize,
     /// How likely it is, from 0 to 1; of all ways together it is 1. With a hash in the place of a
@@ -211,7 +227,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// Lets an endpoint remember a client, as an earlier connection would have.
+    /// Lets an endpoint remember a client beside those of the table, as an earlier connection would
+    /// have.
     pub fn remember(&mut self, endpoint: AffinitySet, client: IpAddr) {
         self.remembered.entry(endpoint).or_default().insert(client);
     }
@@ -250,8 +267,10 @@ impl<'a> Tracer<'a> {
     }
 
     fn remembers(&self, endpoint: &AffinitySet, client: IpAddr) -> bool {
-        let clients = self.remembered.get(endpoint);
-        clients.is_some_and(|clients| clients.contains(&client))
+        let told = self.remembered.get(endpoint);
+        let held = self.table.affinity_sets().get(endpoint);
+        told.is_some_and(|clients| clients.contains(&client))
+            || held.is_some_and(|clients| clients.contains_key(&client))
     }
 }
 

@@ -7,7 +7,7 @@ use rules::model::{
 };
 use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
-use rules::nft::trace::{End, Origin, Packet, Trace, Tracer};
+use rules::nft::trace::{End, Origin, Packet, Trace, Tracer, Way};
 use rules::nft::{Kernel, Planner};
 use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
@@ -104,12 +104,24 @@ impl Cluster {
         self.trace_in(&self.table(), source, destination)
     }
 
+    /// The ways of a packet.
+    pub fn ways(&self, source: &str, destination: &str) -> Vec<Way> {
+        let table = self.table();
+        let tracer = self.tracer(&table);
+        tracer.ways(&tracer.explain(&self.packet(source, destination)))
+    }
+
     fn trace_in(&self, table: &Table, source: &str, destination: &str) -> Trace {
+        let packet = self.packet(source, destination);
+        self.tracer(table).explain(&packet)
+    }
+
+    fn tracer<'a>(&self, table: &'a Table) -> Tracer<'a> {
         let mut tracer = Tracer::new(table, self.node_addresses());
         for (client, name) in &self.remembered {
             tracer.remember(self.clients_of(name), self.source(client).1);
         }
-        tracer.explain(&self.packet(source, destination))
+        tracer
     }
 
     /// The clients that an endpoint remembers.

@@ -14,6 +14,7 @@ mod selection;
 mod services;
 mod sources;
 mod steps;
+mod ways;
 
 use cluster::Cluster;
 use rules::model::Family;

@@ -35,7 +35,8 @@ impl<'a> Walk<'a, '_> {
                 go_on(same != *negated)
             }
             Statement::InSet { key, set, negated } => {
-                let element = self.key(key).and_then(|key| self.look_up(*set, key));
+                let key = self.key(key);
+                let element = key.and_then(|key| self.look_up(*set, key));
                 if let Some(element) = element {
                     *found = Some((*set, element));
                 }
@@ -49,7 +50,8 @@ impl<'a> Walk<'a, '_> {
             }
             Statement::OneIn(count) => go_on(self.choices.one_in(*count)),
             Statement::VerdictMap { key, map } => {
-                let element = self.look_up(*map, self.key(key)?)?;
+                let key = self.key(key)?;
+                let element = self.look_up(*map, key)?;
                 *found = Some((*map, element));
                 match element.value.as_ref()? {
                     Value::Verdict(verdict) => Some(after(verdict)),
@@ -149,7 +151,10 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    fn look_up(&self, set: SetId, key: Key) -> Option<&'a Element> {
+    fn look_up(&mut self, set: SetId, key: Key) -> Option<&'a Element> {
+        if let Some(record) = &mut self.record {
+            record.lookups.push((set, key));
+        }
         self.tracer.table.elements(set).get(&key)
     }
 }

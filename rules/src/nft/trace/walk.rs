@@ -2,7 +2,10 @@
 
 use super::{Choices, End, Matched, Origin, Outcome, Packet, Path, Step, Tracer};
 use crate::model::{EndpointAddr, Family, Protocol};
-use crate::nft::ruleset::{AffinitySet, Chain, ChainId, HookKind, HookPoint, Rule, Statement};
+use crate::nft::ruleset::{
+    AffinitySet, Chain, ChainId, HookKind, HookPoint, Key, Rule, SetId, Statement,
+};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
@@ -35,6 +38,15 @@ pub(super) enum After<'a> {
     Done(Say),
 }
 
+/// What a walk leaves for whoever explains it.
+#[derive(Default)]
+pub(super) struct Record {
+    steps: Vec<Step>,
+    hooks: Vec<HookPoint>,
+    visited: BTreeSet<ChainId>,
+    pub(super) lookups: Vec<(SetId, Key)>,
+}
+
 pub(super) struct Walk<'a, 'c> {
     pub(super) tracer: &'a Tracer<'a>,
     pub(super) choices: &'c mut Choices,
@@ -53,7 +65,7 @@ pub(super) struct Walk<'a, 'c> {
     pub(super) destination_decided: bool,
     pub(super) source_decided: bool,
     pub(super) remembered: Vec<AffinitySet>,
-    steps: Option<Vec<Step>>,
+    pub(super) record: Option<Record>,
     point: HookPoint,
     hops: usize,
 }
@@ -83,7 +95,7 @@ impl<'a, 'c> Walk<'a, 'c> {
             destination_decided: false,
             source_decided: false,
             remembered: Vec::new(),
-            steps: with_steps.then(Vec::new),
+            record: with_steps.then(Record::default),
             point: HookPoint::Prerouting,
             hops: 0,
         }
@@ -103,8 +115,17 @@ impl<'a, 'c> Walk<'a, 'c> {
                 masquerade: self.masquerade,
             },
         };
+        let Record {
+            steps,
+            hooks,
+            visited,
+            lookups,
+        } = self.record.unwrap_or_default();
         Path {
-            steps: self.steps.unwrap_or_default(),
+            steps,
+            hooks,
+            visited,
+            lookups,
             choices: self.choices.made(),
             probability: self.choices.probability(),
             remembered: self.remembered,
@@ -140,6 +161,9 @@ impl<'a, 'c> Walk<'a, 'c> {
 
     fn hook(&mut self, point: HookPoint) -> ControlFlow<End> {
         self.point = point;
+        if let Some(record) = &mut self.record {
+            record.hooks.push(point);
+        }
         let chains = self.tracer.hooks.get(&point);
         for chain in chains.into_iter().flatten() {
             if self.is_nat(chain) && self.is_decided() {
@@ -172,18 +196,24 @@ impl<'a, 'c> Walk<'a, 'c> {
 
     /// Runs a chain, and those that it goes on to, until they are through.
     fn run(&mut self, mut chain: &'a Chain) -> Say {
+        let mut gone_to = None;
         'chain: loop {
             self.hops += 1;
             if self.hops > HOPS_MAX {
                 return Say::Nothing;
             }
+            if let Some(record) = &mut self.record {
+                record.visited.insert(chain.id.clone());
+            }
+            let mut missed = Vec::new();
             for (position, rule) in chain.rules.iter().enumerate() {
-                match self.rule(chain, position, rule) {
+                match self.rule(chain, position, rule, &mut missed) {
                     After::Next => {}
                     After::Done(say) => return say,
                     After::Goto(next) => match self.tracer.table.chains().get(next) {
                         Some(next) => {
                             chain = next;
+                            gone_to = Some(self.step_count());
                             continue 'chain;
                         }
                         None => return Say::Nothing,
@@ -196,31 +226,52 @@ impl<'a, 'c> Walk<'a, 'c> {
                     }
                 }
             }
+            if gone_to == Some(self.step_count())
+                && let Some(last) = self.record.as_mut().and_then(|own| own.steps.last_mut())
+            {
+                last.dead_end = Some(missed);
+            }
             return Say::Nothing;
         }
     }
 
+    fn step_count(&self) -> usize {
+        self.record.as_ref().map_or(0, |record| record.steps.len())
+    }
+
     /// Runs a chain and comes back. A jump to where nothing matched is no step.
     fn jump(&mut self, to: &ChainId) -> Say {
-        let steps = self.steps.as_ref().map(Vec::len);
+        let steps = self.step_count();
         let next = self.tracer.table.chains().get(to);
         let said = next.map_or(Say::Nothing, |next| self.run(next));
-        if let Some(own) = &mut self.steps
-            && Some(own.len()) == steps
+        if let Some(record) = &mut self.record
+            && record.steps.len() == steps
         {
-            own.pop();
+            record.steps.pop();
         }
         said
     }
 
-    /// Runs a rule up to the first statement that does not match.
-    fn rule(&mut self, chain: &'a Chain, position: usize, rule: &'a Rule) -> After<'a> {
+    /// Runs a rule up to the first statement that does not match. That one is added to what was
+    /// `missed` in the chain, which the next rule that matches takes along.
+    fn rule(
+        &mut self,
+        chain: &'a Chain,
+        position: usize,
+        rule: &'a Rule,
+        missed: &mut Vec<Statement>,
+    ) -> After<'a> {
         let choices = self.choices.made();
         let mut found = None;
         let mut after = After::Next;
         for statement in &rule.statements {
             match self.statement(statement, &mut found) {
-                None => return After::Next,
+                None => {
+                    if self.record.is_some() {
+                        missed.push(statement.clone());
+                    }
+                    return After::Next;
+                }
                 Some(After::Next) => {}
                 Some(other) => {
                     after = other;
@@ -228,7 +279,7 @@ impl<'a, 'c> Walk<'a, 'c> {
                 }
             }
         }
-        if self.steps.is_none() {
+        if self.record.is_none() {
             return after;
         }
         let step = Step {
@@ -238,13 +289,15 @@ impl<'a, 'c> Walk<'a, 'c> {
             chain: chain.id.clone(),
             position,
             rule: rule.clone(),
+            missed: std::mem::take(missed),
             matched: found.map(|(set, element)| Matched {
                 set,
                 element: element.clone(),
             }),
             outcome: self.outcome(&after, rule),
+            dead_end: None,
         };
-        self.steps.get_or_insert_default().push(step);
+        self.record.get_or_insert_default().steps.push(step);
         after
     }
 
