@@ -26,7 +26,7 @@ mod subsystem;
 mod userdata;
 
 use batch::Batch;
-pub use conntrack::Conntrack;
+pub use conntrack::{Conntrack, Flows, Room};
 pub use follow::Follower;
 use leftovers::Leftovers;
 use nft_wire::{Membership, Reply, Socket, TooLong, nf_tables};

@@ -3,13 +3,14 @@
 
 use e2e::flows::{self, Flow, TCP, UDP};
 use e2e::{Namespace, ip};
-use kube_proxy::netlink::Conntrack;
+use kube_proxy::netlink::{Conntrack, Flows};
 use rules::flows::{Deleted, FlowTable, StaleFlows};
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
     ServicePort,
 };
-use rules::{Change, NodeportAddresses, State};
+use rules::usage::{Ports, Seen, Usage};
+use rules::{Change, Config, NodeportAddresses, State};
 use std::net::{IpAddr, SocketAddr};
 
 /// A node with flows, and a UDP Service whose changes make some of them stale.
@@ -243,4 +244,67 @@ fn asking_for_conntrack_is_answered() {
     let namespace = Namespace::create("load").expect("a namespace");
     let answer = namespace.run(|| Conntrack::open()?.load());
     answer.expect("the namespace").expect("an answer");
+}
+
+#[test]
+fn flows_are_counted_by_port_and_endpoint() {
+    for family in Family::ALL {
+        let mut table = Table::new(family);
+        table.service("a", VIP, Some(30053));
+        table.service("b", OTHER_VIP, None);
+        table.pods("a", &[1, 2]);
+        table.pods("b", &[1]);
+        let (vip, other) = (table.vip(VIP), table.vip(OTHER_VIP));
+        let (one, two, gone) = (table.pod(1), table.pod(2), table.pod(77));
+        let (own, remote) = (table.node(11, 30053), table.node(99, 8080));
+        for (destination, answers) in [
+            (vip, one),
+            (vip, one),
+            (own, one),
+            (vip, two),
+            (vip, gone),
+            (other, one),
+            // Somebody else's translation, and three that are none.
+            (remote, one),
+            (vip, vip),
+            (own, own),
+            (one, one),
+        ] {
+            table.flow(UDP, destination, answers);
+        }
+        // Another protocol than the Service's.
+        table.flow(TCP, vip, one);
+
+        let config = [Config::new(family, "n1")];
+        let ports = Ports::new(table.state.view(), &config);
+        let mut flows = table
+            .namespace
+            .run(Flows::open)
+            .expect("the namespace")
+            .expect("a socket");
+        let counts = |usage: &Usage<'_>, service: &str| -> Vec<u64> {
+            let name = ObjectName::new("ns", service);
+            let port = usage.of_service(&name).next().expect("a port");
+            let endpoints = port.endpoints().map(|(_, tally)| tally.open);
+            endpoints.chain([port.elsewhere().open]).collect()
+        };
+        let usage = flows.usage(&ports).expect("flows");
+        assert_eq!(counts(&usage, "a"), [3, 1, 1], "{family}");
+        assert_eq!(counts(&usage, "b"), [1, 0], "{family}");
+        assert_eq!(usage.other().open, 2, "{family}");
+        let room = flows.room().expect("an answer");
+        assert_eq!(room.entries, 11, "{family}");
+        assert!(
+            room.limit.is_none_or(|limit| limit > 11),
+            "{family}: {room:?}"
+        );
+
+        let mut seen = Seen::new();
+        for (added, new) in [(0, 0), (0, 0), (3, 3), (1, 1)] {
+            (0..added).for_each(|_| table.flow(UDP, vip, two));
+            let usage = flows.look(&ports, &mut seen).expect("flows");
+            let total: u64 = usage.ports().map(|port| port.total().new).sum();
+            assert_eq!(total, new, "{family}");
+        }
+    }
 }

@@ -22,6 +22,8 @@ const TUPLE_REPLY: u16 = 2;
 const STATUS_ATTRIBUTE: u16 = 3;
 const PROTOINFO: u16 = 4;
 const TIMEOUT_ATTRIBUTE: u16 = 7;
+const NAT_DST: u16 = 13;
+const NAT_PROTO: u16 = 3;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
 const PROTOINFO_TCP: u16 = 1;
@@ -132,7 +134,17 @@ fn message(out: &mut Writer, flow: &Flow, seconds: u32) {
             flow.source,
             flow.destination,
         );
-        tuple(out, TUPLE_REPLY, flow.protocol, flow.answers, flow.source);
+        tuple(
+            out,
+            TUPLE_REPLY,
+            flow.protocol,
+            flow.destination,
+            flow.source,
+        );
+        if flow.answers != flow.destination {
+            // The kernel makes the reply's tuple of it, and notes that it was translated.
+            out.nested(NAT_DST, |out| translation(out, flow.answers));
+        }
         out.number(STATUS_ATTRIBUTE, STATUS);
         if flow.protocol == TCP {
             out.nested(PROTOINFO, |out| {
@@ -142,6 +154,22 @@ fn message(out: &mut Writer, flow: &Flow, seconds: u32) {
             });
         }
         out.number(TIMEOUT_ATTRIBUTE, seconds);
+    });
+}
+
+/// A range of one address and one port (`enum ctattr_nat`).
+fn translation(out: &mut Writer, to: SocketAddr) {
+    // CTA_NAT_V4_MINIP, CTA_NAT_V4_MAXIP; IPv6's are three further.
+    for end in [1, 2] {
+        match to.ip() {
+            IpAddr::V4(ip) => out.attribute(end, &ip.octets()),
+            IpAddr::V6(ip) => out.attribute(end + 3, &ip.octets()),
+        }
+    }
+    out.nested(NAT_PROTO, |out| {
+        for end in [1, 2] {
+            out.attribute(end, &to.port().to_be_bytes());
+        }
     });
 }
 

@@ -13,6 +13,7 @@ pub mod model;
 pub mod nft;
 pub mod plan;
 pub mod select;
+pub mod usage;
 
 mod backend;
 mod backoff;

@@ -1,42 +1,23 @@
-//! UDP flows over ctnetlink (`linux/netfilter/nfnetlink_conntrack.h`): listed,
-//! judged while they are read, and deleted one by one. Why so, and how long it
-//! takes: `docs/conntrack.md`.
+//! Flows over ctnetlink (`linux/netfilter/nfnetlink_conntrack.h`). Here those of UDP that nobody
+//! serves any more: listed, judged while they are read, and deleted one by one. Why so, and how
+//! long it takes: `docs/conntrack.md`. [`Flows`] lists those that are to be counted.
+
+mod flows;
+mod kernel;
+mod tuple;
+
+#[cfg(feature = "fuzzing")]
+pub(super) use flows::shown;
+pub use flows::{Flows, Room};
 
 use super::subsystem::protocol_family;
 use nft_wire::nf_tables::{self, HEADER};
-use nft_wire::{Listing, Message, Reply, Socket, Writer, attribute, attributes, flags, ip};
+use nft_wire::{Listing, Message, Reply, Socket, Writer, attributes, flags};
 use rules::flows::{Deleted, Flow, FlowTable, Suspects};
 use rules::model::{EndpointAddr, Family, Protocol};
 use std::io;
 use std::net::IpAddr;
-
-/// Constants that libc lacks.
-mod kernel {
-    pub(super) const CT_NEW: u16 = 0;
-    pub(super) const CT_GET: u16 = 1;
-    pub(super) const CT_DELETE: u16 = 2;
-    pub(super) const CT_GET_STATS: u16 = 5;
-    pub(super) const TUPLE_ORIG: u16 = 1;
-    pub(super) const TUPLE_REPLY: u16 = 2;
-    pub(super) const ID: u16 = 12;
-    pub(super) const ZONE: u16 = 18;
-    pub(super) const FILTER: u16 = 25;
-    pub(super) const FILTER_ORIG_FLAGS: u16 = 1;
-    pub(super) const TUPLE_IP: u16 = 1;
-    pub(super) const TUPLE_PROTO: u16 = 2;
-    pub(super) const TUPLE_ZONE: u16 = 3;
-    pub(super) const IP_V4_SRC: u16 = 1;
-    pub(super) const IP_V4_DST: u16 = 2;
-    pub(super) const IP_V6_SRC: u16 = 3;
-    pub(super) const IP_V6_DST: u16 = 4;
-    pub(super) const PROTO_NUM: u16 = 1;
-    pub(super) const PROTO_SRC_PORT: u16 = 2;
-    pub(super) const PROTO_DST_PORT: u16 = 3;
-    /// What a filter compares (`net/netfilter/nf_internals.h`).
-    pub(super) const COMPARE_IP_DST: u32 = 1 << 1;
-    pub(super) const COMPARE_PROTO_NUM: u32 = 1 << 3;
-    pub(super) const COMPARE_PROTO_DST_PORT: u32 = 1 << 5;
-}
+use tuple::End;
 
 /// Listing is tried again so often if the table was resized meanwhile.
 const ATTEMPTS: usize = 5;
@@ -194,8 +175,7 @@ struct Entry<'a> {
     id: Option<&'a [u8]>,
 }
 
-/// Reads a UDP flow; none of another protocol, family or zone. The rules know
-/// only the default zone; the others are other programs' business.
+/// Reads a UDP flow; none of another protocol, family or zone.
 fn entry(message: Message<'_>, family: Family) -> Option<Entry<'_>> {
     if message.kind != kind(kernel::CT_NEW) {
         return None;
@@ -211,8 +191,8 @@ fn entry(message: Message<'_>, family: Family) -> Option<Entry<'_>> {
         }
     }
     let flow = Flow {
-        destination: end(original?, family, Direction::To)?,
-        answers: end(reply?, family, Direction::From)?,
+        destination: udp(original?, family, End::Destination)?,
+        answers: udp(reply?, family, End::Source)?,
     };
     Some(Entry {
         flow,
@@ -221,44 +201,11 @@ fn entry(message: Message<'_>, family: Family) -> Option<Entry<'_>> {
     })
 }
 
-#[derive(Clone, Copy)]
-enum Direction {
-    From,
-    To,
-}
-
-/// One end of a tuple.
-fn end(tuple: &[u8], family: Family, direction: Direction) -> Option<EndpointAddr> {
-    let (wanted_address, wanted_port) = match (family, direction) {
-        (Family::V4, Direction::From) => (kernel::IP_V4_SRC, kernel::PROTO_SRC_PORT),
-        (Family::V4, Direction::To) => (kernel::IP_V4_DST, kernel::PROTO_DST_PORT),
-        (Family::V6, Direction::From) => (kernel::IP_V6_SRC, kernel::PROTO_SRC_PORT),
-        (Family::V6, Direction::To) => (kernel::IP_V6_DST, kernel::PROTO_DST_PORT),
-    };
-    let (mut address, mut port) = (None, None);
-    for (kind, value) in attributes(tuple) {
-        match kind {
-            kernel::TUPLE_IP => {
-                address = ip(attribute(value, wanted_address)?);
-            }
-            kernel::TUPLE_PROTO => {
-                for (kind, value) in attributes(value) {
-                    if kind == kernel::PROTO_NUM && value != [Protocol::Udp.number()] {
-                        return None;
-                    }
-                    if kind == wanted_port {
-                        port = Some(u16::from_be_bytes(value.try_into().ok()?));
-                    }
-                }
-            }
-            kernel::TUPLE_ZONE => return None,
-            _ => {}
-        }
-    }
-    Some(EndpointAddr {
-        address: address?,
-        port: port?,
-    })
+/// One end of a UDP flow of the family.
+fn udp(tuple: &[u8], family: Family, end: End) -> Option<EndpointAddr> {
+    let (protocol, end) = tuple::end(tuple, end)?;
+    let wanted = protocol == Protocol::Udp.number() && Family::of(end.address) == family;
+    wanted.then_some(end)
 }
 
 /// Asks for the family's UDP flows, and only for those to the one port and the

@@ -27,6 +27,7 @@ pub fn datagram(bytes: &[u8], family: Family, sent: &Transaction) -> Vec<String>
     for message in messages(bytes) {
         let body = message.body(HEADER);
         found.extend(conntrack::deletion(message, family).map(|found| format!("{found:?}")));
+        found.extend(conntrack::shown(message));
         found.extend(interfaces::address(message.payload).map(|address| address.to_string()));
         found.extend(leftovers::chain(body).map(|found| format!("{found:?}")));
         found.extend(leftovers::rule(body).map(|found| format!("{found:?}")));
