@@ -34,6 +34,8 @@ mod telemetry;
 
 // The cluster's objects, and what is made of them.
 mod event_sender;
+#[allow(dead_code, unused_imports)]
+mod inspect;
 pub mod source;
 pub mod world;
 

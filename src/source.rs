@@ -5,7 +5,7 @@ pub mod convert;
 
 mod client;
 mod describe;
-mod intern;
+pub(crate) mod intern;
 mod manifests;
 pub mod objects;
 mod told;
@@ -13,7 +13,7 @@ mod watch;
 
 pub use client::{ClientOptions, client};
 pub(crate) use describe::{describe, describe_status, one_message};
-pub use manifests::{Manifests, Problem};
+pub use manifests::{Manifests, Problem, Raw, raw_objects};
 pub use watch::{list, watch};
 #[cfg(feature = "fuzzing")]
 pub(crate) use {client::fuzzing as kubeconfigs, manifests::read_text, watch::fuzzing as answers};

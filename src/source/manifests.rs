@@ -7,8 +7,12 @@
 mod follow;
 mod parse;
 mod problems;
+mod raw;
 mod read;
 mod watch;
+
+pub use parse::Raw;
+pub use raw::raw_objects;
 
 use crate::source::intern::Interner;
 use parse::{Found, Parsed};
@@ -94,7 +98,7 @@ impl Manifests {
     /// # Errors
     /// The directory cannot be listed. A file that cannot be read is a problem.
     pub fn load(&mut self, sink: &mut dyn FnMut(Change)) -> io::Result<Vec<Problem>> {
-        let present = self.list()?;
+        let present = list(&self.dir)?;
         // At first there is nothing that could be gone, and very much to hold.
         let first = self.files.is_empty();
         let mut held = Vec::new();
@@ -158,24 +162,6 @@ impl Manifests {
     fn is_held_up(&self) -> bool {
         let mut files = self.files.values();
         files.any(|file| file.unread == Some(Again::Soon))
-    }
-
-    fn list(&self) -> io::Result<Present> {
-        let mut found = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.dir)? {
-            let path = entry?.path();
-            let extension = path.extension().and_then(|own| own.to_str());
-            let hidden = path
-                .file_name()
-                .is_none_or(|name| name.as_encoded_bytes()[0] == b'.');
-            if hidden || !matches!(extension, Some("yaml" | "yml" | "json")) {
-                continue;
-            }
-            if let Some(look) = read::look(&path) {
-                found.insert(path, look);
-            }
-        }
-        Ok(found)
     }
 
     /// A file that cannot be read keeps its objects.
@@ -281,6 +267,25 @@ impl Manifests {
         }
         self.files.insert(path.to_owned(), file);
     }
+}
+
+/// The files of a directory that are read.
+fn list(directory: &Path) -> io::Result<Present> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|own| own.to_str());
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes()[0] == b'.');
+        if hidden || !matches!(extension, Some("yaml" | "yml" | "json")) {
+            continue;
+        }
+        if let Some(look) = read::look(&path) {
+            found.insert(path, look);
+        }
+    }
+    Ok(found)
 }
 
 /// What a single file with this text comes to, as [`Manifests::load`] would hand it out.

@@ -132,8 +132,26 @@ pub(super) fn convert(
     }
 }
 
+/// An object of any kind, as JSON.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    /// `apiVersion`.
+    pub api_version: &'a str,
+    /// `kind`.
+    pub kind: &'a str,
+    /// All of it.
+    pub text: &'a str,
+}
+
 /// Hands out everything in a file's text, with the place where it stands.
 pub(super) fn text(path: &Path, text: &str, sink: &mut dyn FnMut(String, Parsed)) {
+    raw(path, text, &mut |place, found| {
+        sink(place, found.map_or_else(Parsed::Bad, object));
+    });
+}
+
+/// The same before it is known what it is; an error says why something is no object.
+pub(super) fn raw(path: &Path, text: &str, sink: &mut dyn FnMut(String, Result<Raw<'_>, String>)) {
     let name = path.display();
     if path
         .extension()
@@ -157,7 +175,7 @@ pub(super) fn text(path: &Path, text: &str, sink: &mut dyn FnMut(String, Parsed)
             Err(error) => {
                 let reason = error.to_string();
                 let first = reason.lines().next().unwrap_or_default();
-                sink(place, Parsed::Bad(format!("is no valid YAML: {first}")));
+                sink(place, Err(format!("is no valid YAML: {first}")));
             }
         }
     }
@@ -196,31 +214,47 @@ fn head(text: &str) -> Result<Head<'_>, String> {
     serde_json::from_str(text).map_err(|error| format!("is no valid object: {error}"))
 }
 
-fn json(text: &str, place: &str, sink: &mut dyn FnMut(String, Parsed)) {
+fn json(text: &str, place: &str, sink: &mut dyn FnMut(String, Result<Raw<'_>, String>)) {
     let head = match head(text) {
         Ok(head) => head,
-        Err(message) => return sink(place.to_owned(), Parsed::Bad(message)),
+        Err(message) => return sink(place.to_owned(), Err(message)),
     };
     let Some(item_kind) = head.kind.strip_suffix("List") else {
-        sink(
-            place.to_owned(),
-            object(&head.api_version, &head.kind, text),
-        );
-        return;
+        let whole = Raw {
+            api_version: &head.api_version,
+            kind: &head.kind,
+            text,
+        };
+        return sink(place.to_owned(), Ok(whole));
     };
     for (at, item) in head.items.into_iter().flatten().enumerate() {
         let place = format!("{place} items[{at}]");
-        let parsed = match self::head(item.get()) {
-            Err(message) => Parsed::Bad(message),
-            // The items of a ServiceList need not say that they are Services.
-            Ok(own) if own.kind.is_empty() => object(&head.api_version, item_kind, item.get()),
-            Ok(own) => object(&own.api_version, &own.kind, item.get()),
-        };
-        sink(place, parsed);
+        let text = item.get();
+        match self::head(text) {
+            Err(message) => sink(place, Err(message)),
+            Ok(own) => {
+                // The items of a ServiceList need not say that they are Services.
+                let (api_version, kind) = match own.kind.as_str() {
+                    "" => (&*head.api_version, item_kind),
+                    kind => (&*own.api_version, kind),
+                };
+                let item = Raw {
+                    api_version,
+                    kind,
+                    text,
+                };
+                sink(place, Ok(item));
+            }
+        }
     }
 }
 
-fn object(api_version: &str, kind: &str, text: &str) -> Parsed {
+fn object(raw: Raw<'_>) -> Parsed {
+    let Raw {
+        api_version,
+        kind,
+        text,
+    } = raw;
     fn read<T: for<'a> Deserialize<'a>>(kind: &str, text: &str, make: fn(T) -> Object) -> Parsed {
         match serde_json::from_str(text) {
             Ok(object) => Parsed::Object(Box::new(make(object))),
