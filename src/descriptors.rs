@@ -49,6 +49,11 @@ impl Shares {
         }
     }
 
+    /// Connections of a process that has one server and nothing else.
+    pub fn echo(&self) -> usize {
+        (self.health + self.metrics + self.service_health).max(1)
+    }
+
     /// By the limit in force.
     pub fn current() -> Self {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);

@@ -15,6 +15,8 @@ mod timed;
 mod zpages;
 
 pub use answer::Answer;
+pub(crate) use listen::listen;
+pub(crate) use serve::{Terms, serve_each};
 pub use service_health::{HealthUpdate, ServiceHealth};
 
 use crate::about::About;
@@ -26,10 +28,9 @@ use crate::telemetry::Telemetry;
 use anyhow::Context;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
-use listen::listen;
 use pool::Pool;
 use request::Pages;
-use serve::{Terms, answer_all};
+use serve::answer_all;
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -42,6 +42,8 @@ pub mod world;
 // What it does.
 mod cleanup;
 pub mod cli;
+mod echo;
+mod probe;
 mod proxy;
 mod render;
 

@@ -64,6 +64,7 @@ codes! {
     SelectorMatchesNoPod = "KP106", "The selector matches no pod";
     PortNotInSlices = "KP107", "EndpointSlices lack a port of the Service";
     PortNamesDiffer = "KP108", "Ports are named differently in Service and EndpointSlices";
+    CallsFail = "KP109", "Calls of a probe fail";
     // 2xx: it works, and not as one might think.
     UnequalShare = "KP201", "An endpoint gets more than twice its fair share";
     ClientAddressLost = "KP202", "The client's address is replaced";

@@ -14,6 +14,7 @@ pub mod model;
 pub mod nft;
 pub mod plan;
 pub mod select;
+pub mod spread;
 pub mod usage;
 
 mod backend;

@@ -2,6 +2,8 @@
 
 pub mod completion;
 pub mod daemon;
+pub mod echo;
+pub mod probe;
 pub mod render;
 
 pub use daemon::DAEMON;
@@ -45,7 +47,12 @@ impl Exits {
 }
 
 /// Those that have a name, in the order of `kube-proxy --help`.
-pub static COMMANDS: &[Command] = &[render::RENDER, completion::COMPLETION];
+pub static COMMANDS: &[Command] = &[
+    render::RENDER,
+    echo::ECHO,
+    probe::PROBE,
+    completion::COMPLETION,
+];
 
 impl Command {
     /// What is typed to get it.

@@ -13,7 +13,7 @@ const RECEIVE_BUFFER: usize = 32 << 10;
 
 /// Binds a listening socket. An unspecified address takes both families, as
 /// Go's network "tcp" does, unless it is to be one family only.
-pub(super) fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, one_family: bool) -> std::io::Result<TcpListener> {
     let any = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
     let dual = address.ip().is_unspecified() && !one_family;
     let bind = |address: SocketAddr| {

@@ -11,11 +11,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::future::{Future, pending, ready};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// Bytes of a request's line and headers; Go takes a megabyte, which is much for what nobody
@@ -34,7 +37,7 @@ const TURN: Duration = Duration::from_secs(10);
 
 /// What bounds a server.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     pool: Pool,
     pages: Pages,
     patience: Patience,
@@ -54,6 +57,11 @@ impl Terms {
             },
             life: Duration::from_secs(30),
         }
+    }
+
+    /// For whoever asks how a connection arrives, on any path.
+    pub(crate) fn echo(connections: usize) -> Self {
+        Self::probes(Pool::new("echo", connections), Pages::One)
     }
 
     /// For those who come again every minute at least, and may keep their connection for a while.
@@ -77,14 +85,35 @@ pub(super) async fn answer_all(
     terms: Terms,
     answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
 ) {
+    let greet = move |stream: TcpStream, _| ready(Some((stream, answer.clone())));
+    serve_each(listener, terms, greet, pending()).await;
+}
+
+/// Serves every connection as `greet` says, which sees the stream first and may read what comes
+/// before HTTP: it yields the stream to go on with and what answers there, or nothing to close
+/// it. It has as long as a request may take. At `stop` nothing more is accepted, and answers under
+/// way are finished.
+pub(crate) async fn serve_each<Greeted, S, A>(
+    listener: TcpListener,
+    terms: Terms,
+    greet: impl Fn(TcpStream, SocketAddr) -> Greeted,
+    stop: impl Future<Output = ()>,
+) where
+    Greeted: Future<Output = Option<(S, A)>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
+{
+    let (last, stopping) = watch::channel(false);
     let mut connections = tokio::task::JoinSet::new();
+    let mut stop = pin!(stop);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     // Who is turned away sees the connection closed.
                     if let Some(slot) = terms.pool.admit(peer.ip()).await {
-                        connections.spawn(live(slot, stream, terms.clone(), answer.clone()));
+                        let greeting = greet(stream, peer);
+                        connections.spawn(greeted(slot, greeting, terms.clone(), stopping.clone()));
                     }
                 }
                 Err(error) if is_the_connections(&error) => {}
@@ -94,7 +123,42 @@ pub(super) async fn answer_all(
                 }
             },
             Some(_) = connections.join_next() => {}
+            () = stop.as_mut() => break,
         }
+    }
+    drop(listener);
+    last.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// A connection that is greeted, and then lives.
+async fn greeted<S, A>(
+    mut slot: Slot,
+    greeting: impl Future<Output = Option<(S, A)>>,
+    terms: Terms,
+    mut stopping: Stopping,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
+{
+    let greeted = tokio::select! {
+        greeted = timeout(terms.patience.request, greeting) => greeted.ok().flatten(),
+        () = slot.cut() => None,
+        () = told(&mut stopping) => None,
+    };
+    if let Some((stream, answer)) = greeted {
+        live(slot, stream, terms, answer, stopping).await;
+    }
+}
+
+/// Becomes true when answers under way are the last ones.
+type Stopping = watch::Receiver<bool>;
+
+/// Waits until the server is to stop.
+async fn told(stopping: &mut Stopping) {
+    if stopping.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could say so.
+        pending::<()>().await;
     }
 }
 
@@ -119,7 +183,8 @@ pub(super) async fn answer_one(
     answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
 ) {
     if let Some(slot) = terms.pool.admit([127, 0, 0, 1].into()).await {
-        live(slot, stream, terms, answer).await;
+        let (_last, stopping) = watch::channel(false);
+        live(slot, stream, terms, answer, stopping).await;
     }
 }
 
@@ -129,6 +194,7 @@ async fn live(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     terms: Terms,
     answer: impl Fn(&Request<Bytes>) -> Answer + Clone + Send + Sync + 'static,
+    mut stopping: Stopping,
 ) {
     let answered = Answered::default();
     let stream = Timed::new(stream, terms.patience, answered.clone());
@@ -160,6 +226,7 @@ async fn live(
     tokio::select! {
         _ = connection.as_mut() => return,
         () = slot.cut() => return,
+        () = told(&mut stopping) => connection.as_mut().graceful_shutdown(),
         () = sleep(life) => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
