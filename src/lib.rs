@@ -46,6 +46,7 @@ mod echo;
 mod probe;
 mod proxy;
 mod render;
+mod trace;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod echo;
 pub mod probe;
 pub mod render;
+pub mod trace;
 
 pub use daemon::DAEMON;
 
@@ -49,6 +50,7 @@ impl Exits {
 /// Those that have a name, in the order of `kube-proxy --help`.
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
+    trace::TRACE,
     echo::ECHO,
     probe::PROBE,
     completion::COMPLETION,

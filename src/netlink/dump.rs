@@ -288,7 +288,11 @@ impl Reader {
             }
         }
         let Some(id) = self.names.chain(&chain.name) else {
-            dump.note(Place::Chain(chain.name), "not ours");
+            let place = match chain.hook {
+                Some(_) => Place::BaseChain(chain.name),
+                None => Place::Chain(chain.name),
+            };
+            dump.note(place, "not ours");
             return;
         };
         let hook = chain.hook.as_ref().and_then(objects::hook_of);

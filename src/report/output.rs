@@ -111,10 +111,24 @@ impl Output {
     /// Standard output takes nothing.
     pub fn print<D: Data>(&self, report: &Report<D>) -> anyhow::Result<ExitCode> {
         print(&self.text(report))?;
+        Ok(self.exit_code(report))
+    }
+
+    /// The same as one line of JSON, for answers of which there are many.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub fn print_line<D: Data>(&self, report: &Report<D>) -> anyhow::Result<ExitCode> {
+        let line = serde_json::to_string(report).context("writing JSON")?;
+        print(&(line + "\n"))?;
+        Ok(self.exit_code(report))
+    }
+
+    fn exit_code<D: Data>(&self, report: &Report<D>) -> ExitCode {
         let fails = self
             .fail_on
             .is_some_and(|limit| report.worst() >= Some(limit));
-        Ok(ExitCode::from(u8::from(fails)))
+        ExitCode::from(u8::from(fails))
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Place {
     Element(SetId),
     /// A chain as a whole, its rules aside.
     Chain(String),
+    /// A chain of somebody else's on a hook, to which packets come by themselves.
+    BaseChain(String),
     /// A rule.
     Rule {
         /// Its chain, ours or not.
@@ -38,7 +40,7 @@ impl fmt::Display for Place {
             Self::Table => f.write_str("table"),
             Self::Set(name) => write!(f, "set {name}"),
             Self::Element(set) => write!(f, "element of {set}"),
-            Self::Chain(name) => write!(f, "chain {name}"),
+            Self::Chain(name) | Self::BaseChain(name) => write!(f, "chain {name}"),
             Self::Rule {
                 chain,
                 position,

@@ -1,0 +1,101 @@
+//! What is wrong with a packet's way.
+
+use super::answer::{ClientAddress, Ending, Traced};
+use crate::netlink::dump::Foreign;
+use rules::finding::{Code, Finding, Severity};
+
+/// What a trace shows to be wrong, or not as one might think.
+pub(super) fn findings(traced: &Traced, foreign: &[&Foreign], node: &str) -> Vec<Finding> {
+    let mut all = Vec::new();
+    all.extend(nobody_serves(traced));
+    all.extend(address_lost(traced));
+    all.extend(edited(foreign));
+    let object = traced.service.as_deref().map(object);
+    let about = |mut finding: Finding| {
+        finding.object = object
+            .clone()
+            .filter(|_| finding.code != Code::KernelDiffers);
+        finding.on(node)
+    };
+    all.into_iter().map(about).collect()
+}
+
+/// `Service shop/web` of `shop/web:http`.
+fn object(service: &str) -> String {
+    let name = service.split(':').next().unwrap_or(service);
+    format!("Service {name}")
+}
+
+fn nobody_serves(traced: &Traced) -> Option<Finding> {
+    let ways = traced.result.ways.iter();
+    let mut steps = ways.flat_map(|way| &way.steps);
+    let told = ["no-endpoints", "nodeport-no-endpoints"];
+    let step = steps.find(|step| step.set.as_deref().is_some_and(|set| told.contains(&set)))?;
+    let fact = format!("{}: {}", step.hook, step.words);
+    match traced.result.outcome {
+        Ending::Rejected => Some(
+            Finding::new(
+                Code::NoReadyEndpoint,
+                Severity::Error,
+                "no endpoint is ready anywhere, so clients are rejected",
+                "make a pod of the Service ready; kube-proxy explain tells which there are, and \
+                 why they do not count",
+            )
+            .because(fact),
+        ),
+        Ending::Dropped => Some(
+            Finding::new(
+                Code::NoneOnThisNode,
+                Severity::Warning,
+                "no endpoint runs on this node, and policy Local lets no other one answer",
+                "send clients to nodes with endpoints, as a load balancer does that asks the \
+                 health check node port, or set the policy to Cluster",
+            )
+            .because(fact),
+        ),
+        _ => None,
+    }
+}
+
+fn address_lost(traced: &Traced) -> Option<Finding> {
+    let replaced = |own: &&super::answer::Target| own.client_address == ClientAddress::Replaced;
+    let lost = traced.result.endpoints.iter().find(replaced)?;
+    // The node's own connections have the node's address in any case.
+    if traced.packet.from_node {
+        return None;
+    }
+    let by = match lost.sees {
+        Some(address) => format!("{address}, which is this node's"),
+        None => "an address of the node".to_owned(),
+    };
+    Some(Finding::new(
+        Code::ClientAddressLost,
+        Severity::Info,
+        format!(
+            "the pod sees {by}, in the place of {}",
+            traced.packet.source
+        ),
+        "if the pod has to know its clients: externalTrafficPolicy Local, an ingress in front, or \
+         the PROXY protocol",
+    ))
+}
+
+fn edited(foreign: &[&Foreign]) -> Option<Finding> {
+    const TOLD: usize = 10;
+    let first = foreign.first()?;
+    let mut finding = Finding::new(
+        Code::KernelDiffers,
+        Severity::Error,
+        format!(
+            "the table has something of somebody else's in this packet's way ({}), and what it \
+             does is not followed here",
+            first.place
+        ),
+        "the daemon puts its table right within a second; if it does not, it is not running: start \
+         it, or find out who edits the table by its log",
+    );
+    for own in foreign.iter().take(TOLD) {
+        finding = finding.because(own.to_string());
+    }
+    Some(finding)
+}
