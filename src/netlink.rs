@@ -19,6 +19,7 @@ pub mod leftovers;
 mod missing;
 mod notifications;
 mod objects;
+pub mod others;
 mod refusal;
 pub mod routes;
 mod sources;

@@ -2,55 +2,13 @@
 //! them.
 
 use crate::netlink::leftovers::{FoundChain, FoundRule, Leftovers, Removal};
+use rules::check::{is_proxy_chain as is_own, is_proxy_entry as is_entry};
 use rules::model::Family;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// The tables of iptables that kube-proxy has chains in.
 pub(super) const TABLES: [&str; 3] = ["nat", "filter", "mangle"];
-
-/// Chains that the kernel's own lead to.
-const ENTRIES: [&str; 9] = [
-    "KUBE-SERVICES",
-    "KUBE-EXTERNAL-SERVICES",
-    "KUBE-NODEPORTS",
-    "KUBE-FORWARD",
-    "KUBE-PROXY-FIREWALL",
-    "KUBE-POSTROUTING",
-    // Of mode ipvs.
-    "KUBE-NODE-PORT",
-    "KUBE-IPVS-FILTER",
-    "KUBE-IPVS-OUT-FILTER",
-];
-
-/// Chains that those lead to, and the one that shows whether someone flushed the table.
-const OTHERS: [&str; 4] = [
-    "KUBE-MARK-MASQ",
-    "KUBE-PROXY-CANARY",
-    // Of mode ipvs.
-    "KUBE-LOAD-BALANCER",
-    "KUBE-SOURCE-RANGES-FIREWALL",
-];
-
-/// What the chains of Services and endpoints begin with.
-const PREFIXES: [&str; 5] = [
-    "KUBE-SVC-",
-    "KUBE-SVL-",
-    "KUBE-SEP-",
-    "KUBE-FW-",
-    "KUBE-EXT-",
-];
-
-/// Others with such names are the kubelet's: KUBE-FIREWALL, KUBE-KUBELET-CANARY and the like.
-pub(super) fn is_own(chain: &str) -> bool {
-    is_entry(chain)
-        || OTHERS.contains(&chain)
-        || PREFIXES.iter().any(|prefix| chain.starts_with(prefix))
-}
-
-pub(super) fn is_entry(chain: &str) -> bool {
-    ENTRIES.contains(&chain)
-}
 
 /// What to do with one table.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Legacy iptables: tables that only its own programs read and write.
 
-use super::chains::{TABLES, is_entry, is_own};
+use super::chains::TABLES;
+use rules::check::{is_proxy_chain as is_own, is_proxy_entry as is_entry};
 use rules::model::Family;
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::notifications::Decoder;
 use super::refusal::refusal;
-use super::{clients, conntrack, dump, interfaces, leftovers};
+use super::{clients, conntrack, dump, interfaces, leftovers, others};
 use nft_wire::nf_tables::{Element, HEADER};
 use nft_wire::{messages, parse_replies};
 use rules::model::Family;
@@ -32,6 +32,7 @@ pub fn datagram(bytes: &[u8], family: Family, sent: &Transaction) -> Vec<String>
         found.extend(leftovers::chain(body).map(|found| format!("{found:?}")));
         found.extend(leftovers::rule(body).map(|found| format!("{found:?}")));
         found.extend(dump::shown(body, family));
+        found.extend(others::shown(body));
         let clients = Element::list(body).filter_map(|element| clients::client(&element));
         found.extend(clients.map(|found| format!("{found:?}")));
     }

@@ -7,6 +7,7 @@ use netlink_sys::{SocketAddr, protocols};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use std::io;
+use std::ops::ControlFlow;
 
 /// Room for the answers of a transaction; each takes some hundred bytes, and
 /// only what failed is answered.
@@ -111,6 +112,7 @@ pub(crate) fn receive(
 #[derive(Debug)]
 pub struct Socket {
     inner: netlink_sys::Socket,
+    protocol: Protocol,
     /// What the largest message may have, in bytes, as far as it was set.
     send_limit: usize,
     /// What the next request is numbered with.
@@ -135,6 +137,7 @@ impl Socket {
         setsockopt(&inner, sockopt::ReceiveTimeout, &RECEIVE_PATIENCE)?;
         Ok(Self {
             inner,
+            protocol,
             send_limit: 0,
             sequence: 1,
         })
@@ -290,6 +293,26 @@ impl Socket {
         Err(io::Error::from_raw_os_error(libc::EINTR))
     }
 
+    /// Lists like [`list`](Self::list) for as long as `each` wants more. The rest is never made:
+    /// the kernel gives the list up with the socket, which is opened anew.
+    ///
+    /// # Errors
+    /// As `list`; or there is no new socket to be had.
+    pub fn list_while(
+        &mut self,
+        kind: u16,
+        write: impl FnOnce(&mut Writer),
+        each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> io::Result<Listing> {
+        let listed = self.ask_while(kind, libc::NLM_F_DUMP, write, each)?;
+        if listed.is_none() {
+            let sequence = self.sequence;
+            *self = Self::open(self.protocol)?;
+            self.number_on(sequence);
+        }
+        Ok(listed.unwrap_or(Listing::Whole))
+    }
+
     /// Sends one request and reads what comes until the kernel says that it is all.
     fn ask(
         &mut self,
@@ -298,6 +321,21 @@ impl Socket {
         write: impl FnOnce(&mut Writer),
         mut each: impl FnMut(Message<'_>),
     ) -> io::Result<Listing> {
+        let listed = self.ask_while(kind, more_flags, write, |message| {
+            each(message);
+            ControlFlow::Continue(())
+        })?;
+        Ok(listed.unwrap_or(Listing::Whole))
+    }
+
+    /// [`ask`](Self::ask) until `each` has enough: then `None`, and more may be there to be read.
+    fn ask_while(
+        &mut self,
+        kind: u16,
+        more_flags: libc::c_int,
+        write: impl FnOnce(&mut Writer),
+        mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> io::Result<Option<Listing>> {
         let sequence = self.sequence;
         self.number_on(sequence + 1);
         let mut out = Writer::new();
@@ -320,9 +358,10 @@ impl Socket {
                     listing = Listing::Changed;
                 }
                 match message.outcome() {
-                    None => each(message),
-                    Some(0) => return Ok(listing),
-                    Some(libc::EINTR) => return Ok(Listing::Changed),
+                    None if each(message).is_break() => return Ok(None),
+                    None => {}
+                    Some(0) => return Ok(Some(listing)),
+                    Some(libc::EINTR) => return Ok(Some(Listing::Changed)),
                     Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
                 }
             }

@@ -107,6 +107,10 @@ pub const NAT_REG_PROTO_MIN: u16 = 5;
 pub const NAT_REG_PROTO_MAX: u16 = 6;
 pub const NAT_FLAGS: u16 = 7;
 
+/// Of `match` and `target`, the expressions that iptables' extensions are (`nf_tables_compat.h`).
+pub const XT_NAME: u16 = 1;
+pub const XT_INFO: u16 = 3;
+
 pub const GEN_ID: u16 = 1;
 pub const GEN_PROC_PID: u16 = 2;
 pub const GEN_PROC_NAME: u16 = 3;
