@@ -5,6 +5,7 @@
 //! Messages and sockets are `nft_wire`'s, which knows the kernel's objects; here is what knows
 //! our table.
 
+pub mod accounting;
 mod batch;
 mod clients;
 mod conntrack;
@@ -25,6 +26,7 @@ pub mod routes;
 mod sources;
 mod statements;
 mod subsystem;
+pub mod trial;
 mod userdata;
 
 use batch::Batch;

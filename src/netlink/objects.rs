@@ -39,8 +39,13 @@ pub(super) fn delete_table(out: &mut Writer, sequence: u32, family: Family) {
 /// No size: the kernel would make room for all of it at once (see
 /// `AffinitySet::CLIENTS_MAX`).
 pub(super) fn affinity_set(family: Family, set: &AffinitySet) -> nf_tables::Set {
+    client_set(family, &set.to_string())
+}
+
+/// A set of clients that are remembered for a time.
+pub(super) fn client_set(family: Family, name: &str) -> nf_tables::Set {
     let flags = libc::NFT_SET_TIMEOUT | libc::NFT_SET_EVAL;
-    address_set(family, &set.to_string(), flags)
+    address_set(family, name, flags)
 }
 
 /// A set of sources.

@@ -7,11 +7,14 @@
 
 mod digest;
 
+use super::subsystem::protocol_family;
 use nft_wire::nf_tables::{self, HEADER, nfta};
 use nft_wire::{Listing, Message, Socket, Writer, attribute, attributes};
 use rules::check::{
-    ChainFamily, Fate, ForeignChain, Hook, Owner, OwnerCensus, Rules, Step, fate, is_of_a_service,
+    ChainFamily, Fate, ForeignChain, Hook, Others, Owner, OwnerCensus, ProxyTable, Rules, Step,
+    fate, is_of_a_service,
 };
+use rules::model::Family;
 use rules::nft::ruleset::TABLE;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -39,15 +42,6 @@ mod kernel {
     pub(super) const IPV6: u8 = 10;
     /// `NFT_TABLE_F_DORMANT`: its chains are on no hook.
     pub(super) const DORMANT: u32 = 1;
-}
-
-/// What others have.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Others {
-    /// Base chains, in the order in which packets meet them: hook by hook, lowest priority first.
-    pub chains: Vec<ForeignChain>,
-    /// Whose chains there are, by table, base chains or not.
-    pub census: Vec<OwnerCensus>,
 }
 
 /// The base chains of others on the hooks that Services' packets pass, in the order in which
@@ -82,6 +76,51 @@ pub fn look() -> io::Result<Others> {
     }
     chains.sort_by_key(|chain: &ForeignChain| (chain.hook, chain.priority));
     Ok(Others { chains, census })
+}
+
+/// Whose the table `kube-proxy` of a family is; `None` if there is none.
+///
+/// # Errors
+/// The kernel does not permit to ask.
+pub fn proxy_table(family: Family) -> io::Result<Option<ProxyTable>> {
+    /// Maps that each has, and the other has not (docs/ruleset.md, docs/takeover.md).
+    const MAPS: [(&str, ProxyTable); 2] = [
+        ("services", ProxyTable::Ours),
+        ("service-ips", ProxyTable::Upstreams),
+    ];
+    let mut socket = nf_tables::open()?;
+    let in_table = |out: &mut Writer| {
+        nf_tables::header(out, protocol_family(family));
+        out.text(nfta::SET_TABLE, TABLE);
+    };
+    let mut found = None;
+    let mut there = false;
+    let tables = |out: &mut Writer| nf_tables::header(out, protocol_family(family));
+    socket.list(
+        nf_tables::message_kind(libc::NFT_MSG_GETTABLE),
+        tables,
+        |message| {
+            let table = nf_tables::Table::read(message.body(HEADER));
+            there |= table.is_some_and(|table| table.name == TABLE);
+        },
+    )?;
+    if !there {
+        return Ok(None);
+    }
+    socket.list(
+        nf_tables::message_kind(libc::NFT_MSG_GETSET),
+        in_table,
+        |message| {
+            let body = message.body(HEADER);
+            let is =
+                |kind, text: &str| nft_wire::text_of(body, kind).is_some_and(|found| found == text);
+            if is(nfta::SET_TABLE, TABLE) {
+                let map = MAPS.iter().find(|(name, _)| is(nfta::SET_NAME, name));
+                found = found.or(map.map(|(_, whose)| *whose));
+            }
+        },
+    )?;
+    Ok(Some(found.unwrap_or(ProxyTable::Unknown)))
 }
 
 struct Reader {

@@ -5,6 +5,7 @@ use nft_wire::nf_tables::{self, HEADER};
 use nft_wire::{Listing, Message, Socket, Writer, attribute, attributes};
 use rules::model::Protocol;
 use rules::usage::{Flow, Ports, Seen, Tally, Traffic, Usage};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
@@ -94,6 +95,27 @@ impl Flows {
             if listing == Listing::Whole {
                 seen.end();
                 return Ok(usage);
+            }
+        }
+        Err(restless())
+    }
+
+    /// How many translated flows go to each port of loopback addresses.
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage).
+    pub fn to_loopback(&mut self) -> io::Result<BTreeMap<(Protocol, u16), usize>> {
+        for _ in 0..ATTEMPTS {
+            let mut ports = BTreeMap::new();
+            let listing = self.list(|flow| {
+                if flow.destination.address.is_loopback() {
+                    *ports
+                        .entry((flow.protocol, flow.destination.port))
+                        .or_insert(0) += 1;
+                }
+            })?;
+            if listing == Listing::Whole {
+                return Ok(ports);
             }
         }
         Err(restless())
