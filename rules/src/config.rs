@@ -90,6 +90,8 @@ pub struct Config {
     /// also let in connections that the node makes from the load-balancer IP
     /// itself (docs/reference.md#source-ranges).
     pub node_ip: Option<IpAddr>,
+    /// Count connections of each frontend.
+    pub count_services: bool,
 }
 
 impl Config {
@@ -106,6 +108,7 @@ impl Config {
             local_detector: LocalDetector::None,
             nodeport_addresses: NodeportAddresses::All,
             node_ip: None,
+            count_services: false,
         }
     }
 }

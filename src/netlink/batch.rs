@@ -110,6 +110,9 @@ impl Batch {
             Op::AddSet { set, size } => self.message(at, |out, seq| {
                 objects::add_set(out, seq, family, *set, *size);
             }),
+            Op::AddCounter(counter) => self.message(at, |out, seq| {
+                objects::add_counter(out, seq, family, *counter);
+            }),
             Op::AddAffinitySet(set) => self.message(at, |out, seq| {
                 let set = objects::affinity_set(family, set);
                 objects::add_own_set(out, seq, family, set);

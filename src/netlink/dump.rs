@@ -1,6 +1,7 @@
 //! The table as the kernel holds it, read back into the types that the planner uses. What
 //! somebody else put into it is told beside, in words.
 
+mod counts;
 mod element;
 mod found;
 mod known;
@@ -133,12 +134,16 @@ impl Reader {
         let sets = self.sets(&mut dump)?;
         self.read_chains(&mut dump)?;
         for set in sets {
-            self.take_elements(&mut dump, set)?;
+            match set.is_counting() {
+                true => dump.connections = self.connections()?,
+                false => self.take_elements(&mut dump, set)?,
+            }
         }
-        let named = |body: &[u8]| nft_wire::text_of(body, nfta::OBJECT_NAME);
-        let in_table = |out: &mut Writer| out.text(nfta::OBJECT_TABLE, TABLE);
-        for name in self.list(libc::NFT_MSG_GETOBJ, in_table, named)? {
-            dump.note(Place::Object(name), "not ours");
+        for object in self.objects()? {
+            match counts::counter(&object) {
+                Some((counter, counted)) => drop(dump.counters.insert(counter, counted)),
+                None => dump.note(Place::Object(object.name), "not ours"),
+            }
         }
         Ok(Some(dump))
     }

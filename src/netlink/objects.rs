@@ -6,8 +6,8 @@ use nft_wire::Writer;
 use nft_wire::nf_tables::{self, nfta};
 use rules::model::Family;
 use rules::nft::ruleset::{
-    AffinitySet, Chain, ChainId, DataType, Hook, HookKind, HookPoint, KeyField, Rule, SetId, TABLE,
-    TABLE_COMMENT,
+    AffinitySet, Chain, ChainId, Counter, DataType, Hook, HookKind, HookPoint, KeyField, Rule,
+    SetId, TABLE, TABLE_COMMENT,
 };
 
 /// nft's numbers for types; those of a concatenation are six bits each.
@@ -21,8 +21,8 @@ const TYPE_VERDICT: u32 = 0xffff_ff00;
 pub(super) fn add_table(out: &mut Writer, sequence: u32, family: Family) {
     let table = nf_tables::Table {
         name: TABLE.to_owned(),
-        flags: 0,
         user_data: userdata::object_comment(TABLE_COMMENT),
+        ..nf_tables::Table::default()
     };
     let kind = libc::NFT_MSG_NEWTABLE;
     table_message(out, family, kind, libc::NLM_F_CREATE, sequence, |out| {
@@ -91,10 +91,29 @@ pub(super) fn add_set(
     add_named_set(out, sequence, family, set(family, id, size), 0);
 }
 
+/// Adds a counter. One of this name that is there already is an error: see elements.
+pub(super) fn add_counter(out: &mut Writer, sequence: u32, family: Family, counter: Counter) {
+    let object = nf_tables::Object {
+        table: TABLE.to_owned(),
+        name: counter.name().to_owned(),
+        kind: nf_tables::OBJECT_COUNTER,
+        counted: None,
+        user_data: userdata::object_comment(counter.comment()),
+    };
+    let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    table_message(out, family, libc::NFT_MSG_NEWOBJ, flags, sequence, |out| {
+        object.write(out);
+    });
+}
+
 /// One of the sets that are always there.
 pub(super) fn set(family: Family, id: SetId, size: Option<u32>) -> nf_tables::Set {
     let (key_type, key_len) = key_type(family, id.key());
-    let flags = id.data().map_or(0, |_| libc::NFT_SET_MAP);
+    let flags = match id.data() {
+        Some(_) => libc::NFT_SET_MAP,
+        None if id.is_counting() => libc::NFT_SET_EVAL,
+        None => 0,
+    };
     nf_tables::Set {
         table: TABLE.to_owned(),
         name: id.name().to_owned(),
@@ -102,6 +121,7 @@ pub(super) fn set(family: Family, id: SetId, size: Option<u32>) -> nf_tables::Se
         key_type,
         key_len,
         data: id.data().map(|data| data_type(family, data)),
+        expression: id.is_counting().then(|| "counter".to_owned()),
         size,
         id: None,
         user_data: userdata::set(family, id),
@@ -110,13 +130,15 @@ pub(super) fn set(family: Family, id: SetId, size: Option<u32>) -> nf_tables::Se
 
 /// Whether a set of the kernel's holds what one of ours does.
 pub(super) fn is_like(found: &nf_tables::Set, own: &nf_tables::Set) -> bool {
-    let what = |set: &nf_tables::Set| {
-        // The kernel tells the length that a verdict has inside of it.
-        let length = |(kind, length)| (kind != TYPE_VERDICT).then_some(length);
-        let data = set.data.map(|data| (data.0, length(data)));
-        (set.flags, set.key_type, set.key_len, data)
+    // The kernel tells the length that a verdict has inside of it.
+    let data = |set: &nf_tables::Set| {
+        set.data
+            .map(|(kind, length)| (kind, (kind != TYPE_VERDICT).then_some(length)))
     };
-    what(found) == what(own)
+    let key = |set: &nf_tables::Set| (set.key_type, set.key_len);
+    (found.flags, &found.expression) == (own.flags, &own.expression)
+        && key(found) == key(own)
+        && data(found) == data(own)
 }
 
 fn add_named_set(

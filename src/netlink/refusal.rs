@@ -152,6 +152,7 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
     match &transaction.ops[*step] {
         Op::ReplaceTable => "replace table kube-proxy".to_owned(),
         Op::AddSet { set, .. } => format!("add set {set}"),
+        Op::AddCounter(counter) => format!("add counter {counter}"),
         Op::AddAffinitySet(set) => format!("add set {set}"),
         Op::AddSourceSet(set) => format!("add set {set}"),
         Op::DeleteAffinitySet(set) => format!("delete set {set}"),
@@ -177,7 +178,7 @@ fn attempted(transaction: &Transaction, batch: &Batch, reply: &Reply) -> String 
 fn object(transaction: &Transaction, batch: &Batch, reply: &Reply) -> Option<Object> {
     let Subject { step, elements } = batch.find(reply.sequence)?;
     match &transaction.ops[*step] {
-        Op::ReplaceTable | Op::AddSet { .. } => None,
+        Op::ReplaceTable | Op::AddSet { .. } | Op::AddCounter(_) => None,
         Op::AddAffinitySet(set) | Op::DeleteAffinitySet(set) | Op::AddClients(set, _) => {
             Some(Object::Clients(set.clone()))
         }

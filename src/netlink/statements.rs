@@ -1,8 +1,10 @@
 use super::subsystem::protocol_family;
 use ipnet::IpNet;
-use nft_wire::nf_tables::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGISTER};
+use nft_wire::nf_tables::{
+    Data, Expression, FIRST_REGISTER, Loaded, OBJECT_COUNTER, VERDICT_REGISTER,
+};
 use rules::model::{EndpointAddr, Family, Protocol};
-use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement, Verdict};
+use rules::nft::ruleset::{Counter, Header, Pick, SetId, Side, Statement, Verdict};
 use std::net::IpAddr;
 
 /// The keys that rules look up, longer ones before those that they begin or end with.
@@ -28,6 +30,15 @@ pub(super) fn expressions(family: Family, statements: &[Statement]) -> Vec<Expre
     let mut rule = Sink { list, family };
     statements.iter().for_each(|statement| rule.add(statement));
     rule.list
+}
+
+/// What becomes of an element that is there: `NFT_DYNSET_OP_*`.
+#[derive(Clone, Copy)]
+enum Put {
+    /// It stays; its counter counts.
+    Add = 0,
+    /// It stays for the time that new ones get.
+    Update = 1,
 }
 
 /// The list of a rule's expressions.
@@ -72,6 +83,11 @@ impl Sink {
                 self.is_in(&set.to_string(), false);
             }
             Statement::UpdateAffinity { set, seconds } => self.update(&set.to_string(), *seconds),
+            Statement::Count(counter) => self.count(*counter),
+            Statement::CountIn { key, set } => {
+                self.key(key);
+                self.put(set.name(), Put::Add, 0);
+            }
             Statement::OneIn(count) => {
                 self.random(*count, FIRST_REGISTER, 0);
                 self.compare(libc::NFT_CMP_EQ, &0u32.to_ne_bytes());
@@ -221,14 +237,24 @@ impl Sink {
 
     /// Puts the source address into a set, or keeps it there, for so long.
     fn update(&mut self, set: &str, seconds: u32) {
-        /// `NFT_DYNSET_OP_UPDATE`.
-        const UPDATE: u32 = 1;
         self.load_address(Side::Source, FIRST_REGISTER);
+        self.put(set, Put::Update, u64::from(seconds) * 1000);
+    }
+
+    /// Puts the key in the registers into a set.
+    fn put(&mut self, set: &str, op: Put, timeout: u64) {
         self.list.push(Expression::Dynset {
             set: set.to_owned(),
-            op: UPDATE,
+            op: op as u32,
             sreg_key: FIRST_REGISTER,
-            timeout: u64::from(seconds) * 1000,
+            timeout,
+        });
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.list.push(Expression::Objref {
+            kind: OBJECT_COUNTER,
+            name: counter.name().to_owned(),
         });
     }
 

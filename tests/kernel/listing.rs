@@ -27,6 +27,7 @@ impl Node {
         Self::with(Config {
             local_detector: LocalDetector::Source(pods.parse().expect("a range")),
             nodeport_addresses: NodeportAddresses::Within(within),
+            count_services: true,
             ..Config::new(family, "n1")
         })
     }

@@ -61,6 +61,7 @@ impl Both {
     pub fn printed(&self) -> String {
         let mut ops = vec![Op::ReplaceTable];
         let parts = self.memory.parts();
+        ops.extend(parts.counters.iter().copied().map(Op::AddCounter));
         ops.extend(parts.sets.iter().map(|(id, known)| set(*id, known.size)));
         let clients = parts.affinity_sets.keys().cloned();
         ops.extend(clients.map(Op::AddAffinitySet));

@@ -14,7 +14,7 @@ pub fn list(namespace: &Namespace, family: Family) -> String {
 /// a size: it is its own limit.
 pub const OWN_LIMIT: &str = "size 65535";
 
-/// Sets and chains by their first lines. Their order, and that of elements, is
+/// Counters, sets and chains by their first lines, without what is counted. Their order, and that of elements, is
 /// no part of what a table means, and nft has its own.
 pub fn parts(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut parts = BTreeMap::new();
@@ -29,6 +29,7 @@ pub fn parts(text: &str) -> BTreeMap<String, Vec<String>> {
             parts.extend(own.take().map(|(head, lines)| (head, body(&lines))));
         } else if let Some((head, lines)) = &mut own
             && (line != OWN_LIMIT || !head.starts_with("set affinity-"))
+            && !(line.starts_with("packets ") && head.starts_with("counter "))
         {
             lines.push(line.to_owned());
         }
@@ -54,6 +55,8 @@ fn body(lines: &[String]) -> Vec<String> {
         }
     }
     let mut list: Vec<String> = list.iter().map(|own| own.trim().to_owned()).collect();
+    // Those that rules put in, when packets come.
+    list.retain(|own| !own.contains(" counter packets "));
     list.sort();
     body.extend(list);
     body

@@ -80,6 +80,7 @@ impl Rig {
         let config = Config {
             local_detector: LocalDetector::Source(cluster_cidr.parse().expect("a range")),
             nodeport_addresses: NodeportAddresses::Within(vec![node_ip.into()]),
+            count_services: true,
             ..Config::new(family, "node-1")
         };
         let mut state = State::new();

@@ -2,7 +2,7 @@
 
 use crate::{elements_of, verdict_of};
 use libc::nlmsghdr;
-use nft_wire::nf_tables::{Chain, Data, Expression, Loaded, Rule, Set, Table};
+use nft_wire::nf_tables::{Chain, Data, Expression, Loaded, Object, Rule, Set, Table};
 use nft_wire::{nf_tables::nfta, text_of};
 use nftnl_sys as sys;
 use std::ffi::CString;
@@ -92,12 +92,37 @@ pub(crate) fn set(out: *mut nlmsghdr, set: &Set) {
         if let Some(size) = set.size {
             number(sys::NFTNL_SET_DESC_SIZE, size);
         }
+        if let Some(kind) = &set.expression {
+            // The set frees it.
+            let expression = sys::nftnl_expr_alloc(text(kind).as_ptr());
+            sys::nftnl_set_add_expr(made, expression);
+        }
         if !set.user_data.is_empty() {
             let (data, length) = (set.user_data.as_ptr().cast(), length(&set.user_data));
             sys::nftnl_set_set_data(made, name(sys::NFTNL_SET_USERDATA), data, length);
         }
         sys::nftnl_set_nlmsg_build_payload(out, made);
         sys::nftnl_set_free(made);
+    }
+}
+
+pub(crate) fn object(out: *mut nlmsghdr, object: &Object) {
+    // SAFETY: see the crate.
+    unsafe {
+        let made = sys::nftnl_obj_alloc();
+        sys::nftnl_obj_set_str(
+            made,
+            name(sys::NFTNL_OBJ_TABLE),
+            text(&object.table).as_ptr(),
+        );
+        sys::nftnl_obj_set_str(made, name(sys::NFTNL_OBJ_NAME), text(&object.name).as_ptr());
+        sys::nftnl_obj_set_u32(made, name(sys::NFTNL_OBJ_TYPE), object.kind);
+        if !object.user_data.is_empty() {
+            let (data, length) = (object.user_data.as_ptr().cast(), length(&object.user_data));
+            sys::nftnl_obj_set_data(made, name(sys::NFTNL_OBJ_USERDATA), data, length);
+        }
+        sys::nftnl_obj_nlmsg_build_payload(out, made);
+        sys::nftnl_obj_free(made);
     }
 }
 
@@ -315,10 +340,16 @@ fn fill(one: &One, expression: &Expression) {
             one.text(sys::NFTNL_EXPR_DYNSET_SET_NAME, set)
                 .number(sys::NFTNL_EXPR_DYNSET_OP, *op)
                 .number(sys::NFTNL_EXPR_DYNSET_SREG_KEY, *sreg_key);
-            // SAFETY: see the crate.
-            unsafe {
-                sys::nftnl_expr_set_u64(one.0, name(sys::NFTNL_EXPR_DYNSET_TIMEOUT), *timeout);
+            if *timeout != 0 {
+                // SAFETY: see the crate.
+                unsafe {
+                    sys::nftnl_expr_set_u64(one.0, name(sys::NFTNL_EXPR_DYNSET_TIMEOUT), *timeout);
+                }
             }
+        }
+        Expression::Objref { kind, name } => {
+            one.number(sys::NFTNL_EXPR_OBJREF_IMM_TYPE, *kind)
+                .text(sys::NFTNL_EXPR_OBJREF_IMM_NAME, name);
         }
         Expression::Masq { flags } => {
             one.number(sys::NFTNL_EXPR_MASQ_FLAGS, *flags);

@@ -14,7 +14,7 @@ mod build;
 pub use attributes::{Attribute, Contents, attributes};
 
 use libc::nlmsghdr;
-use nft_wire::nf_tables::{Chain, Data, Element, HEADER, Rule, Set, Table, nfta};
+use nft_wire::nf_tables::{Chain, Data, Element, HEADER, Object, Rule, Set, Table, nfta};
 use nft_wire::{Message, messages};
 use nftnl_sys as sys;
 
@@ -37,6 +37,7 @@ enum Kind {
     Rule,
     Set,
     Elements,
+    Object,
 }
 
 fn kind_of(message: Message<'_>) -> Option<Kind> {
@@ -47,6 +48,7 @@ fn kind_of(message: Message<'_>) -> Option<Kind> {
         libc::NFT_MSG_NEWRULE | libc::NFT_MSG_DELRULE => Some(Kind::Rule),
         libc::NFT_MSG_NEWSET | libc::NFT_MSG_DELSET => Some(Kind::Set),
         libc::NFT_MSG_NEWSETELEM | libc::NFT_MSG_DELSETELEM => Some(Kind::Elements),
+        libc::NFT_MSG_NEWOBJ => Some(Kind::Object),
         _ => None,
     }
 }
@@ -135,6 +137,14 @@ pub fn rewrite(message: &[u8]) -> Verdict {
                 sys::nftnl_set_free(set);
                 answer
             }
+            Kind::Object => {
+                let object = sys::nftnl_obj_alloc();
+                let answer = answer(sys::nftnl_obj_nlmsg_parse(header, object), &|out| {
+                    sys::nftnl_obj_nlmsg_build_payload(out, object);
+                });
+                sys::nftnl_obj_free(object);
+                answer
+            }
             Kind::Elements => {
                 let set = sys::nftnl_set_alloc();
                 let answer = answer(sys::nftnl_set_elems_nlmsg_parse(header, set), &|out| {
@@ -172,6 +182,9 @@ pub fn write_by_name(message: &[u8]) -> Verdict {
             // One that is to be deleted has nothing but its name.
             None => Some(Box::new(|out| build::named_set(out, body)) as _),
         },
+        Kind::Object => {
+            Object::read(body).map(|object| Box::new(move |out| build::object(out, &object)) as _)
+        }
         Kind::Elements => Some(Box::new(|out| build::elements(out, body))),
     };
     match write {

@@ -3,11 +3,12 @@
 use kube_proxy::netlink::encode;
 use kube_proxy::settings::Settings;
 use kube_proxy::world::{self, Loaded, Nodes};
+use nft_wire::nf_tables::Set;
 use referee::{Attribute, Verdict, attributes, rewrite, write_by_name};
 use rules::model::{EndpointAddr, Family, ObjectName, Protocol};
 use rules::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Client, Element, Header, Hook, HookKind, HookPoint, Key, Op, Pick,
-    PortName, Rule, SetId, Side, SourceSet, Statement, Transaction, Verdict as Goes,
+    AffinitySet, Chain, ChainId, Client, Counter, Element, Header, Hook, HookKind, HookPoint, Key,
+    Op, Pick, PortName, Rule, SetId, Side, SourceSet, Statement, Transaction, Verdict as Goes,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -63,6 +64,11 @@ fn statements(family: Family) -> Vec<Statement> {
         Statement::UpdateAffinity {
             set: affinity_set(family),
             seconds: 10_800,
+        },
+        Statement::Count(Counter::WrongPort),
+        Statement::CountIn {
+            key: FRONTEND,
+            set: SetId::ServiceConnections,
         },
         Statement::OneIn(3),
         Statement::VerdictMap {
@@ -154,6 +160,7 @@ fn everything(family: Family) -> Transaction {
         comment: Some("default/web".into()),
     };
     let mut ops = vec![Op::ReplaceTable];
+    ops.extend(Counter::ALL.map(Op::AddCounter));
     ops.extend(sized.map(|(set, size)| Op::AddSet { set, size }));
     ops.extend([
         Op::AddAffinitySet(affinity_set(family)),
@@ -236,10 +243,10 @@ fn libnftnl_writes_the_same_of_the_same_objects() {
             }
         }
     }
-    // Tables, chains, rules, sets and elements: put in and taken out.
+    // Tables, chains, rules, sets and elements: put in and taken out; and counters put in.
     assert_eq!(
         kinds.into_iter().collect::<Vec<_>>(),
-        [0, 2, 3, 5, 6, 8, 9, 11, 12, 14]
+        [0, 2, 3, 5, 6, 8, 9, 11, 12, 14, 18]
     );
 }
 
@@ -280,15 +287,17 @@ fn a_wrong_byte_is_found() {
     }
 }
 
-/// And the library does not read what it does not know. Rules are left out: it does not survive
-/// one that lacks what an expression has to have.
+/// And the library does not read what it does not know. Rules and counters, a set's too, are left
+/// out: it does not survive one that lacks what an expression or an object has to have.
 #[test]
 fn a_wrong_type_is_not_read() {
     const NEW_RULE: u8 = 6;
+    const NEW_OBJECT: u8 = 18;
     for family in Family::ALL {
         let mut wrong = 0;
         for message in messages(&everything(family)) {
-            if message[4] == NEW_RULE {
+            let counts = Set::read(&message[20..]).is_some_and(|set| set.expression.is_some());
+            if matches!(message[4], NEW_RULE | NEW_OBJECT) || counts {
                 continue;
             }
             let (mut headers, mut contents) = (Vec::new(), Vec::new());

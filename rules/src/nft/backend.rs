@@ -102,6 +102,7 @@ impl<K: Kernel> Backend for NftBackend<K> {
     }
 
     fn clients(kernel: &mut K, family: Family) -> io::Result<RememberedClients> {
+        kernel.before_replacement(family);
         kernel.clients(family)
     }
 

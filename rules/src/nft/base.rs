@@ -6,7 +6,7 @@ mod shared;
 
 use crate::config::{Config, LocalDetector, NodeportAddresses};
 use crate::model::Family;
-use crate::nft::ruleset::{Chain, ChainId, Header, Rule, SetId, Side, Statement, Verdict};
+use crate::nft::ruleset::{Chain, ChainId, Counter, Header, Rule, SetId, Side, Statement, Verdict};
 use hooks::hooks;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub(crate) use shared::{external_local, required, shared_chain};
@@ -43,13 +43,21 @@ pub(crate) const EXTERNAL_LOCAL: &str =
 /// Where frontends without any endpoint send their packets.
 pub(crate) const REJECT: ChainId = ChainId::Fixed("reject-no-endpoints");
 
+/// Where policy Local sends packets that no endpoint of this node takes.
+pub(crate) const DROP: ChainId = ChainId::Fixed("drop-no-local-endpoint");
+
 /// The sets and maps, in the order of a listing. The list of node-port
-/// addresses is only there when not every local address is one.
+/// addresses is only there when not every local address is one, and that of
+/// connections when they are counted.
 pub(crate) fn sets(config: &Config) -> Vec<SetId> {
     let listed = config.nodeport_addresses != NodeportAddresses::All;
     SetId::ALL
         .into_iter()
-        .filter(|set| *set != SetId::NodeportIps || listed)
+        .filter(|set| match set {
+            SetId::NodeportIps => listed,
+            SetId::ServiceConnections => config.count_services,
+            _ => true,
+        })
         .collect()
 }
 
@@ -59,7 +67,18 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
         plain(
             REJECT,
             "no endpoint anywhere: answer with port unreachable",
-            vec![rule([Statement::Reject])],
+            vec![rule([
+                Statement::Count(Counter::NoEndpoint),
+                Statement::Reject,
+            ])],
+        ),
+        plain(
+            DROP,
+            "policy Local, and no endpoint on this node",
+            vec![rule([
+                Statement::Count(Counter::NoLocalEndpoint),
+                Statement::Verdict(Verdict::Drop),
+            ])],
         ),
         plain(
             SERVICES,
@@ -117,10 +136,18 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
 /// Rejects unknown ports of cluster IPs and drops what no Service was given.
 /// Changes with the ServiceCIDRs.
 pub(crate) fn check_cluster_ips(service_cidrs: &[IpNet]) -> Chain {
-    let known = rule([is_in(ADDRESS, SetId::ClusterIps), Statement::Reject]);
-    let unallocated = service_cidrs
-        .iter()
-        .map(|cidr| rule([to(*cidr, false), Statement::Verdict(Verdict::Drop)]));
+    let known = rule([
+        is_in(ADDRESS, SetId::ClusterIps),
+        Statement::Count(Counter::WrongPort),
+        Statement::Reject,
+    ]);
+    let unallocated = service_cidrs.iter().map(|cidr| {
+        rule([
+            to(*cidr, false),
+            Statement::Count(Counter::UnallocatedClusterIp),
+            Statement::Verdict(Verdict::Drop),
+        ])
+    });
     plain(
         CHECK_CLUSTER_IPS,
         "other ports of a cluster IP: reject; unallocated cluster IPs: drop",
@@ -214,6 +241,16 @@ fn plain(id: ChainId, comment: &'static str, rules: Vec<Rule>) -> Chain {
         comment,
         rules,
     }
+}
+
+/// Counts the connection for the frontend that the client knows. A rule of its own, so that a full
+/// set does not keep anybody from an endpoint.
+pub(crate) fn count_frontend(config: &Config) -> Option<Rule> {
+    let count = Statement::CountIn {
+        key: FRONTEND,
+        set: SetId::ServiceConnections,
+    };
+    config.count_services.then(|| rule([count]))
 }
 
 pub(crate) fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule {

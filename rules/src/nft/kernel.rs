@@ -13,6 +13,9 @@ pub trait Kernel {
     /// Names the objects that were refused, or the step that failed.
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal>;
 
+    /// The family's table is about to be replaced: the last moment to read what goes with it.
+    fn before_replacement(&mut self, _family: Family) {}
+
     /// The clients that the family's present table remembers for session
     /// affinity, ours or upstream's; none if there is no table.
     ///

@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::model::{EndpointAddr, Protocol};
 use crate::nft::base::{self, rule};
 use crate::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Pick, PortChain, PortKind, PortName, PortRole, Rule, Statement,
-    Verdict,
+    AffinitySet, Chain, ChainId, Counter, Pick, PortChain, PortKind, PortName, PortRole, Rule,
+    Statement, Verdict,
 };
 
 pub(crate) const REMEMBER: &str =
@@ -80,8 +80,8 @@ impl PortChains<'_> {
     fn chain(&self, config: &Config, role: PortRole) -> Chain {
         let (comment, rules) = match role {
             PortRole::Endpoint(backend) => ("", self.endpoint(backend)),
-            PortRole::Cluster => self.pick(self.cluster, false),
-            PortRole::Local => self.pick(self.local, true),
+            PortRole::Cluster => self.pick(config, self.cluster, false),
+            PortRole::Local => self.pick(config, self.local, true),
             PortRole::Masquerade => {
                 let mark = Statement::MarkOr(config.masquerade_mark);
                 ("", vec![rule([mark, self.goto(PortRole::Cluster)])])
@@ -115,17 +115,27 @@ impl PortChains<'_> {
         };
         // Apart, so that a full set does not keep anybody from the endpoint.
         let remember = remember.map(|own| rule([own]));
-        remember.into_iter().chain([rule([translate])]).collect()
+        let translate = rule([Statement::Count(Counter::Connections), translate]);
+        remember.into_iter().chain([translate]).collect()
     }
 
-    fn pick(&self, backends: &[EndpointAddr], is_local: bool) -> (&'static str, Vec<Rule>) {
+    fn pick(
+        &self,
+        config: &Config,
+        backends: &[EndpointAddr],
+        is_local: bool,
+    ) -> (&'static str, Vec<Rule>) {
+        let count = base::count_frontend(config).into_iter();
         let Balance::List {
             pick,
             cluster,
             local,
         } = self.balance
         else {
-            return (REMEMBER, self.remember_or_pick(backends));
+            return (
+                REMEMBER,
+                count.chain(self.remember_or_pick(backends)).collect(),
+            );
         };
         let one = Statement::DnatListed {
             protocol: self.protocol,
@@ -133,7 +143,8 @@ impl PortChains<'_> {
             count: u32::try_from(backends.len()).unwrap_or(u32::MAX),
             first: if is_local { local } else { cluster },
         };
-        ("", vec![rule([one])])
+        let one = rule([Statement::Count(Counter::Connections), one]);
+        ("", count.chain([one]).collect())
     }
 
     /// Back to where the client was, or to one at random: the first with a

@@ -8,7 +8,7 @@ pub use element::{client, element, key, prefix, value};
 
 use crate::model::Family;
 use crate::nft::ruleset::{
-    AffinitySet, Chain, Client, DataType, Element, KeyField, Op, SetId, SourceSet, TABLE,
+    AffinitySet, Chain, Client, Counter, DataType, Element, KeyField, Op, SetId, SourceSet, TABLE,
     TABLE_COMMENT, Transaction,
 };
 use std::borrow::Cow;
@@ -45,6 +45,7 @@ pub fn comment(text: &str) -> Cow<'_, str> {
 fn table(transaction: &Transaction) -> String {
     let family = transaction.family;
     let mut elements: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
+    let mut counters = Vec::new();
     let mut sets = Vec::new();
     let mut affinity_sets = Vec::new();
     let mut source_sets = Vec::new();
@@ -53,6 +54,7 @@ fn table(transaction: &Transaction) -> String {
     for op in &transaction.ops {
         match op {
             Op::AddSet { set, size } => sets.push((*set, *size)),
+            Op::AddCounter(counter) => counters.push(*counter),
             Op::AddAffinitySet(set) => affinity_sets.push(set),
             Op::AddSourceSet(set) => source_sets.push(set),
             Op::AddClients(set, own) => {
@@ -71,6 +73,13 @@ fn table(transaction: &Transaction) -> String {
     // Adding before deleting makes the deletion work on any machine.
     let mut out = format!("add table {nft} {TABLE}\ndelete table {nft} {TABLE}\n");
     let _ = writeln!(out, "table {nft} {TABLE} {{\n\tcomment \"{TABLE_COMMENT}\"");
+    for counter in counters {
+        let _ = writeln!(out, "\n\tcounter {counter} {{");
+        for line in counter_lines(counter) {
+            let _ = writeln!(out, "\t\t{line}");
+        }
+        out.push_str("\t}\n");
+    }
     for (set, size) in sets {
         out.push('\n');
         write_set(
@@ -127,7 +136,18 @@ fn set_kind(set: SetId) -> &'static str {
 /// What a set's braces begin with.
 fn set_lines(set: SetId, size: Option<u32>, family: Family) -> Vec<String> {
     let size = size.map(|size| format!("size {size}"));
-    [set_type(set, family)].into_iter().chain(size).collect()
+    let counts = ["flags dynamic", "counter"].map(str::to_owned);
+    let counts = counts.into_iter().filter(|_| set.is_counting());
+    let first = [set_type(set, family)].into_iter().chain(size);
+    first.chain(counts).collect()
+}
+
+/// What stands between the braces of a counter.
+fn counter_lines(counter: Counter) -> [String; 2] {
+    [
+        format!("comment \"{}\"", counter.comment()),
+        "packets 0 bytes 0".to_owned(),
+    ]
 }
 
 fn write_elements(out: &mut String, elements: impl Iterator<Item = String>) {
@@ -235,6 +255,10 @@ fn commands(transaction: &Transaction) -> String {
             Op::AddSet { set, size } => {
                 let lines = set_lines(*set, *size, family).join("; ");
                 let _ = writeln!(out, "add {} {place} {set} {{ {lines}; }}", set_kind(*set));
+            }
+            Op::AddCounter(counter) => {
+                let lines = counter_lines(*counter).join("; ");
+                let _ = writeln!(out, "add counter {place} {counter} {{ {lines}; }}");
             }
             Op::AddAffinitySet(set) => {
                 let lines = affinity_set(family).join("; ");

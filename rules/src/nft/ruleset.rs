@@ -4,6 +4,7 @@
 mod affinity;
 mod chain;
 mod chain_id;
+mod counter;
 mod digest;
 mod element;
 mod set;
@@ -14,6 +15,7 @@ mod transaction;
 pub use affinity::{AffinitySet, Client, PortChain, PortKind, PortName, PortRole};
 pub use chain::{Chain, Hook, HookKind, HookPoint, Rule};
 pub use chain_id::ChainId;
+pub use counter::Counter;
 pub use element::{Element, Key, Value, Verdict};
 pub use set::{DataType, KeyField, SetId};
 pub use sources::SourceSet;

@@ -8,8 +8,8 @@ mod undo;
 pub use poisoned::Poisoned;
 
 use super::ruleset::{
-    AffinitySet, Chain, ChainId, Element, Key, SetId, SourceSet, Statement, Transaction, Value,
-    Verdict,
+    AffinitySet, Chain, ChainId, Counter, Element, Key, SetId, SourceSet, Statement, Transaction,
+    Value, Verdict,
 };
 use super::{Kernel, Refusal};
 use crate::RememberedClients;
@@ -36,6 +36,8 @@ pub type Clients = BTreeMap<IpAddr, u64>;
 pub struct Parts {
     /// Sets and maps.
     pub sets: BTreeMap<SetId, Set>,
+    /// Counters. What they count is not part of what a table is.
+    pub counters: BTreeSet<Counter>,
     /// Sets of clients. The rules that fill them do not run here.
     pub affinity_sets: BTreeMap<AffinitySet, Clients>,
     /// Sets of sources.

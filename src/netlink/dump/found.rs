@@ -1,6 +1,9 @@
 //! What was read: the table in the planner's types, and what in it is none of ours.
 
-use rules::nft::ruleset::{AffinitySet, Chain, ChainId, Client, Element, SetId, SourceSet};
+use nft_wire::nf_tables::Counted;
+use rules::nft::ruleset::{
+    AffinitySet, Chain, ChainId, Client, Counter, Element, Key, SetId, SourceSet,
+};
 use rules::nft::table::{self, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -73,6 +76,11 @@ pub struct Dump {
     pub generation: Option<u32>,
     /// Sets and maps: how many elements they may have, and those that they have, in no order.
     pub sets: BTreeMap<SetId, (Option<u32>, Vec<Element>)>,
+    /// Counters, and what they counted.
+    pub counters: BTreeMap<Counter, Counted>,
+    /// Elements of [`SetId::ServiceConnections`], which rules put in, and what they counted. In
+    /// `sets` that set has none: they are no part of what was planned.
+    pub connections: Vec<(Key, Counted)>,
     /// Sets of clients.
     pub affinity_sets: BTreeMap<AffinitySet, Vec<Client>>,
     /// Clients that are not in `affinity_sets`, as there are too many.
@@ -113,6 +121,7 @@ impl Dump {
         });
         let table = Table::from_parts(table::Parts {
             sets: sets.collect(),
+            counters: self.counters.into_keys().collect(),
             affinity_sets: affinity_sets.collect(),
             source_sets: self.source_sets,
             chains: self.chains,

@@ -9,7 +9,7 @@ use nft_wire::nf_tables::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGI
 use rules::model::{EndpointAddr, Family, Protocol};
 use rules::nft::names;
 use rules::nft::print;
-use rules::nft::ruleset::{Header, Pick, Side, Statement, Verdict};
+use rules::nft::ruleset::{Counter, Header, Pick, Side, Statement, Verdict};
 
 /// A rule that has something that is none of ours: what it does, in the words of `nft` where they
 /// are known, or else in those of `nft --debug=netlink`.
@@ -67,7 +67,7 @@ fn candidates<'a>(
         .chain(simple(names, list))
 }
 
-/// A key's fields, and then a map or a set, or a random index and a map.
+/// A key's fields, and then a map, a set or one that counts, or a random index and a map.
 fn keyed(key: &'static [Header], list: &[Expression]) -> Option<Statement> {
     match list.get(key.len()..)? {
         [
@@ -89,6 +89,10 @@ fn keyed(key: &'static [Header], list: &[Expression]) -> Option<Statement> {
         ] => Some(Statement::VerdictMap {
             key,
             map: names::set(set)?,
+        }),
+        [Expression::Dynset { set, .. }, ..] => Some(Statement::CountIn {
+            key,
+            set: names::set(set)?,
         }),
         [Expression::Lookup { set, inverted, .. }, ..] => Some(Statement::InSet {
             key,
@@ -232,6 +236,7 @@ fn simple(names: &Names, list: &[Expression]) -> Option<Statement> {
             Expression::Cmp { .. },
             ..,
         ] => Statement::OneIn(*modulus),
+        [Expression::Objref { name, .. }, ..] => Statement::Count(Counter::named(name)?),
         [Expression::Masq { .. }, ..] => Statement::Masquerade,
         [Expression::Reject { .. }, ..] => Statement::Reject,
         [Expression::Immediate { data, .. }, ..] => Statement::Verdict(verdict(names, data)?),

@@ -7,8 +7,8 @@ use nft_wire::nf_tables::{Data, Expression, VERDICT_REGISTER};
 use proptest::prelude::*;
 use rules::model::{EndpointAddr, Frontend, ObjectName, Protocol};
 use rules::nft::ruleset::{
-    AffinitySet, Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side, SourceSet,
-    Statement, Value, Verdict,
+    AffinitySet, Counter, Header, KeyField, Pick, PortChain, PortKind, PortName, PortRole, Side,
+    SourceSet, Statement, Value, Verdict,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -135,6 +135,9 @@ fn any_statement(family: Family) -> impl Strategy<Value = Statement> {
         (any_affinity(family), any::<u32>())
             .prop_map(|(set, seconds)| Statement::UpdateAffinity { set, seconds }),
         count.clone().prop_map(Statement::OneIn),
+        prop::sample::select(Counter::ALL.to_vec()).prop_map(Statement::Count),
+        (key.clone(), any_set(SetId::is_counting))
+            .prop_map(|(key, set)| Statement::CountIn { key, set }),
     ];
     let map = || any_set(|set| set.data().is_some());
     let pick = prop::sample::select(vec![Pick::Random, Pick::Source]);
@@ -188,10 +191,12 @@ fn number(statement: &Statement) -> usize {
         Statement::DnatTo { .. } => 17,
         Statement::DnatListed { .. } => 18,
         Statement::Verdict(_) => 19,
+        Statement::Count(_) => 20,
+        Statement::CountIn { .. } => 21,
     }
 }
 
-const STATEMENTS: usize = 20;
+const STATEMENTS: usize = 22;
 
 /// Names with those sources that statements and values refer to.
 fn names(family: Family, sources: impl IntoIterator<Item = SourceSet>) -> Names {

@@ -87,6 +87,7 @@ fn effect(expression: &Expression) -> Effect {
         | Expression::Fib { .. }
         | Expression::Bitwise { .. }
         | Expression::Numgen { .. }
+        | Expression::Objref { .. }
         | Expression::Hash { .. } => Effect::Nothing,
         Expression::Lookup {
             set,

@@ -108,13 +108,16 @@ pub enum Expression {
         dreg: Option<u32>,
         inverted: bool,
     },
-    /// Puts a key into a set; `op` is one of `NFT_DYNSET_OP_*`, the time is in milliseconds.
+    /// Puts a key into a set; `op` is one of `NFT_DYNSET_OP_*`, the time is in milliseconds, 0 for
+    /// none.
     Dynset {
         set: String,
         op: u32,
         sreg_key: u32,
         timeout: u64,
     },
+    /// Has an object do what it does; `kind` is one of `NFT_OBJECT_*`.
+    Objref { kind: u32, name: String },
     /// Gives the packet the address of the interface that it leaves by; `NF_NAT_RANGE_*`.
     Masq { flags: u32 },
     /// Answers with an error; `kind` is one of `NFT_REJECT_*`.
@@ -165,6 +168,7 @@ impl Expression {
             Self::Cmp { .. } => "cmp",
             Self::Lookup { .. } => "lookup",
             Self::Dynset { .. } => "dynset",
+            Self::Objref { .. } => "objref",
             Self::Masq { .. } => "masq",
             Self::Reject { .. } => "reject",
             Self::Numgen { .. } => "numgen",
@@ -261,8 +265,15 @@ impl Expression {
             } => {
                 out.number(nfta::DYNSET_SREG_KEY, *sreg_key);
                 out.number(nfta::DYNSET_OP, *op);
-                out.long(nfta::DYNSET_TIMEOUT, *timeout);
+                if *timeout != 0 {
+                    out.long(nfta::DYNSET_TIMEOUT, *timeout);
+                }
                 out.text(nfta::DYNSET_SET_NAME, set);
+            }
+            Self::Objref { kind, name } => {
+                out.number(nfta::OBJREF_IMM_TYPE, *kind);
+                // As nft writes it, without a NUL.
+                out.attribute(nfta::OBJREF_IMM_NAME, name.as_bytes());
             }
             Self::Masq { flags } => out.number(nfta::MASQ_FLAGS, *flags),
             Self::Reject { kind, code } => {

@@ -4,6 +4,7 @@
 
 pub const TABLE_NAME: u16 = 1;
 pub const TABLE_FLAGS: u16 = 2;
+pub const TABLE_HANDLE: u16 = 4;
 pub const TABLE_USERDATA: u16 = 6;
 
 pub const CHAIN_TABLE: u16 = 1;
@@ -31,6 +32,7 @@ pub const SET_DATA_LEN: u16 = 7;
 pub const SET_DESC: u16 = 9;
 pub const SET_ID: u16 = 10;
 pub const SET_USERDATA: u16 = 13;
+pub const SET_EXPR: u16 = 17;
 pub const SET_DESC_SIZE: u16 = 1;
 
 pub const SET_ELEM_LIST_TABLE: u16 = 1;
@@ -42,6 +44,7 @@ pub const SET_ELEM_FLAGS: u16 = 3;
 pub const SET_ELEM_TIMEOUT: u16 = 4;
 pub const SET_ELEM_EXPIRATION: u16 = 5;
 pub const SET_ELEM_USERDATA: u16 = 6;
+pub const SET_ELEM_EXPR: u16 = 7;
 
 /// Of a list of rules' expressions, elements and the like.
 pub const LIST_ELEM: u16 = 1;
@@ -73,6 +76,10 @@ pub const DYNSET_OP: u16 = 3;
 pub const DYNSET_SREG_KEY: u16 = 4;
 pub const DYNSET_TIMEOUT: u16 = 6;
 pub const DYNSET_FLAGS: u16 = 9;
+pub const OBJREF_IMM_TYPE: u16 = 1;
+pub const OBJREF_IMM_NAME: u16 = 2;
+pub const COUNTER_BYTES: u16 = 1;
+pub const COUNTER_PACKETS: u16 = 2;
 pub const PAYLOAD_DREG: u16 = 1;
 pub const PAYLOAD_BASE: u16 = 2;
 pub const PAYLOAD_OFFSET: u16 = 3;
@@ -118,3 +125,6 @@ pub const GEN_PROC_NAME: u16 = 3;
 /// Of what is neither a table nor a chain: its table, and its name or what it is in.
 pub const OBJECT_TABLE: u16 = 1;
 pub const OBJECT_NAME: u16 = 2;
+pub const OBJECT_TYPE: u16 = 3;
+pub const OBJECT_DATA: u16 = 4;
+pub const OBJECT_USERDATA: u16 = 8;

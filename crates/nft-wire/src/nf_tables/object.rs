@@ -6,6 +6,9 @@ use super::nfta;
 use crate::framing::{attribute, attributes, text_of};
 use crate::writer::Writer;
 
+/// `NFT_OBJECT_COUNTER`.
+pub const OBJECT_COUNTER: u32 = 1;
+
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
@@ -13,6 +16,8 @@ pub struct Table {
     pub name: String,
     /// `NFT_TABLE_F_*`.
     pub flags: u32,
+    /// What the kernel calls it, once it is there: another number for another table of its name.
+    pub handle: Option<u64>,
     /// Entries of [`user_data`](super::user_data); empty for none.
     pub user_data: Vec<u8>,
 }
@@ -73,6 +78,8 @@ pub struct Set {
     pub key_len: u32,
     /// What a map's values are, and their length in bytes; 0 for verdicts.
     pub data: Option<(u32, u32)>,
+    /// The name of the expression that each element has, as `counter`.
+    pub expression: Option<String>,
     /// How many elements it may have; `None` for any number.
     pub size: Option<u32>,
     /// By which number rules of the same batch may call it; the kernel tells none.
@@ -94,8 +101,51 @@ pub struct Element<'a> {
     pub timeout: Option<u64>,
     /// For how long it will be there from now on, in milliseconds.
     pub expiration: Option<u64>,
+    /// What it counted, if it counts.
+    pub counter: Option<Counted>,
     /// As a table's.
     pub user_data: &'a [u8],
+}
+
+/// What a counter counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many packets.
+    pub packets: u64,
+    /// Their lengths together, in bytes, with headers from the network layer on.
+    pub bytes: u64,
+}
+
+impl Counted {
+    /// Reads a counter's attributes.
+    fn read(data: &[u8]) -> Option<Self> {
+        Some(Self {
+            packets: long_of(data, nfta::COUNTER_PACKETS)?,
+            bytes: long_of(data, nfta::COUNTER_BYTES)?,
+        })
+    }
+
+    /// Reads an expression, if it is a counter.
+    fn of_expression(bytes: &[u8]) -> Option<Self> {
+        let name = text_of(bytes, nfta::EXPR_NAME)?;
+        let data = attribute(bytes, nfta::EXPR_DATA).filter(|_| name == "counter")?;
+        Self::read(data)
+    }
+}
+
+/// A stateful object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object {
+    /// Its table.
+    pub table: String,
+    /// Unique in its table among those of its kind.
+    pub name: String,
+    /// One of `NFT_OBJECT_*`.
+    pub kind: u32,
+    /// What it counted, if it is a counter that is read.
+    pub counted: Option<Counted>,
+    /// As a table's.
+    pub user_data: Vec<u8>,
 }
 
 fn user_data(out: &mut Writer, kind: u16, value: &[u8]) {
@@ -131,6 +181,7 @@ impl Table {
         Some(Self {
             name: text_of(body, nfta::TABLE_NAME)?,
             flags: number_of(body, nfta::TABLE_FLAGS).unwrap_or(0),
+            handle: long_of(body, nfta::TABLE_HANDLE),
             user_data: bytes_of(body, nfta::TABLE_USERDATA),
         })
     }
@@ -227,6 +278,12 @@ impl Set {
             out.nested(nfta::SET_DESC, |out| out.number(nfta::SET_DESC_SIZE, size));
         }
         user_data(out, nfta::SET_USERDATA, &self.user_data);
+        if let Some(name) = &self.expression {
+            out.nested(nfta::SET_EXPR, |out| {
+                out.text(nfta::EXPR_NAME, name);
+                out.nested(nfta::EXPR_DATA, |_| {});
+            });
+        }
     }
 
     /// Reads a message's contents.
@@ -241,9 +298,35 @@ impl Set {
             key_type: number_of(body, nfta::SET_KEY_TYPE)?,
             key_len: number_of(body, nfta::SET_KEY_LEN)?,
             data,
+            expression: attribute(body, nfta::SET_EXPR)
+                .and_then(|expression| text_of(expression, nfta::EXPR_NAME)),
             size: number_of(description, nfta::SET_DESC_SIZE),
             id: number_of(body, nfta::SET_ID),
             user_data: bytes_of(body, nfta::SET_USERDATA),
+        })
+    }
+}
+
+impl Object {
+    /// Writes a message's contents; a counter begins at zero.
+    pub fn write(&self, out: &mut Writer) {
+        out.text(nfta::OBJECT_TABLE, &self.table);
+        out.text(nfta::OBJECT_NAME, &self.name);
+        out.number(nfta::OBJECT_TYPE, self.kind);
+        out.nested(nfta::OBJECT_DATA, |_| {});
+        user_data(out, nfta::OBJECT_USERDATA, &self.user_data);
+    }
+
+    /// Reads a message's contents.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let kind = number_of(body, nfta::OBJECT_TYPE)?;
+        let data = attribute(body, nfta::OBJECT_DATA).filter(|_| kind == OBJECT_COUNTER);
+        Some(Self {
+            table: text_of(body, nfta::OBJECT_TABLE)?,
+            name: text_of(body, nfta::OBJECT_NAME)?,
+            kind,
+            counted: data.and_then(Counted::read),
+            user_data: bytes_of(body, nfta::OBJECT_USERDATA),
         })
     }
 }
@@ -258,6 +341,7 @@ impl<'a> Element<'a> {
             flags: number_of(bytes, nfta::SET_ELEM_FLAGS).unwrap_or(0),
             timeout: long_of(bytes, nfta::SET_ELEM_TIMEOUT),
             expiration: long_of(bytes, nfta::SET_ELEM_EXPIRATION),
+            counter: attribute(bytes, nfta::SET_ELEM_EXPR).and_then(Counted::of_expression),
             user_data: attribute(bytes, nfta::SET_ELEM_USERDATA).unwrap_or_default(),
         })
     }
@@ -291,6 +375,7 @@ mod tests {
         let table = Table {
             name: "t".to_owned(),
             flags: 1,
+            handle: None,
             user_data: vec![0, 2, 65, 0],
         };
         assert_eq!(Table::read(&written(|out| table.write(out))), Some(table));
@@ -339,6 +424,7 @@ mod tests {
             size: Some(3 << 20),
             id: Some(9),
             user_data: vec![2],
+            expression: Some("counter".to_owned()),
             ..set.clone()
         };
         for set in [set, map] {
@@ -357,6 +443,13 @@ mod tests {
                     out.long(nfta::SET_ELEM_TIMEOUT, 5000);
                     out.long(nfta::SET_ELEM_EXPIRATION, 4000);
                     out.attribute(nfta::SET_ELEM_USERDATA, &[0, 1, 0]);
+                    out.nested(nfta::SET_ELEM_EXPR, |out| {
+                        out.text(nfta::EXPR_NAME, "counter");
+                        out.nested(nfta::EXPR_DATA, |out| {
+                            out.long(nfta::COUNTER_BYTES, 120);
+                            out.long(nfta::COUNTER_PACKETS, 2);
+                        });
+                    });
                 });
                 // Any other address.
                 out.nested(nfta::LIST_ELEM, |out| out.number(nfta::SET_ELEM_FLAGS, 2));
@@ -368,6 +461,10 @@ mod tests {
             flags: 1,
             timeout: Some(5000),
             expiration: Some(4000),
+            counter: Some(Counted {
+                packets: 2,
+                bytes: 120,
+            }),
             user_data: &[0, 1, 0],
         };
         assert_eq!(Element::list(&body).collect::<Vec<_>>(), [expected]);

@@ -1,9 +1,11 @@
 //! Chains that Services share: those that pick one of some number of endpoints, those of external
 //! policy Local, and those that check sources.
 
-use super::{EXTERNAL_LOCAL, FRONTEND, NODEPORT, from_local_pod, plain, rule};
+use super::{EXTERNAL_LOCAL, FRONTEND, NODEPORT, count_frontend, from_local_pod, plain, rule};
 use crate::config::Config;
-use crate::nft::ruleset::{Chain, ChainId, Rule, SetId, Side, SourceSet, Statement, Verdict};
+use crate::nft::ruleset::{
+    Chain, ChainId, Counter, Rule, SetId, Side, SourceSet, Statement, Verdict,
+};
 use ipnet::IpNet;
 
 /// The rules of a pick chain, an external policy chain or one that checks
@@ -19,12 +21,12 @@ pub(crate) fn shared_chain(config: &Config, id: &ChainId) -> Option<Chain> {
         } => {
             let mark = masquerade.then_some(Statement::MarkOr(config.masquerade_mark));
             let pick = pick(nodeport, false, endpoints);
-            ("", vec![rule(mark.into_iter().chain([pick]))])
+            ("", counted(config, mark.into_iter().chain(pick)))
         }
         ChainId::Local {
             endpoints,
             nodeport,
-        } => ("", vec![rule([pick(nodeport, true, endpoints)])]),
+        } => ("", counted(config, pick(nodeport, true, endpoints))),
         ChainId::ExternalLocal {
             local,
             all,
@@ -57,6 +59,7 @@ fn drop_others(sources: &SourceSet) -> Rule {
         true => vec![Statement::NotFrom(sources.clone())],
         false => sources.ranges().iter().map(outside).collect(),
     };
+    statements.push(Statement::Count(Counter::SourceRange));
     statements.push(Statement::Verdict(Verdict::Drop));
     rule(statements)
 }
@@ -93,7 +96,13 @@ pub(crate) fn external_local(
     rules
 }
 
-fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
+/// Rules that count a connection for its frontend, and then do this.
+fn counted(config: &Config, statements: impl IntoIterator<Item = Statement>) -> Vec<Rule> {
+    let count = count_frontend(config).into_iter();
+    count.chain([rule(statements)]).collect()
+}
+
+fn pick(nodeport: bool, local: bool, endpoints: u32) -> [Statement; 2] {
     let map = match (nodeport, local) {
         (false, false) => SetId::Endpoints,
         (false, true) => SetId::LocalEndpoints,
@@ -101,9 +110,10 @@ fn pick(nodeport: bool, local: bool, endpoints: u32) -> Statement {
         (true, true) => SetId::NodeportLocalEndpoints,
     };
     let key = if nodeport { NODEPORT } else { FRONTEND };
-    Statement::Dnat {
+    let translate = Statement::Dnat {
         key,
         modulus: endpoints,
         map,
-    }
+    };
+    [Statement::Count(Counter::Connections), translate]
 }

@@ -40,7 +40,8 @@ impl Room {
     /// are not limited.
     pub(super) fn new(counts: Counts, large: usize) -> Self {
         let sized = |set| Some((set, size_for(counts.of(set), large)?));
-        let sizes = SetId::ALL.into_iter().filter_map(sized).collect();
+        let mut sizes: BTreeMap<SetId, u32> = SetId::ALL.into_iter().filter_map(sized).collect();
+        sizes.insert(SetId::ServiceConnections, SetId::CONNECTIONS_MAX);
         Self { counts, sizes }
     }
 

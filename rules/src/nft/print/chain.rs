@@ -83,6 +83,8 @@ pub fn statement(statement: &Statement, family: Family) -> String {
             let timeout = duration(u64::from(*seconds) * 1000);
             format!("update @{set} {{ {ip} saddr timeout {timeout} }}")
         }
+        Statement::Count(counter) => format!("counter name \"{counter}\""),
+        Statement::CountIn { key, set } => format!("add @{set} {{ {} }}", headers(key, ip)),
         Statement::OneIn(count) => format!("numgen random mod {count} 0"),
         Statement::VerdictMap { key, map } => format!("{} vmap @{map}", headers(key, ip)),
         Statement::MarkHas(bit) => format!("meta mark & {bit:#010x} != 0x00000000"),

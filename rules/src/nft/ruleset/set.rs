@@ -55,11 +55,14 @@ pub enum SetId {
     NodeportIps,
     /// Endpoints of this node that may meet themselves through a Service.
     Hairpin,
+    /// The frontends that were connected to, each with a counter. Rules put them in, nobody else;
+    /// only there where connections of single Services are counted.
+    ServiceConnections,
 }
 
 impl SetId {
     /// Every set, in the order of a listing.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Services,
         Self::Nodeports,
         Self::Endpoints,
@@ -73,7 +76,13 @@ impl SetId {
         Self::ClusterIps,
         Self::NodeportIps,
         Self::Hairpin,
+        Self::ServiceConnections,
     ];
+
+    /// How many frontends are counted at the most: connections to others are served all the same.
+    /// The kernel makes room for the set at once (8 bytes for each), and keeps 16 bytes for each
+    /// CPU with each frontend that is connected to.
+    pub const CONNECTIONS_MAX: u32 = 16_384;
 
     /// The name in the table.
     pub fn name(self) -> &'static str {
@@ -91,6 +100,7 @@ impl SetId {
             Self::ClusterIps => "cluster-ips",
             Self::NodeportIps => "nodeport-ips",
             Self::Hairpin => "hairpin",
+            Self::ServiceConnections => "service-connections",
         }
     }
 
@@ -98,7 +108,9 @@ impl SetId {
     pub fn key(self) -> &'static [KeyField] {
         use KeyField::{Address, Index, Port, Protocol};
         match self {
-            Self::Services | Self::NoEndpoints | Self::SourceChecked => &[Address, Protocol, Port],
+            Self::Services | Self::NoEndpoints | Self::SourceChecked | Self::ServiceConnections => {
+                &[Address, Protocol, Port]
+            }
             Self::Nodeports | Self::NodeportNoEndpoints => &[Protocol, Port],
             Self::Endpoints | Self::LocalEndpoints => &[Address, Protocol, Port, Index],
             Self::NodeportEndpoints | Self::NodeportLocalEndpoints => &[Protocol, Port, Index],
@@ -121,8 +133,13 @@ impl SetId {
             | Self::LocalEndpoints
             | Self::NodeportLocalEndpoints
             | Self::PortEndpoints => Some(DataType::Endpoint),
-            Self::ClusterIps | Self::NodeportIps | Self::Hairpin => None,
+            Self::ClusterIps | Self::NodeportIps | Self::Hairpin | Self::ServiceConnections => None,
         }
+    }
+
+    /// Whether rules put the elements in, which count.
+    pub fn is_counting(self) -> bool {
+        self == Self::ServiceConnections
     }
 
     /// Whether several Services may have the same element: one cluster IP for
@@ -153,6 +170,7 @@ impl SetId {
             Self::ClusterIps => "cluster IPs of all Services",
             Self::NodeportIps => "addresses that answer node ports",
             Self::Hairpin => "endpoints on this node that reach themselves through a Service",
+            Self::ServiceConnections => "frontends that were connected to, and how often",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What rules are made of: only the matches and actions the product needs.
 
-use super::{AffinitySet, SetId, SourceSet, Verdict};
+use super::{AffinitySet, Counter, SetId, SourceSet, Verdict};
 use crate::model::{EndpointAddr, Protocol};
 use ipnet::IpNet;
 use std::sync::Arc;
@@ -88,6 +88,16 @@ pub enum Statement {
         set: AffinitySet,
         /// For how long, in seconds.
         seconds: u32,
+    },
+    /// `counter name "connections"`.
+    Count(Counter),
+    /// `add @set { ip daddr . meta l4proto . th dport }`: counts the packet in a set with counters.
+    /// If it is full, the rule ends here.
+    CountIn {
+        /// The key's fields.
+        key: &'static [Header],
+        /// The set.
+        set: SetId,
     },
     /// `numgen random mod N 0`: matches one packet in N, at random.
     OneIn(u32),

@@ -1,6 +1,6 @@
 //! A change of one family's table that lands whole or not at all.
 
-use super::{AffinitySet, Chain, ChainId, Client, Element, SetId, SourceSet};
+use super::{AffinitySet, Chain, ChainId, Client, Counter, Element, SetId, SourceSet};
 use crate::model::Family;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub enum Op {
         /// How many elements it may have; `None` for any number.
         size: Option<u32>,
     },
+    /// Add a counter, which begins at zero.
+    AddCounter(Counter),
     /// Add an empty set of clients.
     AddAffinitySet(AffinitySet),
     /// Add clients to a set that has none of them.

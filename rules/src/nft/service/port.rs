@@ -191,8 +191,8 @@ impl PortObjects {
     fn without_endpoints(&self, serving: Serving) -> Option<Verdict> {
         match serving {
             Serving::Reject => Some(Verdict::Goto(base::REJECT)),
-            Serving::Drop => Some(Verdict::Drop),
-            Serving::ExternalLocal if self.local.is_empty() => Some(Verdict::Drop),
+            Serving::Drop => Some(Verdict::Goto(base::DROP)),
+            Serving::ExternalLocal if self.local.is_empty() => Some(Verdict::Goto(base::DROP)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use super::{Clients, Referred, Set, Table};
 use crate::Cause;
 use crate::model::Family;
 use crate::nft::ruleset::{
-    AffinitySet, Chain, ChainId, Client, Element, Op, SetId, Statement, Value, Verdict,
+    AffinitySet, Chain, ChainId, Client, Counter, Element, Op, SetId, Statement, Value, Verdict,
 };
 use crate::nft::{Object, Refusal, print};
 
@@ -56,6 +56,9 @@ impl Table {
             Op::AddSet { set, size } => self
                 .new_set(*set, *size, undo)
                 .map_err(about(format!("add set {set}"))),
+            Op::AddCounter(counter) => self
+                .new_counter(*counter, undo)
+                .map_err(about(format!("add counter {counter}"))),
             Op::AddAffinitySet(set) => self
                 .new_affinity_set(set, undo)
                 .map_err(about(format!("add set {set}"))),
@@ -123,6 +126,12 @@ impl Table {
             };
             self.add_set(id, set, undo);
         }
+        Ok(())
+    }
+
+    fn new_counter(&mut self, counter: Counter, undo: &mut Undo) -> Result<(), Errno> {
+        self.may_add(self.parts.counters.contains(&counter))?;
+        self.add_counter(counter, undo);
         Ok(())
     }
 
@@ -233,12 +242,14 @@ impl Table {
                 self.parts.chains.contains_key(next)
             }
             Statement::InSet { set, .. }
+            | Statement::CountIn { set, .. }
             | Statement::VerdictMap { map: set, .. }
             | Statement::Dnat { map: set, .. } => self.parts.sets.contains_key(set),
             Statement::InAffinity(set) | Statement::UpdateAffinity { set, .. } => {
                 self.parts.affinity_sets.contains_key(set)
             }
             Statement::DnatListed { .. } => self.parts.sets.contains_key(&SetId::PortEndpoints),
+            Statement::Count(counter) => self.parts.counters.contains(counter),
             Statement::NotFrom(set) => self.parts.source_sets.contains(set),
             _ => true,
         })

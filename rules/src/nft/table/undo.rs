@@ -1,7 +1,7 @@
 //! Changes of a table, so that those of a transaction that is refused can be taken back.
 
 use super::{Clients, Parts, Referred, Set, Table, of_chain, of_element};
-use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Element, Key, SetId, SourceSet};
+use crate::nft::ruleset::{AffinitySet, Chain, ChainId, Counter, Element, Key, SetId, SourceSet};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -15,6 +15,8 @@ enum Before {
     Table(Box<(Parts, HashMap<Referred, usize>, bool)>),
     /// No such set.
     NoSet(SetId),
+    /// No such counter.
+    NoCounter(Counter),
     /// What was under a key.
     Element(SetId, Key, Option<Element>),
     Chain(ChainId, Option<Chain>),
@@ -35,6 +37,9 @@ impl Undo {
                     (table.parts, table.uses, table.there) = *contents;
                 }
                 Before::NoSet(set) => drop(table.parts.sets.remove(&set)),
+                Before::NoCounter(counter) => {
+                    table.parts.counters.remove(&counter);
+                }
                 Before::Element(set, key, element) => {
                     table.put_element(set, key, element, &mut forget);
                 }
@@ -66,6 +71,12 @@ impl Table {
     pub(super) fn add_set(&mut self, id: SetId, set: Set, undo: &mut Undo) {
         self.parts.sets.insert(id, set);
         undo.0.push(Before::NoSet(id));
+    }
+
+    /// A counter that is not there so far.
+    pub(super) fn add_counter(&mut self, counter: Counter, undo: &mut Undo) {
+        self.parts.counters.insert(counter);
+        undo.0.push(Before::NoCounter(counter));
     }
 
     /// What is under a key of a set from now on; nothing where there is no such set.

@@ -48,6 +48,7 @@ impl<'a> Walk<'a, '_> {
                 self.remembered.push(set.clone());
                 go_on(true)
             }
+            Statement::Count(_) | Statement::CountIn { .. } => go_on(true),
             Statement::OneIn(count) => go_on(self.choices.one_in(*count)),
             Statement::VerdictMap { key, map } => {
                 let key = self.key(key)?;

@@ -76,9 +76,13 @@ fn known(name: &str, fields: &mut Fields<'_>) -> Option<Expression> {
                 set: read_text(fields.take(nfta::DYNSET_SET_NAME)?)?,
                 op: fields.number(nfta::DYNSET_OP)?,
                 sreg_key: fields.register(nfta::DYNSET_SREG_KEY)?,
-                timeout: fields.long(nfta::DYNSET_TIMEOUT)?,
+                timeout: fields.long(nfta::DYNSET_TIMEOUT).unwrap_or(0),
             }
         }
+        "objref" => Expression::Objref {
+            kind: fields.number(nfta::OBJREF_IMM_TYPE)?,
+            name: read_text(fields.take(nfta::OBJREF_IMM_NAME)?)?,
+        },
         "masq" => Expression::Masq {
             flags: fields.number(nfta::MASQ_FLAGS).unwrap_or(0),
         },

@@ -131,6 +131,7 @@ impl fmt::Display for Expression {
                 let sreg = register(*sreg_key);
                 write!(f, "op {op} reg_key {sreg} set {set} timeout {timeout}ms")
             }
+            Self::Objref { kind, name } => write!(f, "type {kind} name {name}"),
             Self::Masq { flags } => write!(f, "flags {flags:#x}"),
             Self::Reject { kind, code } => write!(f, "type {kind} code {code}"),
             Self::Numgen {
