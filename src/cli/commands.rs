@@ -1,5 +1,6 @@
 //! The commands: one module each, and one line in [`COMMANDS`].
 
+pub mod advise;
 pub mod completion;
 pub mod daemon;
 pub mod echo;
@@ -51,6 +52,7 @@ impl Exits {
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
     trace::TRACE,
+    advise::ADVISE,
     echo::ECHO,
     probe::PROBE,
     completion::COMPLETION,
