@@ -6,7 +6,6 @@
 
 // What the process is told, and what it knows of itself.
 mod about;
-mod advise;
 pub mod config;
 mod kubernetes;
 mod logging;
@@ -47,6 +46,7 @@ mod echo;
 mod probe;
 mod proxy;
 mod render;
+mod top;
 mod trace;
 
 #[cfg(feature = "fuzzing")]

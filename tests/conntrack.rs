@@ -98,7 +98,7 @@ impl Table {
             internal_policy: Default::default(),
             external_policy: Default::default(),
             health_check_node_port: None,
-            kind: Default::default(),
+            external_type: false,
             ..Service::default()
         };
         self.tell(Change::Service(service));

@@ -1,11 +1,11 @@
 //! The commands: one module each, and one line in [`COMMANDS`].
 
-pub mod advise;
 pub mod completion;
 pub mod daemon;
 pub mod echo;
 pub mod probe;
 pub mod render;
+pub mod top;
 pub mod trace;
 
 pub use daemon::DAEMON;
@@ -52,7 +52,7 @@ impl Exits {
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
     trace::TRACE,
-    advise::ADVISE,
+    top::TOP,
     echo::ECHO,
     probe::PROBE,
     completion::COMPLETION,

@@ -116,7 +116,7 @@ impl Rig {
             cluster_ips: vec![self.cluster_ip()],
             external_ips: vec![self.external_ip()],
             ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
-            kind: rules::model::ServiceType::NodePort,
+            external_type: true,
             ..Service::default()
         }
     }

@@ -40,7 +40,7 @@ fn service(name: &str, vip: &str, node_port: Option<u16>) -> Service {
         internal_policy: Default::default(),
         external_policy: Default::default(),
         health_check_node_port: None,
-        kind: crate::model::ServiceType::NodePort,
+        external_type: true,
         ..Service::default()
     }
 }
