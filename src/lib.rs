@@ -6,6 +6,7 @@
 
 // What the process is told, and what it knows of itself.
 mod about;
+mod advise;
 pub mod config;
 mod kubernetes;
 mod logging;

@@ -98,7 +98,7 @@ impl Table {
             internal_policy: Default::default(),
             external_policy: Default::default(),
             health_check_node_port: None,
-            external_type: false,
+            kind: Default::default(),
             ..Service::default()
         };
         self.tell(Change::Service(service));

@@ -7,6 +7,7 @@
 //! kernel take what changes. There is one, [`nft`]. What flows it leaves behind, [`flows`] finds; what it
 //! does with a packet, [`nft::trace`] tells.
 
+pub mod advise;
 pub mod check;
 pub mod finding;
 pub mod flows;

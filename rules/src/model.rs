@@ -9,7 +9,7 @@ mod service;
 pub use endpoints::{Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use net::{EndpointAddr, Family, Frontend, Protocol};
 pub use node::{Node, ServiceCidr};
-pub use service::{Service, ServicePort, TrafficPolicy};
+pub use service::{Service, ServicePort, ServiceType, TrafficPolicy};
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! Endpoint selection: which endpoints serve a Service port, for policy
 //! Cluster and for policy Local (docs/reference.md#endpoint-selection).
 
+mod everywhere;
 mod explain;
 
+pub(crate) use everywhere::{everywhere, ready_addresses};
 pub use explain::{Explained, HintUse, Ignored, LeftOut, Reason, explain};
 
 use crate::limits;

@@ -161,6 +161,11 @@ impl State {
         self.dirty.len()
     }
 
+    /// A Service, unless it is headless or an ExternalName: those never come here.
+    pub fn service(&self, name: &ObjectName) -> Option<&Service> {
+        self.entry(name)?.service.as_deref()
+    }
+
     pub(crate) fn entry(&self, name: &ObjectName) -> Option<&Entry> {
         self.services.get(name)
     }

@@ -1,5 +1,6 @@
 //! The commands: one module each, and one line in [`COMMANDS`].
 
+pub mod advise;
 pub mod completion;
 pub mod daemon;
 pub mod echo;
@@ -52,6 +53,7 @@ impl Exits {
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
     trace::TRACE,
+    advise::ADVISE,
     top::TOP,
     echo::ECHO,
     probe::PROBE,

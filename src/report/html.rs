@@ -33,6 +33,8 @@ fn block_markup(block: &Block) -> Markup {
     match block {
         Block::Heading(text) => html! { h2 { (text) } },
         Block::Text(text) => html! { p { (text) } },
+        Block::Lead(text) => html! { p.lead { (text) } },
+        Block::List(items) => html! { ul { @for item in items { li { (item) } } } },
         Block::Fields(fields) => html! {
             dl {
                 @for (name, value) in fields {

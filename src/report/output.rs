@@ -124,7 +124,8 @@ impl Output {
         Ok(self.exit_code(report))
     }
 
-    fn exit_code<D: Data>(&self, report: &Report<D>) -> ExitCode {
+    /// 1 if something is found that is bad enough.
+    pub fn exit_code<D: Data>(&self, report: &Report<D>) -> ExitCode {
         let fails = self
             .fail_on
             .is_some_and(|limit| report.worst() >= Some(limit));

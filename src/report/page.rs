@@ -20,13 +20,17 @@ pub enum Block {
     Heading(String),
     /// A paragraph.
     Text(String),
+    /// What matters most, one sentence.
+    Lead(String),
+    /// Sentences of equal standing.
+    List(Vec<String>),
     /// Names and values.
     Fields(Vec<(String, String)>),
     /// A table.
     Table(Table),
     /// Lines to be copied as they are: YAML, commands.
     Code(String),
-    /// A drawing, for browsers alone: an `<svg>` element. Its text has been escaped.
+    /// A drawing, for browsers alone: markup with `<svg>` elements. Its text has been escaped.
     Figure(String),
     /// Something found.
     Finding(Finding),

@@ -20,6 +20,12 @@ pub(super) fn text(page: &Page) -> String {
                 line(&mut out, &bold(&text.to_uppercase()));
             }
             Block::Text(text) => line(&mut out, &clean(text)),
+            Block::Lead(text) => line(&mut out, &bold(text)),
+            Block::List(items) => {
+                for item in items {
+                    line(&mut out, &format!("- {}", clean(item)));
+                }
+            }
             Block::Fields(fields) => line(&mut out, &fields_text(fields)),
             Block::Table(table) => line(&mut out, &table_text(table)),
             Block::Code(code) => {

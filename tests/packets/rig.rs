@@ -116,7 +116,7 @@ impl Rig {
             cluster_ips: vec![self.cluster_ip()],
             external_ips: vec![self.external_ip()],
             ports: vec![port("tcp", Protocol::Tcp), port("udp", Protocol::Udp)],
-            external_type: true,
+            kind: rules::model::ServiceType::NodePort,
             ..Service::default()
         }
     }

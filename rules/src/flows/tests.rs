@@ -40,7 +40,7 @@ fn service(name: &str, vip: &str, node_port: Option<u16>) -> Service {
         internal_policy: Default::default(),
         external_policy: Default::default(),
         health_check_node_port: None,
-        external_type: true,
+        kind: crate::model::ServiceType::NodePort,
         ..Service::default()
     }
 }

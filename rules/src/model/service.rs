@@ -15,6 +15,35 @@ pub enum TrafficPolicy {
     Local,
 }
 
+/// `spec.type`, of Services that have a cluster IP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ServiceType {
+    /// Reached from outside by `spec.externalIPs`, or not at all.
+    #[default]
+    ClusterIp,
+    /// Reached at the nodes' addresses.
+    NodePort,
+    /// Reached by way of a balancer that somebody else provides.
+    LoadBalancer,
+}
+
+impl ServiceType {
+    /// Type NodePort or LoadBalancer.
+    pub fn is_external(self) -> bool {
+        self != Self::ClusterIp
+    }
+}
+
+impl std::fmt::Display for ServiceType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+        })
+    }
+}
+
 /// A Service with at least one cluster IP (headless and ExternalName Services
 /// never become one of these).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,9 +76,9 @@ pub struct Service {
     /// `spec.healthCheckNodePort`, only for type LoadBalancer with external
     /// policy Local and a port other than 0.
     pub health_check_node_port: Option<u16>,
-    /// Type NodePort or LoadBalancer. Decides whether a Service without any
-    /// external frontend yet counts in the `external` no-local-endpoints metric.
-    pub external_type: bool,
+    /// `spec.type`. Decides whether a Service without any external frontend yet counts in the
+    /// `external` no-local-endpoints metric.
+    pub kind: ServiceType,
 }
 
 /// One of `spec.ports`.

@@ -165,7 +165,7 @@ impl PortBuild<'_> {
         if service.internal_policy == TrafficPolicy::Local {
             totals.no_local_internal += 1;
         }
-        let external = service.external_type || !service.external_ips.is_empty();
+        let external = service.kind.is_external() || !service.external_ips.is_empty();
         if service.external_policy == TrafficPolicy::Local && external {
             totals.no_local_external += 1;
         }

@@ -399,6 +399,23 @@ proptest! {
             let used = matches!(told.hints, HintUse::ForNode | HintUse::ForZone(_));
             prop_assert!(used || !hinted, "{:?}", told);
         }
+        // Where slices disagree on the node, one of them counts for all places.
+        let mut addresses: Vec<_> = specs.iter().map(|spec| spec.split(' ').next()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.len() == specs.len() {
+            let elsewhere = Place { node: "there", zone: Some("b") };
+            let all = everywhere(&port(), Family::V4, &slices, &[elsewhere, place]);
+            let list = &all.lists[all.list_of[1]];
+            let list: Vec<_> = list.iter().map(|at| all.endpoints[*at].backend).collect();
+            prop_assert_eq!(
+                list,
+                select(&places, &slices, place, needs).cluster
+            );
+            let counted = ready_addresses(Family::V4, &slices);
+            let counted = counted.get("here").copied().unwrap_or_default();
+            prop_assert_eq!(counted, local_ready_addresses(Family::V4, &slices, place));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Converted, addresses, distinct, exact, has_label, object_name, port,
 use crate::config::{parse_cidr, parse_ip};
 use crate::source::objects as api;
 use ipnet::IpNet;
-use rules::model::{Service, ServicePort, TrafficPolicy};
+use rules::model::{Service, ServicePort, ServiceType, TrafficPolicy};
 use std::net::IpAddr;
 
 /// Services with this label belong to another proxy.
@@ -62,7 +62,11 @@ pub fn service(service: &api::Service) -> Converted<Service> {
         session_affinity: session_affinity(spec, &mut problems),
         source_ranges: source_ranges(spec, &mut problems),
         health_check_node_port,
-        external_type: kind == "NodePort" || kind == "LoadBalancer",
+        kind: match kind {
+            "NodePort" => ServiceType::NodePort,
+            "LoadBalancer" => ServiceType::LoadBalancer,
+            _ => ServiceType::ClusterIp,
+        },
     };
     Converted::new(Some(object), problems)
 }

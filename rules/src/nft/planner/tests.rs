@@ -169,7 +169,7 @@ prop_compose! {
             internal_policy: policy(policies.0),
             external_policy: policy(policies.1),
             health_check_node_port: health,
-            external_type: true,
+            kind: crate::model::ServiceType::NodePort,
             session_affinity,
             source_ranges: ranges.iter().map(|range| range.parse().expect("a range")).collect(),
         }

@@ -4,7 +4,7 @@ mod bad;
 
 use super::{object, with};
 use crate::source::convert::{Converted, service};
-use rules::model::{ObjectName, Protocol, Service, ServicePort, TrafficPolicy};
+use rules::model::{ObjectName, Protocol, Service, ServicePort, ServiceType, TrafficPolicy};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -51,7 +51,7 @@ fn expected() -> Service {
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Local,
         health_check_node_port: Some(32000),
-        external_type: true,
+        kind: ServiceType::LoadBalancer,
         ..Service::default()
     }
 }
@@ -108,14 +108,15 @@ fn fields_mean_what_the_reference_says() {
             },
         ),
         ("type ClusterIP", "/spec/type", json!("ClusterIP"), |own| {
-            own.external_type = false;
+            own.kind = ServiceType::ClusterIp;
             own.health_check_node_port = None;
         }),
         ("no type is ClusterIP", "/spec/type", Value::Null, |own| {
-            own.external_type = false;
+            own.kind = ServiceType::ClusterIp;
             own.health_check_node_port = None;
         }),
         ("type NodePort", "/spec/type", json!("NodePort"), |own| {
+            own.kind = ServiceType::NodePort;
             own.health_check_node_port = None;
         }),
         (

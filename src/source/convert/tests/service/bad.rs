@@ -2,7 +2,7 @@
 
 use super::super::with;
 use super::{base, convert, expected, ips};
-use rules::model::{Protocol, Service, ServicePort, TrafficPolicy};
+use rules::model::{Protocol, Service, ServicePort, ServiceType, TrafficPolicy};
 use serde_json::{Value, json};
 
 /// Where a value is put, the message, and what is made of the expected object.
@@ -93,7 +93,7 @@ fn a_bad_part_is_named_and_the_rest_is_used() {
             r#"spec.type: "Anycast" is none of ClusterIP, NodePort, LoadBalancer, ExternalName; ClusterIP is assumed"#,
             Box::new(|own| {
                 own.external_policy = TrafficPolicy::Cluster;
-                own.external_type = false;
+                own.kind = ServiceType::ClusterIp;
                 own.health_check_node_port = None;
             }),
         ),

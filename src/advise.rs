@@ -1,0 +1,19 @@
+//! `kube-proxy advise`: what the two external traffic policies cost a Service, now and after.
+//!
+//! What follows from the objects is decided in [`rules::advise`]; here they are looked up, and what
+//! was decided is put into words, YAML and a picture.
+
+mod advice;
+mod all;
+mod look;
+mod manifests;
+mod page;
+mod picture;
+mod remedies;
+mod workload;
+
+pub use look::{Question, all, one};
+pub use remedies::patch;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! From a question to an answer: what is looked up, and from where.
+
+use super::advice::{Advice, Policies, PortName, WorkloadName};
+use super::all::AdviceForAll;
+use super::picture::Drawing;
+use super::remedies::Subject;
+use super::workload::{self, Found};
+use crate::inspect::{Asked, Cluster, Facts, unproxied};
+use crate::report::{Report, Source};
+use crate::settings::Settings;
+use crate::world::World;
+use anyhow::bail;
+use k8s_openapi::api::core::v1::{Node, Service};
+use rules::advise::{self, Balancer, ClientAddress, NodeFacts, Nodes, Out, Site, Wishes};
+use rules::model::{ObjectName, ServicePort, TrafficPolicy};
+use std::collections::BTreeMap;
+
+/// Label of nodes that cloud providers' balancers leave out.
+const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// What the flags ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The policy to compare with; the other one if none is given.
+    pub to: Option<TrafficPolicy>,
+    /// How the balancer spreads connections.
+    pub balancer: Balancer,
+    /// Whether the client's address is needed.
+    pub client_address: ClientAddress,
+    /// Name or number of the port; the first one if none is given.
+    pub port: Option<String>,
+}
+
+/// Advice on one Service.
+///
+/// # Errors
+/// There is no such Service, no proxy serves it, or nobody outside can reach it; objects cannot be
+/// had.
+pub async fn one(
+    settings: &Settings,
+    name: &ObjectName,
+    question: &Question,
+) -> anyhow::Result<Report<Advice>> {
+    let cluster = Cluster::open(settings).await?;
+    let facts = Facts::of(&cluster, &Asked::Service(name.clone())).await?;
+    let mut sources = facts.sources(&cluster);
+    let Some(service) = facts.services.first() else {
+        bail!("there is no Service {name}");
+    };
+    if let Some(why) = unproxied(service) {
+        bail!("Service {name} {why}");
+    }
+    let (world, problems) = facts.world(settings);
+    tell(&cluster, problems);
+    let (nodes, unknown) = nodes(&facts, &world);
+    sources.extend(unknown);
+    let (found, unseen) = workload::of(&cluster, &facts, service).await;
+    sources.extend(unseen);
+    let look = Look {
+        world: &world,
+        nodes: &nodes,
+        service,
+        workload: found.as_ref(),
+        question,
+    };
+    let (advice, findings) = look.advice(name)?;
+    let report = Report::new(&*settings.node_name, sources, advice, findings);
+    Ok(report)
+}
+
+/// A row for each Service that clients outside have a way to, in a namespace or in all.
+///
+/// # Errors
+/// Objects cannot be had, or the namespace has no Service.
+pub async fn all(
+    settings: &Settings,
+    namespace: Option<&str>,
+    question: &Question,
+) -> anyhow::Result<Report<AdviceForAll>> {
+    let cluster = Cluster::open(settings).await?;
+    let asked = match namespace {
+        Some(namespace) => Asked::Namespace(namespace.to_owned()),
+        None => Asked::All,
+    };
+    let facts = Facts::of(&cluster, &asked).await?;
+    let mut sources = facts.sources(&cluster);
+    let (world, problems) = facts.world(settings);
+    tell(&cluster, problems);
+    let (nodes, unknown) = nodes(&facts, &world);
+    sources.extend(unknown);
+    let services = advise::overview(world.state(), &nodes, question.balancer, namespace);
+    let findings = services.iter().filter_map(advise::Summary::finding);
+    let findings = findings.collect();
+    let data = AdviceForAll {
+        namespace: namespace.map(str::to_owned),
+        balancer: question.balancer,
+        services,
+    };
+    Ok(Report::new(&*settings.node_name, sources, data, findings))
+}
+
+/// What is wrong with files and objects goes to the log: explain has it in its findings.
+fn tell(cluster: &Cluster, problems: Vec<String>) {
+    for problem in cluster.problems().iter().chain(&problems) {
+        tracing::warn!("{problem}");
+    }
+}
+
+/// The nodes, by their objects and by what EndpointSlices name.
+fn nodes(facts: &Facts, world: &World) -> (Nodes, Option<Source>) {
+    let known = facts.nodes.iter().flatten().map(node_facts).collect();
+    let (nodes, unknown) = Nodes::new(known).with_those_of(world.state());
+    let source = (unknown > 0).then(|| {
+        Source::unseen(
+            "nodes",
+            format!(
+                "{unknown} nodes that EndpointSlices name have no Node object here: their zones \
+                 and conditions are not known, and nodes without pods are missing"
+            ),
+        )
+    });
+    (nodes, source)
+}
+
+fn node_facts(node: &Node) -> NodeFacts {
+    let metadata = &node.metadata;
+    let converted = crate::source::convert::node(node)
+        .object
+        .unwrap_or_default();
+    let conditions = node.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.flatten().filter(|own| own.type_ == "Ready");
+    let labels = metadata.labels.iter().flatten();
+    let excluded = labels.into_iter().any(|(key, _)| key == EXCLUDED);
+    let out = match () {
+        () if ready.any(|own| own.status != "True") => Some(Out::NotReady),
+        () if !converted.eligible => Some(Out::Leaving),
+        () if excluded => Some(Out::Excluded),
+        () => None,
+    };
+    NodeFacts {
+        name: converted.name,
+        zone: converted.zone,
+        out,
+    }
+}
+
+/// All that an answer is made of.
+struct Look<'a> {
+    world: &'a World,
+    nodes: &'a Nodes,
+    service: &'a Service,
+    workload: Option<&'a Found>,
+    question: &'a Question,
+}
+
+impl Look<'_> {
+    fn advice(&self, name: &ObjectName) -> anyhow::Result<(Advice, Vec<rules::finding::Finding>)> {
+        let state = self.world.state();
+        let Some(service) = state.service(name) else {
+            bail!("Service {name} cannot be used; the log says why");
+        };
+        if !advise::is_external(service) {
+            bail!(
+                "Service {name} is of type ClusterIP without external IPs: no client outside \
+                 reaches it, and externalTrafficPolicy means nothing (internalTrafficPolicy is \
+                 for clients in the cluster)"
+            );
+        }
+        let distinct = advise::distinct_ports(state, name);
+        let port = self.port(&service.ports, &distinct, name)?;
+        let family = advise::primary_family(service);
+        let Some(site) = Site::new(state, name, port, family, self.nodes) else {
+            bail!("there is no Service {name}");
+        };
+        let current = service.external_policy;
+        let balancer = self.question.balancer;
+        let empty = BTreeMap::new();
+        let labels = self.service.metadata.labels.as_ref().unwrap_or(&empty);
+        let annotations = self.service.metadata.annotations.as_ref();
+        let wishes = Wishes::of(
+            service,
+            labels,
+            annotations.unwrap_or(&empty),
+            self.question.client_address,
+        );
+        let policies = Policies {
+            cluster: advise::outlook(&site, TrafficPolicy::Cluster, balancer),
+            local: advise::outlook(&site, TrafficPolicy::Local, balancer),
+        };
+        let verdict = advise::verdict(&site, &wishes, &policies.cluster, &policies.local);
+        let findings = advise::findings(&site, &wishes, policies.under(current));
+        let workload = self.workload.map(|found| &found.workload);
+        let subject = Subject {
+            service: name,
+            port,
+            health_port: service.health_check_node_port,
+            workload: self.workload,
+        };
+        let suggestions = advise::suggestions(&site, &verdict, workload, balancer);
+        let remedies = suggestions.iter().map(|own| subject.remedy(own)).collect();
+        let then = advise::other(current);
+        let to = self.question.to.unwrap_or(advise::other(current));
+        let advice = Advice {
+            service: name.to_string(),
+            kind: service.kind.to_string(),
+            port: PortName {
+                name: port.name.to_string(),
+                number: port.port,
+                protocol: port.protocol.to_string(),
+                node_port: port.node_port,
+            },
+            family: family.to_string(),
+            current: format!("{current:?}"),
+            to: format!("{to:?}"),
+            balancer,
+            client_address: self.question.client_address,
+            workload: self.workload.map(|found| WorkloadName {
+                kind: found.workload.kind.name().to_owned(),
+                namespace: found.workload.namespace.clone(),
+                name: found.workload.name.clone(),
+                replicas: found.replicas,
+            }),
+            policies,
+            connections_open: None,
+            drains: match workload.is_some_and(|own| !own.kind.leaves_at_a_drain()) {
+                true => Vec::new(),
+                false => advise::drains(&site, balancer),
+            },
+            verdict,
+            remedies,
+            notes: self.notes(&site, &distinct, port),
+            drawing: Drawing::new(&site, [current, then], balancer),
+        };
+        Ok((advice, findings))
+    }
+
+    /// The port that is asked for.
+    fn port<'a>(
+        &self,
+        all: &'a [ServicePort],
+        distinct: &[&'a ServicePort],
+        name: &ObjectName,
+    ) -> anyhow::Result<&'a ServicePort> {
+        let Some(asked) = &self.question.port else {
+            let first = distinct.first().copied().or(all.first());
+            return first.ok_or_else(|| anyhow::anyhow!("Service {name} has no port"));
+        };
+        let is_it = |port: &&ServicePort| *port.name == **asked || asked.parse() == Ok(port.port);
+        if let Some(port) = all.iter().find(is_it) {
+            return Ok(port);
+        }
+        let names = all.iter().map(|port| match &*port.name {
+            "" => port.port.to_string(),
+            name => format!("{name} ({})", port.port),
+        });
+        let names: Vec<String> = names.collect();
+        bail!(
+            "Service {name} has no port {asked}; it has {}",
+            names.join(", ")
+        )
+    }
+
+    fn notes(&self, site: &Site<'_>, distinct: &[&ServicePort], port: &ServicePort) -> Vec<String> {
+        let mut notes = Vec::new();
+        let others = distinct.iter().filter(|own| **own != port);
+        let others: Vec<String> = others.map(|own| own.port.to_string()).collect();
+        if distinct.len() > 1 && !others.is_empty() {
+            notes.push(format!(
+                "ports {} have other endpoints than {}: --port",
+                others.join(", "),
+                port.port
+            ));
+        }
+        if site.is_hinted() {
+            notes.push(
+                "topology hints count under Cluster: each node sends to the endpoints meant for it"
+                    .to_owned(),
+            );
+        }
+        match self.workload {
+            None => notes
+                .push("what runs the pods is not known: remedies for it are missing".to_owned()),
+            Some(found) if !found.workload.kind.leaves_at_a_drain() => notes
+                .push("the pods are a DaemonSet's: a drain leaves them where they are".to_owned()),
+            Some(_) => {}
+        }
+        notes
+    }
+}
