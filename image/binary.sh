@@ -27,7 +27,8 @@ else
     export "CC_$underscored=$machine-linux-gnu-gcc"
     export "CARGO_TARGET_${variable}_LINKER=$machine-linux-gnu-gcc"
 fi
-cargo build --quiet --locked --profile image --target "$triple" -p kube-proxy-rs --bin kube-proxy
+cargo build --quiet --locked --profile image --target "$triple" -p kube-proxy-rs --bin kube-proxy \
+    --no-default-features --features node
 
 root=target/image/$arch/root
 rm -rf "$root"

@@ -200,7 +200,7 @@ fn where_help_is(command: &Command) -> String {
 ///
 /// # Errors
 /// Standard output takes nothing.
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

@@ -63,7 +63,7 @@ fn is_final(code: u16) -> bool {
 
 /// Upstream's: the controller and the host's own name.
 fn instance() -> String {
-    let host = nix::unistd::gethostname().unwrap_or_default();
+    let host = gethostname::gethostname();
     format!("{CONTROLLER}-{}", host.to_string_lossy())
 }
 

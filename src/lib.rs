@@ -4,6 +4,9 @@
 //! Public is what the binary, the testbed, the fuzz targets and the tests of `tests/` use; it is
 //! no API for others.
 
+// Without the daemon some of what it shares with commands lies idle.
+#![cfg_attr(not(feature = "node"), allow(dead_code, unused_imports))]
+
 // What the process is told, and what it knows of itself.
 mod about;
 mod advise;
@@ -19,21 +22,28 @@ mod yaml;
 // The kernel and the machine.
 mod addresses;
 mod clock;
+#[cfg(feature = "node")]
 mod descriptors;
 mod jitter;
+#[cfg(feature = "node")]
 mod kernel_version;
+#[cfg(feature = "node")]
 mod mode;
+#[cfg(feature = "node")]
 pub mod netlink;
+#[cfg(feature = "node")]
 mod sysctl;
 
 // How the outside is told.
 mod events;
 mod health;
+#[cfg(feature = "node")]
 mod http;
 mod metrics;
 mod telemetry;
 
 // The cluster's objects, and what is made of them.
+#[cfg(feature = "node")]
 mod event_sender;
 #[allow(dead_code, unused_imports)]
 mod inspect;
@@ -41,13 +51,17 @@ pub mod source;
 pub mod world;
 
 // What it does.
+#[cfg(feature = "node")]
 mod cleanup;
 pub mod cli;
 mod echo;
+#[cfg(feature = "plugin")]
+pub mod plugin;
 mod probe;
+#[cfg(feature = "node")]
 mod proxy;
 mod render;
-mod top;
+#[cfg(feature = "node")]
 mod trace;
 
 #[cfg(feature = "fuzzing")]

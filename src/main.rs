@@ -13,5 +13,12 @@ fn main() -> ExitCode {
         .skip(1)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
+    #[cfg(feature = "plugin")]
+    if std::env::args_os()
+        .next()
+        .is_some_and(|program| kube_proxy::plugin::is_meant(&program.to_string_lossy()))
+    {
+        return kube_proxy::plugin::run(&words);
+    }
     kube_proxy::cli::run(&words)
 }

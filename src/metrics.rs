@@ -2,11 +2,13 @@
 //! uses in nftables mode (docs/reference.md#metrics).
 
 mod maker;
+#[cfg(feature = "node")]
 mod process;
 mod rest;
 mod slis;
 mod watch;
 
+#[cfg(feature = "node")]
 pub(crate) use process::start_time;
 pub use rest::RestMetrics;
 pub use slis::Slis;
@@ -14,7 +16,6 @@ pub use watch::{ResourceWatch, WatchMetrics};
 
 use crate::about;
 use maker::{Maker, Stability};
-use process::Process;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
@@ -311,6 +312,12 @@ impl Metrics {
     }
 }
 
+/// Nobody asks a build without the daemon.
+#[cfg(not(feature = "node"))]
+fn start_time() -> Option<f64> {
+    None
+}
+
 /// Adds what describes the process rather than what it does.
 fn complete(make: Maker) -> prometheus::Result<Registry> {
     let build = make.with(Stability::Beta).int_gauges(
@@ -319,7 +326,8 @@ fn complete(make: Maker) -> prometheus::Result<Registry> {
         &about::BUILD_LABELS,
     )?;
     build.with_label_values(&about::build()).set(1);
-    make.with(Stability::Stable).own(Process::new())?;
+    #[cfg(feature = "node")]
+    make.with(Stability::Stable).own(process::Process::new())?;
     make.finish()
 }
 

@@ -261,8 +261,7 @@ fn nodeport_address(text: &str) -> Option<NodeportAddress> {
 /// The override or the host's own name, trimmed and lower case, as the kubelet registers it.
 fn node_name(hostname_override: &str) -> anyhow::Result<Arc<str>> {
     let name = if hostname_override.is_empty() {
-        let host = nix::unistd::gethostname().context("reading the host's name")?;
-        host.to_string_lossy().into_owned()
+        gethostname::gethostname().to_string_lossy().into_owned()
     } else {
         hostname_override.to_owned()
     };

@@ -3,10 +3,11 @@
 pub mod advise;
 pub mod completion;
 pub mod daemon;
+#[cfg(feature = "node")]
 pub mod echo;
 pub mod probe;
 pub mod render;
-pub mod top;
+#[cfg(feature = "node")]
 pub mod trace;
 
 pub use daemon::DAEMON;
@@ -52,9 +53,10 @@ impl Exits {
 /// Those that have a name, in the order of `kube-proxy --help`.
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
+    #[cfg(feature = "node")]
     trace::TRACE,
     advise::ADVISE,
-    top::TOP,
+    #[cfg(feature = "node")]
     echo::ECHO,
     probe::PROBE,
     completion::COMPLETION,

@@ -103,7 +103,7 @@ impl Identity {
     /// What the environment tells.
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let host = || nix::unistd::gethostname().ok()?.into_string().ok();
+        let host = || gethostname::gethostname().into_string().ok();
         Self {
             pod: variable("POD_NAME").or_else(host),
             namespace: variable("POD_NAMESPACE"),

@@ -1,7 +1,7 @@
 //! `/metrics/slis`: how the health checks of the metrics port came out.
 
 use super::maker::{Maker, Stability};
-use super::process::start_time;
+use super::start_time;
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Registry};
 

@@ -1,15 +1,15 @@
 //! `kube-proxy`: the node's daemon, which is what it is without the name of a command; as
 //! upstream's, its flags may ask for something else first.
 
+#[cfg(feature = "node")]
+mod start;
+
 use super::{Command, Exits};
-use crate::cleanup;
-use crate::cli::{print, startup};
-use crate::config::ConfigFile;
-use crate::options::{Complete, Options, flags};
-use crate::proxy::daemon;
-use crate::settings::Settings;
-use anyhow::Context;
+use crate::cli::print;
+use crate::options::{Options, flags};
 use clap::ArgMatches;
+#[cfg(feature = "node")]
+use start::start;
 use std::process::ExitCode;
 
 /// The daemon.
@@ -38,27 +38,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(options: &Options) -> anyhow::Result<()> {
-    let complete = startup::complete(options, "")?;
-    // Before anything is done by what it says, so that no change of it is missed.
-    let config_file = match options.config_file.as_str() {
-        "" => None,
-        path => Some(ConfigFile::watch(path.as_ref())?),
-    };
-    startup::start_logging(&complete)?;
-    startup::validate(&complete)?;
-    if !options.write_config_to.is_empty() {
-        return write_config(&options.write_config_to, &complete);
-    }
-    if options.cleanup {
-        return cleanup::everything();
-    }
-    daemon::run(Settings::new(options, complete)?, config_file)
-}
-
-fn write_config(path: &str, complete: &Complete) -> anyhow::Result<()> {
-    std::fs::write(path, complete.config.to_yaml())
-        .with_context(|| format!("--write-config-to {path}"))?;
-    tracing::info!("Wrote configuration to {path}");
-    Ok(())
+/// A build for laptops has commands alone.
+#[cfg(not(feature = "node"))]
+fn start(_: &Options) -> anyhow::Result<()> {
+    anyhow::bail!("this build has no daemon: it is the kubectl plugin, for any machine")
 }

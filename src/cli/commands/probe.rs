@@ -3,10 +3,10 @@
 use super::{Command, Exits};
 use crate::config::{GoDuration, LoggingConfiguration};
 use crate::echo::Identity;
+use crate::logging;
 use crate::pflag::{Typed, UsageError, bare, quote};
 use crate::probe::{self, Calls, Target};
 use crate::report::{Output, args};
-use crate::{descriptors, logging};
 use anyhow::Context;
 use clap::{Arg, ArgMatches, value_parser};
 use std::process::ExitCode;
@@ -86,7 +86,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         new_connections: matches.get_one("new-connection").copied().unwrap_or(true),
     };
     logging::start(&LoggingConfiguration::default());
-    descriptors::raise();
+    #[cfg(feature = "node")]
+    crate::descriptors::raise();
     let here = Identity::from_environment();
     let node = here.node.or(here.pod).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
