@@ -62,6 +62,8 @@ mod probe;
 mod proxy;
 mod render;
 #[cfg(feature = "node")]
+mod top;
+#[cfg(feature = "node")]
 mod trace;
 
 #[cfg(feature = "fuzzing")]

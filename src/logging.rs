@@ -1,9 +1,11 @@
 //! Log lines: text or JSON, on standard error, at klog's levels.
 
 mod flood;
+mod held;
 mod json;
 mod throttle;
 
+pub use held::{Hold, hold};
 pub use throttle::Throttle;
 
 use crate::config::{LoggingConfiguration, OutputRoutingOptions, VModuleItem};
@@ -101,12 +103,12 @@ fn note(text: &str) -> String {
 fn writer(routing: &OutputRoutingOptions) -> BoxMakeWriter {
     if routing.split_stream {
         BoxMakeWriter::new(
-            std::io::stderr
+            (|| held::Stderr)
                 .with_max_level(Level::ERROR)
                 .or_else(std::io::stdout),
         )
     } else {
-        BoxMakeWriter::new(std::io::stderr)
+        BoxMakeWriter::new(|| held::Stderr)
     }
 }
 

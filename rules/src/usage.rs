@@ -10,7 +10,7 @@ mod seen;
 pub use ports::{Endpoint, Ports};
 pub use seen::Seen;
 
-use crate::model::{EndpointAddr, ObjectName, Protocol};
+use crate::model::{EndpointAddr, Family, ObjectName, Protocol};
 use ports::{Place, Port};
 use std::sync::Arc;
 
@@ -222,18 +222,41 @@ impl<'a> PortUsage<'a> {
         (tally.open > 0).then_some((endpoint.address, share))
     }
 
-    /// The most open connections of an endpoint, divided by the mean over those that serve:
-    /// 1 is even. `None` if none serves, or none has any.
-    pub fn spread(&self) -> Option<f64> {
-        let serving = self.endpoints().filter(|(endpoint, _)| endpoint.serves);
-        let (mut count, mut sum, mut most) = (0, 0, 0);
-        for (_, tally) in serving {
-            count += 1;
-            sum += tally.open;
-            most = most.max(tally.open);
-        }
-        ratio(most * count, sum)
+    /// How many endpoints serve: of both families the larger number, as a pod of both is one.
+    pub fn serving(&self) -> u64 {
+        let counts = Family::ALL.map(|family| self.load(family).endpoints);
+        counts.into_iter().max().unwrap_or(0)
     }
+
+    /// The most open connections of an endpoint, divided by the mean over those that serve:
+    /// 1 is even. It is that of the family with more connections, IPv4 of equals: where clients
+    /// use one alone, the other's endpoints have none. `None` if none serves, or none has any.
+    pub fn spread(&self) -> Option<f64> {
+        let [v4, v6] = Family::ALL.map(|family| self.load(family));
+        let load = if v6.open > v4.open { v6 } else { v4 };
+        ratio(load.most * load.endpoints, load.open)
+    }
+
+    /// What the endpoints of a family that serve have.
+    fn load(&self, family: Family) -> Load {
+        let is_of = |endpoint: &Endpoint| Family::of(endpoint.address.address) == family;
+        let serving = self.endpoints();
+        let serving = serving.filter(|(own, _)| own.serves && is_of(own));
+        serving.fold(Load::default(), |load, (_, tally)| Load {
+            endpoints: load.endpoints + 1,
+            open: load.open + tally.open,
+            most: load.most.max(tally.open),
+        })
+    }
+}
+
+/// Open connections of several endpoints.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    endpoints: u64,
+    open: u64,
+    /// Of one of them.
+    most: u64,
 }
 
 /// A quotient; `None` by 0.

@@ -8,6 +8,8 @@ pub mod echo;
 pub mod probe;
 pub mod render;
 #[cfg(feature = "node")]
+pub mod top;
+#[cfg(feature = "node")]
 pub mod trace;
 
 pub use daemon::DAEMON;
@@ -56,6 +58,8 @@ pub static COMMANDS: &[Command] = &[
     #[cfg(feature = "node")]
     trace::TRACE,
     advise::ADVISE,
+    #[cfg(feature = "node")]
+    top::TOP,
     #[cfg(feature = "node")]
     echo::ECHO,
     probe::PROBE,

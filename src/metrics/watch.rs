@@ -6,7 +6,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A handle; clones share the metrics.
 #[derive(Clone, Debug)]
@@ -45,6 +45,18 @@ impl WatchMetrics {
             failures: self.failures.clone(),
             resource: resource.into(),
         }
+    }
+}
+
+impl WatchMetrics {
+    /// For how long the API server has said nothing about one of the resources, the longest.
+    pub fn silence(&self) -> Duration {
+        let times = (self.heard.times.lock()).unwrap_or_else(PoisonError::into_inner);
+        let times = times.iter().map(|(_, time)| {
+            let time = *time.lock().unwrap_or_else(PoisonError::into_inner);
+            time.elapsed()
+        });
+        times.max().unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Flow by flow: whose it is, and what all of them add up to.
 
 use super::*;
-use crate::model::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice, Family, Hints, Node};
+use crate::model::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice, Hints, Node};
 use crate::model::{Service, ServicePort, TrafficPolicy};
 use crate::{Change, Config, State};
 use proptest::prelude::*;
@@ -222,13 +222,31 @@ fn busiest_and_spread_are_of_the_open_connections() {
             Some(("10.244.1.1:8080", 1.0 / 3.0)),
             Some(1.0),
         ),
-        (3, 0, 0, 0, 0, Some(("10.244.1.1:8080", 1.0)), Some(3.0)),
-        (1, 2, 1, 0, 0, Some(("10.244.2.2:8080", 0.5)), Some(1.5)),
+        // Of the family that clients use, as the other one's endpoints have none.
+        (3, 0, 0, 0, 0, Some(("10.244.1.1:8080", 1.0)), Some(2.0)),
+        (
+            1,
+            2,
+            1,
+            0,
+            0,
+            Some(("10.244.2.2:8080", 0.5)),
+            Some(4.0 / 3.0),
+        ),
         // Whoever does not serve counts for the share, not for the spread.
         (1, 1, 1, 3, 0, Some(("10.244.2.3:8080", 0.5)), Some(1.0)),
-        (1, 0, 0, 0, 3, Some(("10.244.1.1:8080", 0.25)), Some(3.0)),
+        (1, 0, 0, 0, 3, Some(("10.244.1.1:8080", 0.25)), Some(2.0)),
         (0, 0, 0, 1, 0, Some(("10.244.2.3:8080", 1.0)), None),
         (0, 0, 0, 0, 1, None, None),
+        (
+            3,
+            0,
+            5,
+            0,
+            0,
+            Some(("[fd00:10:244:1::1]:8080", 0.625)),
+            Some(1.0),
+        ),
     ] {
         let mut usage = Usage::new(&ports);
         for (count, answers) in [
@@ -444,7 +462,7 @@ proptest! {
                 prop_assert!(share > 0.0 && share <= 1.0);
             }
             if let Some(spread) = port.spread() {
-                let serving = port.endpoints().filter(|own| own.0.serves).count();
+                let serving = port.serving();
                 prop_assert!(spread >= 1.0 && spread <= serving as f64);
             }
         }
