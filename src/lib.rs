@@ -54,6 +54,8 @@ pub mod world;
 #[cfg(feature = "node")]
 mod cleanup;
 pub mod cli;
+#[cfg(feature = "node")]
+mod counts;
 mod echo;
 #[cfg(feature = "plugin")]
 pub mod plugin;

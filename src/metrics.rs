@@ -1,6 +1,7 @@
 //! Prometheus metrics under the names, types, labels and buckets that upstream
 //! uses in nftables mode (docs/reference.md#metrics).
 
+mod counts;
 mod maker;
 #[cfg(feature = "node")]
 mod process;
@@ -8,6 +9,7 @@ mod rest;
 mod slis;
 mod watch;
 
+pub use counts::CountMetrics;
 #[cfg(feature = "node")]
 pub(crate) use process::start_time;
 pub use rest::RestMetrics;
@@ -22,18 +24,21 @@ use prometheus::{
     exponential_buckets,
 };
 use rules::model::Family;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 const FAMILY: &str = "ip_family";
 
 /// A handle to all metrics; clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     registry: Registry,
+    /// What is done before somebody sees all metrics.
+    before_scrapes: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    counts: CountMetrics,
     sync: HistogramVec,
     full_sync: HistogramVec,
     partial_sync: HistogramVec,
@@ -52,6 +57,7 @@ struct Inner {
     deleted_flows: IntCounterVec,
     healthz: IntCounterVec,
     livez: IntCounterVec,
+    service_health: IntCounterVec,
     features: IntGaugeVec,
     rest: RestMetrics,
     watch: WatchMetrics,
@@ -154,11 +160,18 @@ impl Metrics {
                 "Answers of /healthz",
                 &["code"],
             )?,
+            service_health: make.int_counters(
+                "kubeproxyrs_service_health_answers_total",
+                "Answers of healthCheckNodePorts, by whether the node has endpoints",
+                &["code", "local_endpoints"],
+            )?,
             livez: make.int_counters(
                 "kubeproxy_proxy_livez_total",
                 "Answers of /livez",
                 &["code"],
             )?,
+            before_scrapes: OnceLock::new(),
+            counts: CountMetrics::new(&make)?,
             rest: RestMetrics::new(&make)?,
             watch: WatchMetrics::new(&make)?,
             slis: Slis::new()?,
@@ -183,6 +196,24 @@ impl Metrics {
         let families = self.gather();
         let text = prometheus::TextEncoder::new().encode_to_string(&families);
         text.expect("metrics that can be encoded")
+    }
+
+    /// All metrics for whoever asks for them from outside: what is read on request is read first.
+    pub fn scrape(&self) -> Vec<MetricFamily> {
+        if let Some(before) = self.0.before_scrapes.get() {
+            before();
+        }
+        self.gather()
+    }
+
+    /// Does this before each [`scrape`](Self::scrape), if nobody has said so before.
+    pub(crate) fn before_scrapes(&self, what: impl Fn() + Send + Sync + 'static) {
+        self.0.before_scrapes.get_or_init(|| Box::new(what));
+    }
+
+    /// The metrics of what the rules count.
+    pub fn counts(&self) -> &CountMetrics {
+        &self.0.counts
     }
 
     /// The metrics of `/metrics/slis`.
@@ -306,9 +337,23 @@ impl Metrics {
         self.0.healthz.with_label_values(&[&code.to_string()]).inc();
     }
 
+    /// A healthCheckNodePort answered: 200, or 503, and whether there are endpoints here.
+    pub fn service_health(&self, serves: bool, has_endpoints: bool) {
+        let code = if serves { "200" } else { "503" };
+        let endpoints = if has_endpoints { "some" } else { "none" };
+        let labels = [code, endpoints];
+        self.0.service_health.with_label_values(&labels).inc();
+    }
+
     /// `/livez` answered.
     pub fn livez(&self, code: u16) {
         self.0.livez.with_label_values(&[&code.to_string()]).inc();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Nftables {
     deaf: bool,
     /// Where in the ruleset's history the last transaction stands.
     commit: Commit,
+    /// Told of a table that is about to be replaced.
+    before_replacement: Option<Box<dyn FnMut(Family) + Send>>,
 }
 
 /// A transaction of more bytes is too much to be told while others' changes are followed: some
@@ -94,6 +96,7 @@ impl Nftables {
             membership: None,
             deaf: false,
             commit: Commit::default(),
+            before_replacement: None,
         })
     }
 
@@ -132,6 +135,12 @@ impl Kernel for Nftables {
         self.send_unfollowed(transaction, &mut batch, generation)
     }
 
+    fn before_replacement(&mut self, family: Family) {
+        if let Some(tell) = &mut self.before_replacement {
+            tell(family);
+        }
+    }
+
     fn clients(&mut self, family: Family) -> io::Result<RememberedClients> {
         clients::list(&mut self.socket, family)
     }
@@ -150,6 +159,11 @@ impl Kernel for Nftables {
 }
 
 impl Nftables {
+    /// Tells somebody of each table that is about to be replaced, and waits until it returns.
+    pub fn tell_before_replacement(&mut self, tell: impl FnMut(Family) + Send + 'static) {
+        self.before_replacement = Some(Box::new(tell));
+    }
+
     /// Lets somebody follow what others do to the ruleset, from the first replacement of a
     /// table on. Inside a runtime.
     ///

@@ -20,7 +20,10 @@ use clap::ArgMatches;
 use flags::Flag;
 use std::collections::BTreeSet;
 
-/// What flags set: those of upstream's kube-proxy and `--manifests`.
+/// Three time series for each: what a node's kubelet tells of thirty pods.
+const SERVICE_METRICS_LIMIT: i32 = 500;
+
+/// What flags set: those of upstream's kube-proxy, `--manifests` and `--service-metrics`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `--version`.
@@ -37,6 +40,10 @@ pub struct Options {
     pub master: String,
     /// `--manifests`.
     pub manifests: String,
+    /// `--service-metrics`.
+    pub service_metrics: bool,
+    /// `--service-metrics-limit`.
+    pub service_metrics_limit: i32,
     hostname_override: String,
     healthz_port: i32,
     metrics_port: i32,
@@ -65,6 +72,8 @@ impl Default for Options {
             init_only: false,
             master: String::new(),
             manifests: String::new(),
+            service_metrics: false,
+            service_metrics_limit: SERVICE_METRICS_LIMIT,
             hostname_override: String::new(),
             healthz_port: 10256,
             metrics_port: 10249,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub sync_period: Duration,
     /// The shortest time between two syncs.
     pub min_sync_period: Duration,
+    /// What single Services get, as metrics.
+    pub service_metrics: ServiceMetrics,
     /// What the kernel's connection tracking is set to.
     pub conntrack: KubeProxyConntrackConfiguration,
     /// How eagerly the kernel ends this process.
@@ -56,6 +58,15 @@ pub struct Settings {
     pub gates: FeatureGates,
     /// Every flag with its value, for `/flagz`.
     pub flags: Arc<[(&'static str, String)]>,
+}
+
+/// Metrics of single Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceMetrics {
+    /// There are some.
+    pub enabled: bool,
+    /// For how many Service ports at the most.
+    pub limit: usize,
 }
 
 /// Where objects come from.
@@ -90,6 +101,8 @@ pub struct RuleSettings {
     pub nodeport_addresses: Vec<NodeportAddress>,
     /// Services' external IPs get rules.
     pub external_ips: bool,
+    /// The rules count the connections of each frontend.
+    pub count_services: bool,
 }
 
 /// `detectLocalMode`.
@@ -136,7 +149,22 @@ impl Settings {
         let per_mode = config.per_mode();
         Ok(Self {
             node_name: node_name(&config.hostname_override)?,
-            rules: RuleSettings::new(&config, &complete.gates)?,
+            rules: RuleSettings {
+                count_services: options.service_metrics,
+                ..RuleSettings::new(&config, &complete.gates)?
+            },
+            service_metrics: ServiceMetrics {
+                enabled: options.service_metrics,
+                limit: usize::try_from(options.service_metrics_limit)
+                    .ok()
+                    .filter(|limit| *limit > 0)
+                    .with_context(|| {
+                        format!(
+                            "--service-metrics-limit {}: it is a number of Service ports, 1 or more",
+                            options.service_metrics_limit
+                        )
+                    })?,
+            },
             source: Source::new(options, &config)?,
             healthz_bind_address: match config.healthz_bind_address.as_str() {
                 "" => None,
@@ -241,6 +269,7 @@ impl RuleSettings {
                 .filter_map(|text| nodeport_address(text))
                 .collect(),
             external_ips: gates.enabled(ALLOW_SERVICE_EXTERNAL_IPS),
+            count_services: false,
         })
     }
 }

@@ -164,6 +164,7 @@ pub fn config(
     Config {
         masquerade_mark: settings.masquerade_mark,
         masquerade_all: settings.masquerade_all,
+        count_services: settings.count_services,
         local_detector: local_detector(settings, node, family),
         node_ip: primary,
         nodeport_addresses: addresses::nodeport_addresses(

@@ -13,8 +13,10 @@ pub mod finding;
 pub mod flows;
 pub mod model;
 pub mod nft;
+pub mod owners;
 pub mod plan;
 pub mod select;
+pub mod series;
 pub mod spread;
 pub mod usage;
 

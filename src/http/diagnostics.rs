@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub(super) fn answer(telemetry: &Telemetry, about: &About, request: &Request<Bytes>) -> Answer {
     let metrics = &telemetry.metrics;
     match &*super::request::path(request) {
-        "/metrics" => expose(&metrics.gather(), request.headers()),
+        "/metrics" => expose(&metrics.scrape(), request.headers()),
         "/metrics/slis" if request.method() == Method::DELETE => {
             metrics.slis().reset();
             Answer::plain("text/plain; charset=utf-8", "metrics reset\n")

@@ -13,6 +13,7 @@ use super::service_listener::{Listeners, Waiting};
 use crate::descriptors::Shares;
 use crate::events::{Event, Recorder};
 use crate::health::{Health, Moment};
+use crate::metrics::Metrics;
 use hyper::StatusCode;
 use rules::model::{Family, ObjectName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,7 @@ pub struct ServiceHealth {
     waiting: BTreeSet<Place>,
     listeners: Listeners,
     terms: Terms,
+    metrics: Option<Metrics>,
 }
 
 /// A server that listens or is about to; closed when dropped.
@@ -84,6 +86,15 @@ impl ServiceHealth {
             waiting: BTreeSet::new(),
             listeners: Listeners::new(shares.listeners),
             terms: Terms::probes(pool, Pages::One),
+            metrics: None,
+        }
+    }
+
+    /// Counts answers from now on.
+    pub fn counted_in(self, metrics: Metrics) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
         }
     }
 
@@ -207,6 +218,7 @@ impl ServiceHealth {
         let (count, health) = (local_endpoints.clone(), self.health.clone());
         let has_place = listens.clone();
         let (service, terms) = (service.clone(), self.terms.clone());
+        let metrics = self.metrics.clone();
         let task = self.runtime.spawn(async move {
             // The place among the listeners is free when the socket is closed.
             let (_place, listener) = match listening {
@@ -216,7 +228,11 @@ impl ServiceHealth {
             has_place.store(true, Ordering::Relaxed);
             let answer = move |_: &_| {
                 let healthy = health.is_healthy(Moment::now());
-                health_answer(&service, count.load(Ordering::Relaxed), healthy)
+                let endpoints = count.load(Ordering::Relaxed);
+                if let Some(metrics) = &metrics {
+                    metrics.service_health(serves(endpoints, healthy), endpoints > 0);
+                }
+                health_answer(&service, endpoints, healthy)
             };
             answer_all(listener, terms, answer).await;
         });
@@ -230,6 +246,10 @@ impl ServiceHealth {
     }
 }
 
+fn serves(local_endpoints: usize, healthy: bool) -> bool {
+    healthy && local_endpoints > 0
+}
+
 /// The answer to any request, laid out as upstream does.
 fn health_answer(service: &ObjectName, local_endpoints: usize, healthy: bool) -> Answer {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -239,8 +259,7 @@ fn health_answer(service: &ObjectName, local_endpoints: usize, healthy: bool) ->
         quoted(&service.namespace),
         quoted(&service.name)
     );
-    let ok = healthy && local_endpoints > 0;
-    let status = if ok {
+    let status = if serves(local_endpoints, healthy) {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -8,6 +8,7 @@ use super::sync_loop::{Inputs, sync_loop};
 use super::syncer::{Machine, Syncer};
 use crate::about::About;
 use crate::config::ConfigFile;
+use crate::counts::{self, Question};
 use crate::events::{Event, Recorder};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};
@@ -117,9 +118,10 @@ async fn serve(
         metrics,
         events: events_to(client.as_ref(), &settings.node_name),
     };
+    let opened = Opened::new(kernel, &settings, families, &telemetry.metrics)?;
     announce(&settings, families, &telemetry.events);
     let result = tokio::select! {
-        result = run_parts(settings, families, Opened::new(kernel), client, &telemetry) => result,
+        result = run_parts(settings, families, opened, client, &telemetry) => result,
         result = changed(config_file) => result,
     };
     // What went wrong may be the last thing that was reported.
@@ -145,16 +147,39 @@ struct Opened<B: Backend> {
     kernel: B::Kernel,
     /// What others do to the rules.
     drift: mpsc::Receiver<Vec<Notice>>,
+    /// What whoever counts wants to know of the objects.
+    questions: mpsc::Receiver<Question>,
 }
 
 impl Opened<NftBackend<Nftables>> {
     /// Nftables, which serves mode iptables as well; inside a runtime.
-    fn new(mut kernel: Nftables) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// There is no socket, or no thread, for whoever counts.
+    fn new(
+        mut kernel: Nftables,
+        settings: &Settings,
+        families: &[Family],
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
+        // One waits for the answer to each.
+        let (asking, questions) = mpsc::channel(1);
+        let tables = counts::start(settings.service_metrics, families, metrics, asking)
+            .context("reading what the rules count")?;
+        kernel.tell_before_replacement(move |family| {
+            // Whoever holds it is reading just now, and a sync waits for nobody.
+            if let Ok(mut tables) = tables.try_lock()
+                && let Err(error) = tables.look_at(family)
+            {
+                tracing::debug!("{family}: counts of a table that is replaced: {error}");
+            }
+        });
+        Ok(Self {
             mode: Mode::Nftables,
+            questions,
             drift: follow_drift(&mut kernel),
             kernel,
-        }
+        })
     }
 }
 
@@ -175,6 +200,7 @@ where
         mode,
         kernel,
         drift,
+        questions,
     } = opened;
     let (told, changes) = mpsc::channel(CHANGE_BUFFER);
     let recorder = telemetry.events.clone();
@@ -184,7 +210,8 @@ where
         telemetry.health.clone(),
         telemetry.events.clone(),
         tokio::runtime::Handle::current(),
-    );
+    )
+    .counted_in(telemetry.metrics.clone());
     let conntrack = Conntrack::open().context("opening netlink sockets for conntrack")?;
     // Before addresses are listed first, so that no change falls in between.
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
@@ -192,6 +219,7 @@ where
         changes,
         addresses: follow_addresses(watch),
         drift,
+        questions,
     };
     let mut interfaces = Interfaces::default();
     let machine = Machine {

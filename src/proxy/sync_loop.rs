@@ -4,6 +4,7 @@ use super::Proxy;
 use super::gate::Gate;
 use super::schedule::Schedule;
 use crate::clock;
+use crate::counts::Question;
 use rules::nft::drift::Notice;
 use rules::{Backend, Change};
 use std::time::Instant;
@@ -18,6 +19,8 @@ pub(super) struct Inputs {
     pub(super) addresses: mpsc::Receiver<()>,
     /// What others do to the rules.
     pub(super) drift: mpsc::Receiver<Vec<Notice>>,
+    /// Whose frontends are.
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// Takes in changes and changed addresses and syncs when due, until the source of changes ends.
@@ -70,6 +73,7 @@ pub(super) async fn sync_loop<B: Backend>(
                 }
             }
             Some(notices) = inputs.drift.recv() => proxy.noticed(notices, clock::now()),
+            Some(question) = inputs.questions.recv() => question.answer(proxy.syncer.world()),
             change = inputs.changes.recv() => match change {
                 Some(change) => {
                     if proxy.apply(change) {

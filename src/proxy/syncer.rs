@@ -58,6 +58,11 @@ impl<B: Backend> Syncer<B> {
         self.proxiers.iter().map(Proxier::family)
     }
 
+    /// The objects under the settings.
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
     /// The objects as far as they are known.
     pub(super) fn state(&self) -> &State {
         self.world.state()

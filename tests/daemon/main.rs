@@ -6,6 +6,7 @@
 mod affinity;
 mod api_server;
 mod config;
+mod counts;
 mod descriptors;
 mod drift;
 mod growth;

@@ -5,6 +5,7 @@
 //! module into node-1's namespace; what comes out is what docs/reference.md#traffic-policies and
 //! docs/reference.md#packet-paths say.
 
+mod counters;
 mod features;
 mod rig;
 

@@ -103,6 +103,16 @@ impl Rig {
         }
     }
 
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Does something in the namespace of the node with the rules.
+    pub fn on_node_1<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = self.bed.nodes()[0].namespace();
+        namespace.run(work).expect("node-1's namespace")
+    }
+
     /// A Service with every kind of frontend, TCP and UDP.
     pub fn service(&self) -> Service {
         let port = |name: &str, protocol| ServicePort {

@@ -95,6 +95,12 @@ impl Claims {
         self.by_frontend.contains_key(frontend)
     }
 
+    /// Who serves `frontend`.
+    pub(crate) fn owner(&self, frontend: &Frontend) -> Option<&ObjectName> {
+        let owner = self.by_frontend.get(frontend)?.owner()?;
+        Some(&owner.service)
+    }
+
     /// Replaces the claims of one Service.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
         let mut outcome = Outcome::default();

@@ -3,9 +3,9 @@
 use super::{ATTEMPTS, End, kernel, kind, tuple};
 use nft_wire::nf_tables::{self, HEADER};
 use nft_wire::{Listing, Message, Socket, Writer, attribute, attributes};
-use rules::model::Protocol;
+use rules::model::{EndpointAddr, Frontend, Protocol};
 use rules::usage::{Flow, Ports, Seen, Tally, Traffic, Usage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
@@ -95,6 +95,30 @@ impl Flows {
             if listing == Listing::Whole {
                 seen.end();
                 return Ok(usage);
+            }
+        }
+        Err(restless())
+    }
+
+    /// How many connections are open, by where clients send and by who answers.
+    ///
+    /// # Errors
+    /// As [`usage`](Self::usage).
+    pub fn open_connections(&mut self) -> io::Result<HashMap<(Frontend, EndpointAddr), u64>> {
+        for _ in 0..ATTEMPTS {
+            let mut open = HashMap::new();
+            let listing = self.list(|flow| {
+                let frontend = Frontend {
+                    address: Some(flow.destination.address),
+                    protocol: flow.protocol,
+                    port: flow.destination.port,
+                };
+                if !flow.ended {
+                    *open.entry((frontend, flow.answers)).or_insert(0) += 1;
+                }
+            })?;
+            if listing == Listing::Whole {
+                return Ok(open);
             }
         }
         Err(restless())

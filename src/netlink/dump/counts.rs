@@ -35,6 +35,14 @@ impl Reader {
         Ok((self.table_handle()? == Some(table)).then_some(reading))
     }
 
+    /// Whether there is no table.
+    ///
+    /// # Errors
+    /// The kernel does not permit it.
+    pub fn is_missing(&mut self) -> io::Result<bool> {
+        Ok(self.table_handle()?.is_none())
+    }
+
     /// The number of the table, which the next one of its name has not.
     fn table_handle(&mut self) -> io::Result<Option<u64>> {
         let name = |out: &mut Writer| out.text(nfta::TABLE_NAME, TABLE);

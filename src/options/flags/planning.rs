@@ -126,6 +126,16 @@ pub static RULES: Group = Group {
             "Masquerade everything that goes to a cluster IP."
         ),
         flag!(
+            "service-metrics",
+            service_metrics,
+            "Count connections of each Service, and tell them, open ones and their spread over endpoints as metrics."
+        ),
+        flag!(
+            "service-metrics-limit",
+            service_metrics_limit,
+            "For how many Service ports at the most."
+        ),
+        flag!(
             "pod-bridge-interface",
             config.detect_local.bridge_interface,
             "The bridge that pods are on, for --detect-local-mode BridgeInterface."

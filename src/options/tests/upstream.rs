@@ -61,7 +61,7 @@ const DIFFERENT: &[(&[&str], &str)] = &[
 ];
 
 /// Flags that upstream does not have.
-const OWN: &[&str] = &["manifests"];
+const OWN: &[&str] = &["manifests", "service-metrics", "service-metrics-limit"];
 
 fn table() -> Table {
     serde_json::from_str(include_str!("upstream.json")).expect("the table")

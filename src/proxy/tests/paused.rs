@@ -103,10 +103,12 @@ fn run(flags: &[&str]) -> Running {
     let (changes, changes_received) = mpsc::channel(256);
     let (addresses, addresses_received) = mpsc::channel(1);
     let (drift, drift_received) = mpsc::channel(4);
+    let (_, questions) = mpsc::channel(1);
     let inputs = Inputs {
         changes: changes_received,
         addresses: addresses_received,
         drift: drift_received,
+        questions,
     };
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
     let gate = Gate::new(settings, &Family::ALL, begun);

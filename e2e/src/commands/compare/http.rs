@@ -19,7 +19,13 @@ const FRAMING: [&str; 5] = [
     "connection",
     "process-start-time-unix",
 ];
-const OWN_FLAGS: [&str; 3] = ["family", "manifests", "nodeport-addresses"];
+const OWN_FLAGS: [&str; 5] = [
+    "family",
+    "manifests",
+    "nodeport-addresses",
+    "service-metrics",
+    "service-metrics-limit",
+];
 const STATUSZ: &str = "application/json;g=config.k8s.io;v=v1beta1;as=Statusz";
 const FLAGZ: &str = "application/json;g=config.k8s.io;v=v1beta1;as=Flagz";
 
