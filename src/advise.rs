@@ -5,8 +5,10 @@
 
 mod advice;
 mod all;
+mod connections;
 mod look;
 mod manifests;
+mod nodes;
 mod page;
 mod picture;
 mod remedies;

@@ -14,6 +14,7 @@ mod shares;
 mod site;
 mod verdict;
 mod wishes;
+mod words;
 
 pub use drain::{AfterDrain, Drain, drains};
 pub use flows::Flows;

@@ -166,6 +166,12 @@ impl State {
         self.entry(name)?.service.as_deref()
     }
 
+    /// All Services that are not headless or ExternalNames, in no order.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        let entries = self.services.values();
+        entries.filter_map(|entry| entry.service.as_deref())
+    }
+
     pub(crate) fn entry(&self, name: &ObjectName) -> Option<&Entry> {
         self.services.get(name)
     }

@@ -34,8 +34,8 @@ pub struct Advice {
     pub workload: Option<WorkloadName>,
     /// Both policies.
     pub policies: Policies,
-    /// Connections from outside that are open on this node; `null` if the kernel was not looked
-    /// at.
+    /// Connections to the port that go through this node and are open; `null` if the kernel was
+    /// not looked at.
     pub connections_open: Option<u64>,
     /// What a drain of each node with endpoints does.
     pub drains: Vec<Drain>,

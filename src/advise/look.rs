@@ -2,21 +2,21 @@
 
 use super::advice::{Advice, Policies, PortName, WorkloadName};
 use super::all::AdviceForAll;
+use super::connections;
+use super::nodes::nodes;
 use super::picture::Drawing;
 use super::remedies::Subject;
 use super::workload::{self, Found};
-use crate::inspect::{Asked, Cluster, Facts, unproxied};
+use crate::inspect::{Asked, Cluster, Facts, Query, unproxied};
 use crate::report::{Report, Source};
 use crate::settings::Settings;
-use crate::world::World;
+use crate::world::{self, Loaded, World};
 use anyhow::bail;
 use k8s_openapi::api::core::v1::{Node, Service};
-use rules::advise::{self, Balancer, ClientAddress, NodeFacts, Nodes, Out, Site, Wishes};
+use rules::advise::{self, Balancer, ClientAddress, Nodes, Site, Wishes};
+use rules::finding::Finding;
 use rules::model::{ObjectName, ServicePort, TrafficPolicy};
 use std::collections::BTreeMap;
-
-/// Label of nodes that cloud providers' balancers leave out.
-const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 /// What the flags ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +51,8 @@ pub async fn one(
         bail!("Service {name} {why}");
     }
     let (world, problems) = facts.world(settings);
-    tell(&cluster, problems);
-    let (nodes, unknown) = nodes(&facts, &world);
+    tell(cluster.problems(), problems);
+    let (nodes, unknown) = nodes(facts.nodes.iter().flatten(), &world);
     sources.extend(unknown);
     let (found, unseen) = workload::of(&cluster, &facts, service).await;
     sources.extend(unseen);
@@ -63,7 +63,10 @@ pub async fn one(
         workload: found.as_ref(),
         question,
     };
-    let (advice, findings) = look.advice(name)?;
+    let (mut advice, findings, port) = look.advice(name)?;
+    let (open, source) = connections::open(&cluster, &world, name, port);
+    advice.connections_open = open;
+    sources.push(source);
     let report = Report::new(&*settings.node_name, sources, advice, findings);
     Ok(report)
 }
@@ -78,15 +81,29 @@ pub async fn all(
     question: &Question,
 ) -> anyhow::Result<Report<AdviceForAll>> {
     let cluster = Cluster::open(settings).await?;
-    let asked = match namespace {
-        Some(namespace) => Asked::Namespace(namespace.to_owned()),
-        None => Asked::All,
+    let Loaded { world, problems } = world::load(settings, world::Nodes::All).await?;
+    tell(&[], problems);
+    let services = world.state().services();
+    let is_asked = |service: &rules::model::Service| {
+        namespace.is_none_or(|namespace| *service.name.namespace == *namespace)
     };
-    let facts = Facts::of(&cluster, &asked).await?;
-    let mut sources = facts.sources(&cluster);
-    let (world, problems) = facts.world(settings);
-    tell(&cluster, problems);
-    let (nodes, unknown) = nodes(&facts, &world);
+    if let Some(namespace) = namespace
+        && !services.into_iter().any(is_asked)
+    {
+        // It has none, or none that a proxy serves; the first is an error with the names that
+        // there are.
+        Facts::of(&cluster, &Asked::Namespace(namespace.to_owned())).await?;
+    }
+    let mut sources = vec![Source::fresh(cluster.source())];
+    let known = match cluster.list::<Node>(&Query::all()).await {
+        Ok(known) => known,
+        Err(unseen) => {
+            let what = format!("{}: {}", cluster.source(), unseen.what);
+            sources.push(Source::unseen(what, unseen.to_string()));
+            Vec::new()
+        }
+    };
+    let (nodes, unknown) = nodes(known.iter(), &world);
     sources.extend(unknown);
     let services = advise::overview(world.state(), &nodes, question.balancer, namespace);
     let findings = services.iter().filter_map(advise::Summary::finding);
@@ -100,47 +117,9 @@ pub async fn all(
 }
 
 /// What is wrong with files and objects goes to the log: explain has it in its findings.
-fn tell(cluster: &Cluster, problems: Vec<String>) {
-    for problem in cluster.problems().iter().chain(&problems) {
+fn tell(of_files: &[String], of_objects: Vec<String>) {
+    for problem in of_files.iter().chain(&of_objects) {
         tracing::warn!("{problem}");
-    }
-}
-
-/// The nodes, by their objects and by what EndpointSlices name.
-fn nodes(facts: &Facts, world: &World) -> (Nodes, Option<Source>) {
-    let known = facts.nodes.iter().flatten().map(node_facts).collect();
-    let (nodes, unknown) = Nodes::new(known).with_those_of(world.state());
-    let source = (unknown > 0).then(|| {
-        Source::unseen(
-            "nodes",
-            format!(
-                "{unknown} nodes that EndpointSlices name have no Node object here: their zones \
-                 and conditions are not known, and nodes without pods are missing"
-            ),
-        )
-    });
-    (nodes, source)
-}
-
-fn node_facts(node: &Node) -> NodeFacts {
-    let metadata = &node.metadata;
-    let converted = crate::source::convert::node(node)
-        .object
-        .unwrap_or_default();
-    let conditions = node.status.iter().flat_map(|status| &status.conditions);
-    let mut ready = conditions.flatten().filter(|own| own.type_ == "Ready");
-    let labels = metadata.labels.iter().flatten();
-    let excluded = labels.into_iter().any(|(key, _)| key == EXCLUDED);
-    let out = match () {
-        () if ready.any(|own| own.status != "True") => Some(Out::NotReady),
-        () if !converted.eligible => Some(Out::Leaving),
-        () if excluded => Some(Out::Excluded),
-        () => None,
-    };
-    NodeFacts {
-        name: converted.name,
-        zone: converted.zone,
-        out,
     }
 }
 
@@ -153,8 +132,8 @@ struct Look<'a> {
     question: &'a Question,
 }
 
-impl Look<'_> {
-    fn advice(&self, name: &ObjectName) -> anyhow::Result<(Advice, Vec<rules::finding::Finding>)> {
+impl<'a> Look<'a> {
+    fn advice(&self, name: &ObjectName) -> anyhow::Result<(Advice, Vec<Finding>, &'a ServicePort)> {
         let state = self.world.state();
         let Some(service) = state.service(name) else {
             bail!("Service {name} cannot be used; the log says why");
@@ -231,11 +210,11 @@ impl Look<'_> {
             notes: self.notes(&site, &distinct, port),
             drawing: Drawing::new(&site, [current, then], balancer),
         };
-        Ok((advice, findings))
+        Ok((advice, findings, port))
     }
 
     /// The port that is asked for.
-    fn port<'a>(
+    fn port(
         &self,
         all: &'a [ServicePort],
         distinct: &[&'a ServicePort],

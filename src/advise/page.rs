@@ -112,19 +112,20 @@ fn comparison(advice: &Advice) -> Table {
 
 /// Which nodes take no connections, and what says so.
 fn stopped(outlook: &Outlook) -> String {
+    /// Longer lists of names are none that fit into a table.
+    const FITS: usize = 40;
     let stopped = outlook.nodes.iter().filter(|node| !node.serves);
     let names: Vec<&str> = stopped.clone().map(|node| node.name.as_str()).collect();
     if names.is_empty() {
         return "none".to_owned();
     }
-    let few = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-    let more = match names.len() {
-        0..=3 => String::new(),
-        count => format!(" and {} more", count - 3),
-    };
     let says_503 = stopped.clone().any(|node| node.health_port == Some(503));
     let how = if says_503 { " (503)" } else { "" };
-    format!("{few}{more}{how}")
+    let list = names.join(", ");
+    match list.chars().count() <= FITS {
+        true => format!("{list}{how}"),
+        false => format!("{}{how}", names.len()),
+    }
 }
 
 fn pods(page: &mut Page, advice: &Advice, wide: bool) {

@@ -261,6 +261,39 @@ fn nodes_are_known_by_their_objects() {
     );
 }
 
+/// Sixty nodes with twenty pods each.
+fn crowd() -> String {
+    let (before, rest) = WORKED.split_once("endpoints:\n").expect("endpoints");
+    let (_, after) = rest.split_once("---\n").expect("what follows");
+    let mut objects = format!("{before}endpoints:\n");
+    for node in 0..60 {
+        for pod in 0..20 {
+            objects +=
+                &format!("- {{addresses: [10.1.{node}.{pod}], nodeName: node-{node}.example}}\n");
+        }
+    }
+    objects + "---\n" + after
+}
+
+#[test]
+fn a_drawing_is_small_whatever_the_service() {
+    let report = advice(&crowd()).data;
+    assert_eq!(report.policies.local.nodes.len(), 63);
+    for panel in &report.drawing.panels {
+        assert!(
+            panel.nodes.len() <= 9 && panel.pods.len() <= 27,
+            "{panel:?}"
+        );
+        let sum: f64 = panel.pods.iter().map(|own| own.share).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+        let sum: f64 = panel.bands.iter().map(|own| own.2).sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+    }
+    let html = text(advice(&crowd()), Format::Html);
+    let svg: usize = html.split("<svg").skip(1).map(str::len).sum();
+    assert!(html.contains("node-0") && svg > 1000);
+}
+
 #[test]
 fn names_of_others_are_escaped() {
     let evil = WORKED.replace("nodeName: n1", "nodeName: \"<script>alert(1)</script>\"");

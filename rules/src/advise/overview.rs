@@ -3,8 +3,8 @@
 use super::other;
 use super::shares::{Balancer, Shares, Spread};
 use super::site::{Nodes, Site, distinct_ports};
-use super::verdict::percent;
 use super::wishes::AddressKept;
+use super::words::percent;
 use crate::State;
 use crate::finding::{Code, Finding, Severity};
 use crate::model::{Family, ObjectName, Service};

@@ -3,6 +3,7 @@
 use super::shares::Balancer;
 use super::site::Site;
 use super::verdict::Verdict;
+use super::words::percent;
 use crate::model::{Protocol, ServiceType, TrafficPolicy};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -101,11 +102,34 @@ pub struct Suggestion {
     pub why: String,
 }
 
-/// As many pods as come out even on so many nodes: no more than one each, or as many on each.
+/// As many pods as come out even on so many nodes: no more than one each, or as many on each, if
+/// that is no more than a third on top.
 pub(super) fn spread_replicas(pods: usize, nodes: usize) -> usize {
-    match pods > nodes && nodes > 0 {
-        true => pods.div_ceil(nodes) * nodes,
+    if pods <= nodes || nodes == 0 {
+        return pods;
+    }
+    let even = pods.div_ceil(nodes) * nodes;
+    match (even - pods) * 3 <= pods {
+        true => even,
         false => pods,
+    }
+}
+
+/// How so many pods are on so many nodes when they are spread, and what that does.
+pub(super) fn spread_words(pods: usize, nodes: usize) -> String {
+    let each = pods.checked_div(nodes).unwrap_or_default();
+    match () {
+        () if pods <= nodes => {
+            format!("{pods} pods on as many of {nodes} nodes get the same")
+        }
+        () if pods.is_multiple_of(nodes) => format!(
+            "{pods} pods, {each} on each of {nodes} nodes, get {} each",
+            percent(1.0 / pods as f64)
+        ),
+        () => format!(
+            "{pods} pods, {each} or {} on each of {nodes} nodes, are as even as they go",
+            each + 1
+        ),
     }
 }
 
@@ -132,16 +156,16 @@ pub fn suggestions(
         let why = format!("externalTrafficPolicy becomes {target:?}");
         add(Measure::Policy(target), true, why);
     }
-    let (pods, nodes) = (site.ready(), site.nodes_in_reach());
+    let (pods, nodes) = (site.ready(), site.nodes_for_pods());
     let scheduled = workload.is_some_and(|own| own.kind.is_scheduled());
     if scheduled && verdict.spread_pods {
         let even = spread_replicas(pods, nodes);
-        let zones = site.zones_in_reach() > 1;
+        let zones = site.zones_for_pods() > 1;
         let replicas = (even != pods).then_some(even);
         add(
             Measure::Spread { replicas, zones },
             true,
-            spread_why(even, nodes),
+            spread_words(even, nodes),
         );
     }
     if scheduled && pods > 1 {
@@ -169,16 +193,6 @@ pub fn suggestions(
         add(Measure::Ingress, false, why.to_owned());
     }
     found
-}
-
-fn spread_why(pods: usize, nodes: usize) -> String {
-    let even = nodes > 0 && pods.is_multiple_of(nodes);
-    match pods.checked_div(nodes) {
-        Some(each) if even && each > 0 => {
-            format!("{pods} pods, {each} on each of {nodes} nodes: all get the same")
-        }
-        _ => format!("{pods} pods on as many of {nodes} nodes: all get the same"),
-    }
 }
 
 /// Whether an ingress may stand in front: HTTP, as far as names and numbers tell.

@@ -34,6 +34,8 @@ pub struct NodeFacts {
     pub zone: Option<Arc<str>>,
     /// Why no balancer sends anything there.
     pub out: Option<Out>,
+    /// Pods without tolerations may come up there: it is not cordoned, and no taint keeps them out.
+    pub takes_pods: bool,
 }
 
 /// All nodes, by position and by name.
@@ -77,6 +79,7 @@ impl Nodes {
             name,
             zone: None,
             out: None,
+            takes_pods: true,
         });
         (
             Self::new(self.list.into_iter().chain(found).collect()),
@@ -274,9 +277,21 @@ impl<'a> Site<'a> {
         all.filter(|at| self.is_in_reach(*at)).count()
     }
 
+    /// How many of those pods may come up on.
+    pub fn nodes_for_pods(&self) -> usize {
+        let all = 0..self.nodes.len();
+        all.filter(|at| self.is_for_pods(*at)).count()
+    }
+
+    /// Where pods are found by balancers, and may come up. A node that runs some takes pods,
+    /// whatever its taints say.
+    fn is_for_pods(&self, at: usize) -> bool {
+        self.is_in_reach(at) && (self.nodes[at].takes_pods || !self.local[at].is_empty())
+    }
+
     /// How many zones those are in.
-    pub fn zones_in_reach(&self) -> usize {
-        let all = (0..self.nodes.len()).filter(|at| self.is_in_reach(*at));
+    pub fn zones_for_pods(&self) -> usize {
+        let all = (0..self.nodes.len()).filter(|at| self.is_for_pods(*at));
         let mut zones: Vec<&str> = all
             .filter_map(|at| self.nodes[at].zone.as_deref())
             .collect();

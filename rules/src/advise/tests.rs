@@ -48,6 +48,7 @@ fn case(pods: &[usize]) -> Case {
         name: format!("n{number}").into(),
         zone: None,
         out: None,
+        takes_pods: true,
     });
     Case {
         service: Service {
@@ -466,6 +467,51 @@ fn remedies_are_those_that_help() {
         });
         let found: Vec<String> = found.collect();
         assert_eq!(found.join(" "), *wanted, "{pods:?} {now:?} {kind}");
+    }
+}
+
+#[test]
+fn pods_are_spread_where_they_may_come_up() {
+    let case = case(&[2, 1, 0]).with(|case| case.nodes[2].takes_pods = false);
+    let verdict = case.verdict(ClientAddress::Auto);
+    let workload = workload("Deployment");
+    let found = case.look(|site| suggestions(site, &verdict, Some(&workload), Balancer::Nodes));
+    let spread = Measure::Spread {
+        replicas: Some(4),
+        zones: false,
+    };
+    assert_eq!(found[0].measure, spread, "two on each of two nodes");
+}
+
+#[test]
+fn replicas_come_out_even_if_that_costs_little() {
+    // Pods, nodes; pods then.
+    for (pods, nodes, wanted) in [
+        (0, 0, 0),
+        (3, 0, 3),
+        (2, 5, 2),
+        (5, 5, 5),
+        (6, 4, 8),
+        (3, 2, 4),
+        (60, 29, 60),
+        (86, 29, 87),
+    ] {
+        assert_eq!(
+            remedy::spread_replicas(pods, nodes),
+            wanted,
+            "{pods} on {nodes}"
+        );
+    }
+    for (pods, nodes, words) in [
+        (2, 5, "2 pods on as many of 5 nodes get the same"),
+        (8, 4, "8 pods, 2 on each of 4 nodes, get 12.5% each"),
+        (
+            60,
+            29,
+            "60 pods, 2 or 3 on each of 29 nodes, are as even as they go",
+        ),
+    ] {
+        assert_eq!(remedy::spread_words(pods, nodes), words);
     }
 }
 

@@ -2,10 +2,11 @@
 //! client's address needed, are the pods where the traffic comes in, does an even spread matter.
 
 use super::other;
-use super::remedy::spread_replicas;
+use super::remedy::{spread_replicas, spread_words};
 use super::shares::Outlook;
 use super::site::Site;
 use super::wishes::Wishes;
+use super::words::percent;
 use crate::finding::{Code, Finding, Severity};
 use crate::model::TrafficPolicy::{self, Cluster, Local};
 use schemars::JsonSchema;
@@ -44,7 +45,7 @@ pub fn verdict(site: &Site<'_>, wishes: &Wishes, cluster: &Outlook, local: &Outl
     let (needed, why) = wishes.needed(current);
     let mut reasons = vec![why];
     let uneven = !both.local.spread.is_even();
-    let partial = site.nodes_with_endpoints() < 2.min(site.nodes_in_reach());
+    let partial = site.nodes_with_endpoints() < 2.min(site.nodes_for_pods());
     let policy = match () {
         () if both.local.nodes_serving == 0 => Cluster,
         () if needed => Local,
@@ -99,16 +100,9 @@ fn summary(site: &Site<'_>, from: TrafficPolicy, to: TrafficPolicy, spread: bool
     if !spread {
         return what;
     }
-    let nodes = site.nodes_in_reach();
+    let nodes = site.nodes_for_pods();
     let pods = spread_replicas(site.ready(), nodes);
-    match pods.checked_div(nodes) {
-        Some(each) if each > 0 && pods.is_multiple_of(nodes) => format!(
-            "{what}, and spread the pods: {pods} of them, {each} on each of {nodes} nodes, get {} \
-             each",
-            percent(1.0 / pods as f64)
-        ),
-        _ => format!("{what}, and spread the pods: each on a node of its own"),
-    }
+    format!("{what}, and spread the pods: {}", spread_words(pods, nodes))
 }
 
 fn local_reasons(site: &Site<'_>, Both { cluster, local }: Both<'_>) -> Vec<String> {
@@ -168,11 +162,6 @@ fn cluster_reasons(Both { cluster, local }: Both<'_>) -> Vec<String> {
         ));
     }
     reasons
-}
-
-/// A share as people read it.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
 }
 
 /// What is wrong with a Service now: a share above twice the fair one, the client's address lost.

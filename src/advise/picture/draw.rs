@@ -12,9 +12,10 @@ const GAP: f64 = 6.0;
 const BLOCK_GAP: f64 = 12.0;
 const LEAST_POD: f64 = 22.0;
 const LEAST_NODE: f64 = 40.0;
-const BALANCER: (f64, f64) = (62.0, 56.0);
-const NODE: (f64, f64) = (174.0, 88.0);
-const POD: (f64, f64) = (312.0, 126.0);
+const CLIENTS: (f64, f64) = (2.0, 52.0);
+const BALANCER: (f64, f64) = (76.0, 58.0);
+const NODE: (f64, f64) = (174.0, 92.0);
+const POD: (f64, f64) = (306.0, 132.0);
 
 /// A box's upper edge and height.
 #[derive(Clone, Copy)]
@@ -87,24 +88,27 @@ fn panel(panel: &Panel) -> Markup {
     let layout = layout(panel);
     let middle = layout.height / 2.0;
     let view = format!("0 0 {WIDTH} {:.0}", layout.height);
-    let (x, width) = BALANCER;
     let sent: f64 = panel.nodes.iter().map(|node| node.share).sum();
     let top = middle - sent * FULL / 2.0;
     html! {
         svg viewBox=(view) role="img" aria-label=(panel.title) {
-            (band((38.0, middle), (x, middle), sent, ""))
+            (band((CLIENTS.0 + CLIENTS.1, middle), (BALANCER.0, middle), sent, ""))
             (from_balancer(panel, &layout, top))
             (to_pods(panel, &layout))
-            circle.box cx="24" cy=(number(middle)) r="16" {}
-            text.small x="24" y=(number(middle + 30.0)) text-anchor="middle" { "clients" }
-            rect.box x=(x) y=(number(middle - FULL / 2.0 - 6.0)) width=(width)
-                height=(number(FULL + 12.0)) rx="6" {}
-            text.small x=(x + width / 2.0) y=(number(middle + 4.0)) text-anchor="middle" {
-                "balancer"
-            }
+            (source_box(CLIENTS, middle, "clients"))
+            (source_box(BALANCER, middle, "balancer"))
             @for (own, slot) in panel.nodes.iter().zip(&layout.nodes) { (node_box(own, *slot)) }
             @for (own, slot) in panel.pods.iter().zip(&layout.pods) { (pod_box(own, *slot)) }
         }
+    }
+}
+
+/// Where all connections are.
+fn source_box((x, width): (f64, f64), middle: f64, name: &str) -> Markup {
+    html! {
+        rect.box x=(x) y=(number(middle - FULL / 2.0 - 6.0)) width=(width)
+            height=(number(FULL + 12.0)) rx="6" {}
+        text.small x=(x + width / 2.0) y=(number(middle + 4.0)) text-anchor="middle" { (name) }
     }
 }
 
@@ -112,17 +116,20 @@ fn number(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// A band from one point to another, as wide as its share.
+/// A band from one point to another, everywhere as high as its share.
 fn band(from: (f64, f64), to: (f64, f64), share: f64, class: &str) -> Markup {
     let bend = (from.0 + to.0) / 2.0;
+    let half = (share * FULL / 2.0).max(0.4);
+    let (top, bottom) = (from.1 - half, from.1 + half);
+    let (end_top, end_bottom) = (to.1 - half, to.1 + half);
     let path = format!(
-        "M{:.1} {:.1}C{bend:.1} {:.1} {bend:.1} {:.1} {:.1} {:.1}",
-        from.0, from.1, from.1, to.1, to.0, to.1
+        "M{x:.1} {top:.1}C{bend:.1} {top:.1} {bend:.1} {end_top:.1} {end:.1} {end_top:.1}\
+         V{end_bottom:.1}C{bend:.1} {end_bottom:.1} {bend:.1} {bottom:.1} {x:.1} {bottom:.1}Z",
+        x = from.0,
+        end = to.0,
     );
     html! {
-        @if share > 0.0 {
-            path.band.(class) d=(path) stroke-width=(number((share * FULL).max(0.8))) {}
-        }
+        @if share > 0.0 { path.band.(class) d=(path) {} }
     }
 }
 
@@ -164,6 +171,14 @@ fn to_pods(panel: &Panel, layout: &Layout) -> Markup {
     html! { @for own in bands { (own) } }
 }
 
+/// A node's name without the domain that all have.
+fn first_label(name: &str) -> &str {
+    match name.parse::<std::net::IpAddr>() {
+        Ok(_) => name,
+        Err(_) => name.split('.').next().unwrap_or(name),
+    }
+}
+
 /// At the end of a name is what differs.
 fn short(name: &str, most: usize) -> String {
     let count = name.chars().count();
@@ -187,7 +202,7 @@ fn node_box(own: &NodeBox, slot: Slot) -> Markup {
             rect.box x=(NODE.0) y=(number(slot.y)) width=(NODE.1) height=(number(slot.height))
                 rx="4" {}
             text x=(middle) y=(number(slot.middle() - 3.0)) text-anchor="middle" {
-                (short(&own.name, 12))
+                (short(first_label(&own.name), 13))
             }
             text.small x=(middle) y=(number(slot.middle() + 12.0)) text-anchor="middle" { (says) }
         }
@@ -206,8 +221,8 @@ fn pod_box(own: &PodBox, slot: Slot) -> Markup {
             title { (own.name) ": " (percent(own.share)) }
             rect.box x=(POD.0) y=(number(slot.y)) width=(POD.1) height=(number(slot.height))
                 rx="4" {}
-            text x=(POD.0 + 6.0) y=(base) { (short(&own.name, 11)) }
-            text x=(POD.0 + POD.1 - 6.0) y=(base) text-anchor="end" { (percent(own.share)) }
+            text.pod x=(POD.0 + 7.0) y=(base) { (short(&own.name, 12)) }
+            text.pod x=(POD.0 + POD.1 - 7.0) y=(base) text-anchor="end" { (percent(own.share)) }
         }
     }
 }

@@ -39,7 +39,7 @@ impl<'a> Groups<'a> {
             node_box[*at] = number;
         }
         if all > nodes.len() {
-            nodes.push(format!("{} more nodes", all - nodes.len()));
+            nodes.push(format!("{} others", all - nodes.len()));
         }
         let mut groups = Self {
             site,
