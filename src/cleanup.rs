@@ -8,7 +8,7 @@ mod chains;
 mod legacy;
 
 use crate::mode::Mode;
-use crate::netlink::{Nftables, OpenError, ipvs};
+use crate::netlink::{Nftables, OpenError, ipvs, nftrace};
 use rules::Backend as _;
 use rules::model::Family;
 use rules::nft::NftBackend;
@@ -51,6 +51,7 @@ pub fn everything() -> anyhow::Result<()> {
         Ok(mut kernel) => {
             cleaning.own_tables(&mut kernel);
             cleaning.nf_tables_chains();
+            cleaning.traces();
         }
         Err(OpenError::NotSupported(error)) => {
             tracing::info!("this kernel has no nf_tables ({error}): there are no rules in them");
@@ -87,6 +88,7 @@ pub fn other_modes(served: Mode) {
             Err(error) => cleaning.failed("nf_tables", &error),
         },
     }
+    cleaning.traces();
     cleaning.ipvs();
     for family in Family::ALL {
         if let Some(tables) = legacy::loaded_tables(family) {
@@ -109,6 +111,14 @@ struct Cleaning {
 impl Cleaning {
     fn failed(&mut self, what: &str, error: &dyn std::fmt::Display) {
         self.failures.push(format!("{what}: {error}"));
+    }
+
+    /// What `trace --live` left if it was killed, on kernels that cannot remove it themselves.
+    fn traces(&mut self) {
+        for family in Family::ALL {
+            let what = format!("the tables of {family} by which packets were traced");
+            self.removed(&what, nftrace::remove_leftovers(family));
+        }
     }
 
     /// Notes a failure; true if something was there.

@@ -18,6 +18,7 @@ pub mod interfaces;
 pub mod ipvs;
 pub mod leftovers;
 mod missing;
+pub mod nftrace;
 mod notifications;
 mod objects;
 pub mod others;

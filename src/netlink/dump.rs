@@ -29,6 +29,40 @@ const ATTEMPTS: usize = 5;
 /// More clients than that are counted, not kept: how many there are is their own choice.
 const CLIENTS: usize = 100_000;
 
+/// A rule of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownRule {
+    /// Its place in its chain, from 0.
+    pub position: usize,
+    /// Its expressions, in the words of `nft --debug=netlink`.
+    pub text: Vec<String>,
+    /// Its chain and what it is; `None` if either is somebody else's.
+    pub rule: Option<(ChainId, Rule)>,
+}
+
+/// The rules of another table by what the kernel calls them, in the words of
+/// `nft --debug=netlink`; `family` is one of `NFPROTO_*`.
+///
+/// # Errors
+/// The kernel does not permit it, or the rules changed each time that they were read.
+pub fn foreign_rules(family: u8, table: &str) -> io::Result<BTreeMap<u64, String>> {
+    let mut socket = nf_tables::open()?;
+    let kind = nf_tables::message_kind(libc::NFT_MSG_GETRULE);
+    let of_table = |out: &mut Writer| {
+        nf_tables::header(out, family);
+        out.text(nfta::RULE_TABLE, table);
+    };
+    let each = |message: Message<'_>, all: &mut Vec<nf_tables::Rule>| {
+        all.extend(nf_tables::Rule::read(message.body(HEADER)));
+    };
+    let rules = unless_missing(socket.list_whole(kind, of_table, each))?;
+    let known = rules.into_iter().filter_map(|rule| {
+        let words: Vec<String> = rule.expressions.iter().map(ToString::to_string).collect();
+        Some((rule.handle?, words.join(" ")))
+    });
+    Ok(known.collect())
+}
+
 /// Reads a family's table, in the network namespace that it was opened in. Nothing is changed.
 pub struct Reader {
     socket: Socket,
@@ -118,6 +152,36 @@ impl Reader {
         }
         let chain = dump.chains.remove(id);
         Ok(chain.map(|chain| (chain, dump.foreign)))
+    }
+
+    /// The table's rules by what the kernel calls them, as traces of packets do.
+    ///
+    /// # Errors
+    /// The kernel does not permit it, or the rules changed each time that they were read.
+    pub fn rules_by_handle(&mut self) -> io::Result<BTreeMap<u64, KnownRule>> {
+        let mut chains: BTreeMap<String, Vec<nf_tables::Rule>> = BTreeMap::new();
+        for rule in self.rules(None)? {
+            chains.entry(rule.chain.clone()).or_default().push(rule);
+        }
+        for (name, rules) in &chains {
+            let ranges = source::in_rules(&self.names, rules);
+            self.names.learn(name, &ranges);
+        }
+        let mut known = BTreeMap::new();
+        for (name, rules) in chains {
+            let chain = self.names.chain(&name);
+            for (position, rule) in rules.into_iter().enumerate() {
+                let statements = statement::statements(&self.names, &rule.expressions);
+                let rule_of = |statements| Some((chain.clone()?, Rule { statements }));
+                let known_rule = KnownRule {
+                    position,
+                    text: rule.expressions.iter().map(ToString::to_string).collect(),
+                    rule: statements.ok().and_then(rule_of),
+                };
+                known.extend(rule.handle.map(|handle| (handle, known_rule)));
+            }
+        }
+        Ok(known)
     }
 
     fn read(&mut self) -> io::Result<Option<Dump>> {

@@ -120,7 +120,7 @@ fn read(payload: &[u8]) -> Route {
     route
 }
 
-fn interface_name(index: u32) -> Option<String> {
+pub(super) fn interface_name(index: u32) -> Option<String> {
     let name = if_indextoname(index).ok()?;
     Some(name.to_string_lossy().into_owned())
 }

@@ -1,5 +1,7 @@
 //! What `trace` answers.
 
+use super::live::Followed;
+use rules::check::ForeignChain;
 use rules::nft::trace::{Decision, Fate, Way};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,10 +21,12 @@ pub struct Traced {
     pub result: Outcome,
     /// The kernel's own answer for where the packet goes then; empty where it was not asked.
     pub routing: Vec<Routing>,
-    /// What others have on the hooks that the packet passes.
-    pub others: Vec<Other>,
+    /// What others have on the hooks that the packet passes, in the order in which it meets them.
+    pub others: Vec<ForeignChain>,
     /// What was not known and is taken to be so.
     pub assumptions: Vec<String>,
+    /// What real packets did, with `--live`; `null` without.
+    pub live: Option<Followed>,
 }
 
 /// The first packet of a connection.
@@ -90,7 +94,7 @@ pub struct Outcome {
     /// The likeliest ending.
     pub outcome: Ending,
     /// Whether nothing that could not be followed stands in the way: rules of somebody else in
-    /// the table.
+    /// the table, or a chain of another table that lets nothing through.
     pub certain: bool,
     /// Every endpoint that it may reach; the probabilities of a packet that is delivered in any
     /// case add up to 1.
@@ -179,22 +183,6 @@ pub struct Routing {
     pub error: Option<String>,
 }
 
-/// A chain of somebody else's on a hook that the packet passes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Other {
-    /// The hook.
-    pub hook: String,
-    /// Its priority; ours are at -110, -100, 0 and 100.
-    pub priority: i32,
-    /// Family and table.
-    pub table: String,
-    /// The chain.
-    pub chain: String,
-    /// What it may do to the packet: `drop`, `pass`, …
-    pub may: String,
-}
-
 impl From<Fate> for Ending {
     fn from(fate: Fate) -> Self {
         match fate {
@@ -208,7 +196,7 @@ impl From<Fate> for Ending {
 }
 
 impl ClientAddress {
-    fn of(masquerade: bool) -> Self {
+    pub(super) fn of(masquerade: bool) -> Self {
         match masquerade {
             true => Self::Replaced,
             false => Self::Kept,
@@ -256,7 +244,6 @@ impl Outcome {
     pub fn new(
         ways: &[Way],
         source: IpAddr,
-        certain: bool,
         masquerade_address: impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Self {
         let mut endpoints: Vec<Target> = Vec::new();
@@ -285,7 +272,7 @@ impl Outcome {
         let outcome = ways.first().map_or(Ending::Dropped, |way| way.fate.into());
         Self {
             outcome: likeliest(ways).unwrap_or(outcome),
-            certain,
+            certain: true,
             endpoints,
             ways: ways.iter().map(OneWay::from).collect(),
         }

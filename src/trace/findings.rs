@@ -2,6 +2,7 @@
 
 use super::answer::{ClientAddress, Ending, Traced};
 use crate::netlink::dump::Foreign;
+use rules::check::foreign_drops;
 use rules::finding::{Code, Finding, Severity};
 
 /// What a trace shows to be wrong, or not as one might think.
@@ -10,14 +11,18 @@ pub(super) fn findings(traced: &Traced, foreign: &[&Foreign], node: &str) -> Vec
     all.extend(nobody_serves(traced));
     all.extend(address_lost(traced));
     all.extend(edited(foreign));
+    all.extend(foreign_drops(&traced.others));
+    all.extend(traced.live.as_ref().and_then(|live| live.finding(traced)));
     let object = traced.service.as_deref().map(object);
     let about = |mut finding: Finding| {
-        finding.object = object
-            .clone()
-            .filter(|_| finding.code != Code::KernelDiffers);
+        finding.object = object.clone().filter(|_| !is_of_the_node(finding.code));
         finding.on(node)
     };
     all.into_iter().map(about).collect()
+}
+
+fn is_of_the_node(code: Code) -> bool {
+    matches!(code, Code::KernelDiffers | Code::ForeignDrop)
 }
 
 /// `Service shop/web` of `shop/web:http`.

@@ -2,6 +2,7 @@
 
 use super::answer::{ClientAddress, Ending, OneWay, Step, Target, Traced};
 use crate::report::{Block, Data, Page, Table};
+use rules::check::ForeignChain;
 use std::net::SocketAddr;
 
 /// More endpoints than that are counted, not listed, unless `-o wide` asks for them.
@@ -23,8 +24,11 @@ impl Data for Traced {
         page.heading("Result");
         page.push(Block::Fields(self.fields(wide)));
         if !self.others.is_empty() {
-            page.heading("Others on these hooks");
+            page.heading("Chains of others on these hooks");
             page.table(self.other_chains());
+        }
+        if let Some(live) = &self.live {
+            live.show(&mut page);
         }
         page
     }
@@ -122,17 +126,39 @@ impl Traced {
     }
 
     fn other_chains(&self) -> Table {
-        let mut table = Table::new(["hook", "priority", "table", "chain", "may"]);
+        let mut table = Table::new([
+            "hook",
+            "priority",
+            "type",
+            "chain",
+            "whose",
+            "what it may do",
+        ]);
         for other in &self.others {
             table.row([
-                other.hook.clone(),
+                other.hook.to_string(),
                 other.priority.to_string(),
-                other.table.clone(),
-                other.chain.clone(),
-                other.may.clone(),
+                other.kind.clone(),
+                other.to_string(),
+                other.owner.map_or("", |owner| owner.name()).to_owned(),
+                may(other),
             ]);
         }
         table
+    }
+}
+
+/// What a chain may do with a packet.
+fn may(other: &ForeignChain) -> String {
+    let fate = &other.fate;
+    let drops = fate.drops.len() + fate.more_drops;
+    match (fate.drops_all(), fate.drops_rest, drops) {
+        (true, _, _) => "lets nothing through".to_owned(),
+        (_, true, _) => "drops what none of its rules accepts".to_owned(),
+        (_, _, 0) if fate.unread => "not read to its end".to_owned(),
+        (_, _, 0) => "drops nothing".to_owned(),
+        (_, _, 1) => "has a rule that drops".to_owned(),
+        (_, _, count) => format!("has {count} rules that drop"),
     }
 }
 

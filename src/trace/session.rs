@@ -131,6 +131,15 @@ impl Session {
         names.flatten().collect()
     }
 
+    /// Why the kernel's rules are not those that were followed.
+    pub fn kernel_error(&self) -> String {
+        let mut errors = self.kernel.values().filter_map(|held| held.as_ref().err());
+        match errors.next() {
+            Some(unheld) => unheld.to_string(),
+            None => "--planned or another node was asked for".to_owned(),
+        }
+    }
+
     /// What was looked at, and what could not be.
     pub fn sources(&self) -> Vec<Source> {
         let mut sources = Vec::new();

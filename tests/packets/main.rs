@@ -8,6 +8,7 @@
 mod counters;
 mod features;
 mod rig;
+mod trace;
 
 use rig::{Expect, Rig, Source, echo};
 use rules::model::{Family, Protocol, Service, TrafficPolicy};
@@ -206,6 +207,19 @@ fn every_row(family: Family) {
             Frontend::External => (rig.external_ip(), 80),
             Frontend::NodePort => (rig.node_ip(), 30080),
         };
+        for (source, protocol, answer) in rig.foretold((address, port)) {
+            let mut expected = row.expect.iter();
+            let expected = expected.find(|(own, _)| *own == source);
+            let Some((_, expect)) = expected else {
+                continue;
+            };
+            if let Err(problem) = rig.agrees(source, &answer, *expect) {
+                wrong.push(format!(
+                    "{}, {more} more, {protocol}, from {source:?}: {problem}",
+                    row.what
+                ));
+            }
+        }
         for (source, expect) in row.expect {
             for protocol in [Protocol::Tcp, Protocol::Udp] {
                 if let Err(problem) = rig.check(source, (address, port), protocol, expect) {

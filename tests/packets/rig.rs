@@ -21,7 +21,7 @@ const TRIES: usize = 24;
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// Where a packet comes from; node-1 is the node under test.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A pod of node-1.
     Pod,
@@ -281,7 +281,18 @@ impl Rig {
         }
     }
 
-    fn source(&self, source: Source) -> (&Namespace, IpAddr) {
+    /// The namespace of the node under test.
+    pub fn node(&self) -> &Namespace {
+        self.bed.nodes()[0].namespace()
+    }
+
+    /// The endpoints that the Service has.
+    pub fn wanted(&self) -> &BTreeSet<String> {
+        &self.wanted
+    }
+
+    /// Where a source is, and its address.
+    pub fn source(&self, source: Source) -> (&Namespace, IpAddr) {
         let nodes = self.bed.nodes();
         let (namespace, addresses) = match source {
             Source::Pod => (self.client_pod.namespace(), self.client_pod.addresses()),

@@ -3,11 +3,13 @@
 //! Two identical beds follow one API server. Node-1 of the first is programmed by upstream's
 //! kube-proxy, of the second by ours; the same packets go into both, and whatever becomes of
 //! them has to be the same: who answers, what address it sees, which error comes back from whom.
+//! It also has to be what `kube-proxy trace` says of the rules that ours has programmed.
 
 mod accepted;
 mod args;
 mod case;
 mod edge;
+mod foretold;
 mod fuzz;
 mod live;
 mod object;

@@ -123,6 +123,38 @@ pub struct Step {
 }
 
 impl Step {
+    /// A step that somebody else saw: that a packet matched a rule, and what that did to it.
+    pub fn seen(
+        chain: ChainId,
+        position: usize,
+        rule: Rule,
+        packet: &Packet,
+        outcome: Outcome,
+    ) -> Self {
+        Self {
+            choices: 0,
+            family: Family::of(packet.destination),
+            point: HookPoint::Prerouting,
+            chain,
+            position,
+            rule,
+            missed: Vec::new(),
+            matched: None,
+            outcome,
+            dead_end: None,
+        }
+    }
+
+    /// What it says of the packet and does to it, in words; of an endpoint that was chosen at random
+    /// only whether it is one of several if `which` is false.
+    pub fn words(&self, packet: &Packet, which: bool) -> String {
+        let detail = match which {
+            true => words::Detail::Exact,
+            false => words::Detail::OneOf(1),
+        };
+        words::step(self, packet, detail)
+    }
+
     /// The rule as nft lists it.
     pub fn rule_text(&self) -> String {
         print::rule(&self.rule, self.family)

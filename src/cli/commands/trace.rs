@@ -2,9 +2,10 @@
 
 use super::{Command, Exits};
 use crate::cli::look;
-use crate::pflag::UsageError;
+use crate::config::GoDuration;
+use crate::pflag::{Typed, UsageError};
 use crate::report::{Format, Output};
-use crate::trace::{Asked, Destination, Place, Session, trace};
+use crate::trace::{Asked, Destination, Live, Place, Session, trace};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -48,7 +49,15 @@ fn build(command: clap::Command) -> clap::Command {
             "Answer the questions of a file, a line each: SRC DST[:PORT] [protocol]; - is standard \
              input. With -o json each answer is a line.",
         );
-    let own = [protocol, from_node, planned, file].map(|arg| {
+    let live = Arg::new("live")
+        .long("live")
+        .value_name("duration")
+        .help(
+            "Then follow real packets of this pair for so long, or until Ctrl-C: they are marked \
+             by a table of its own, which goes with this process.",
+        )
+        .value_parser(Typed::<GoDuration>::new(&[]));
+    let own = [protocol, from_node, planned, file, live].map(|arg| {
         let id = arg.get_id().clone();
         arg.help_heading("Packet").overrides_with(id)
     });
@@ -73,6 +82,14 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         let message = "--file answers with -o table, wide or json, one answer after the other";
         return Err(UsageError::new(message).into());
     }
+    let live = matches.get_one::<GoDuration>("live");
+    let live = live.map(|own| own.to_std());
+    if live.is_some_and(|own| own.is_zero()) {
+        return Err(UsageError::new("--live takes how long: 30s, 5m").into());
+    }
+    if live.is_some() && is_file {
+        return Err(UsageError::new("--live follows one pair, and --file has many").into());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,7 +100,12 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         let mut fails = false;
         for (line, asked) in questions {
             let about = || format!("line {line}");
-            let traced = trace(&mut session, &asked).await;
+            let mut tell = |text: &str| eprintln!("{text}");
+            let live = live.map(|limit| Live {
+                limit,
+                tell: &mut tell,
+            });
+            let traced = trace(&mut session, &asked, live).await;
             let report = match is_file {
                 true => traced.with_context(about)?,
                 false => traced?,

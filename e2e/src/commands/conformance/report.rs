@@ -11,6 +11,8 @@ use crate::report::{Cases, mark, write_report};
 
 /// Differences of one group that are shown one by one.
 const SHOWN: usize = 12;
+/// Trace foretells what was seen.
+const AGREES: &str = "agrees";
 
 #[derive(Serialize)]
 struct Entry {
@@ -24,6 +26,8 @@ struct Entry {
     pass: bool,
     /// Whether it passes although it differs, as docs/differences.md says.
     accepted: bool,
+    /// `agrees`, or what trace says instead; `null` where it was not asked.
+    trace: Option<String>,
 }
 
 /// What cases are counted by: the first word of their Service's name; the whole of it where that
@@ -78,6 +82,9 @@ impl Report {
                     "    upstream  {}\n    ours      {}",
                     entry.upstream, entry.ours
                 );
+                if let Some(trace) = entry.trace.as_deref().filter(|own| *own != AGREES) {
+                    println!("    trace     {trace}");
+                }
             }
             if failed.len() > SHOWN {
                 println!("  and {} more, in the report", failed.len() - SHOWN);
@@ -91,7 +98,8 @@ impl Report {
 
     /// Whether this row is no failure.
     pub(crate) fn passes(&self, row: &Row) -> bool {
-        row.same() || self.accepted.contains(&row.case.id)
+        let agrees = !matches!(row.trace, Some(Err(_)));
+        agrees && (row.same() || self.accepted.contains(&row.case.id))
     }
 
     fn entry(&self, row: &Row) -> Entry {
@@ -106,11 +114,23 @@ impl Report {
             ours,
             pass: self.passes(row),
             accepted: !row.same() && self.passes(row),
+            trace: row.trace.as_ref().map(|own| match own {
+                Ok(()) => AGREES.to_owned(),
+                Err(text) => text.clone(),
+            }),
         }
     }
 
     /// Writes `target/conformance/report.json` and tells the sum; whether nothing failed.
     pub(crate) fn finish(&self) -> Result<bool> {
+        let asked = || {
+            self.entries
+                .iter()
+                .filter_map(|entry| entry.trace.as_deref())
+        };
+        let agree = asked().filter(|own| *own == AGREES).count();
+        let (all, word) = (asked().count(), "predictions of trace");
+        println!("{agree} of {all} {word} are what became of the packets");
         let path = write_report("conformance", &self.entries)?;
         println!("\n{}", path.display());
         Ok(self.cases.end())

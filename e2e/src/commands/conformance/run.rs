@@ -12,6 +12,7 @@ use e2e::probe::{Protocol, Reply, probe, probe_from_port};
 use e2e::{Namespace, http};
 
 use crate::conformance::case::{Case, Source, What};
+use crate::conformance::foretold;
 use crate::conformance::rig::Rig;
 use crate::conformance::spec::Family;
 
@@ -46,7 +47,12 @@ impl From<String> for Observation {
 pub(crate) struct Row {
     pub(crate) case: Case,
     pub(crate) seen: [Observation; 2],
+    /// What `kube-proxy trace` says of our side; `None` where it is not asked.
+    pub(crate) trace: Option<Agreement>,
 }
+
+/// Whether trace foretells what was seen; if not, what it says.
+pub(crate) type Agreement = std::result::Result<(), String>;
 
 impl Row {
     /// A row whose packets were sent by other means than [`run`]'s.
@@ -64,7 +70,11 @@ impl Row {
             },
             turn: None,
         };
-        Self { case, seen }
+        Self {
+            case,
+            seen,
+            trace: None,
+        }
     }
 
     pub(crate) fn same(&self) -> bool {
@@ -85,7 +95,37 @@ pub(crate) fn run(rig: &Rig, cases: Vec<Case>) -> Result<Vec<Row>> {
     for (row, at) in round(rig, again, MORE_PATIENCE, 2)?.into_iter().zip(at) {
         rows[at] = row;
     }
+    compare_with_trace(rig, &mut rows)?;
     Ok(rows)
+}
+
+/// Asks trace what became of our side's packets. Afterwards, so that it knows the clients that
+/// endpoints remember.
+fn compare_with_trace(rig: &Rig, rows: &mut [Row]) -> Result<()> {
+    /// So many times the packets for a pod that did not answer yet.
+    const MORE: usize = 4;
+    let cases: Vec<&Case> = rows.iter().map(|row| &row.case).collect();
+    let foretold = foretold::ask(rig, &cases)?;
+    for (row, foretold) in rows.iter_mut().zip(foretold) {
+        let Some(foretold) = foretold else {
+            continue;
+        };
+        let [_, seen] = &row.seen;
+        let mut seen = seen.clone();
+        if foretold.misses(&seen) {
+            let namespace = rig.sides[1].namespace(row.case.source);
+            let more = observe(namespace, &row.case.what, MORE_PATIENCE, MORE)?;
+            seen.0.extend(more.0);
+        }
+        row.trace = Some(match foretold.disagrees(&seen) {
+            Some(disagreement) => Err(disagreement),
+            None if foretold.misses(&seen) => {
+                Err(format!("{seen}, and trace names more pods than answered"))
+            }
+            None => Ok(()),
+        });
+    }
+    Ok(())
 }
 
 fn round(rig: &Rig, cases: Vec<Case>, patience: Duration, factor: usize) -> Result<Vec<Row>> {
@@ -117,7 +157,11 @@ fn round(rig: &Rig, cases: Vec<Case>, patience: Duration, factor: usize) -> Resu
     let rows = cases.into_iter().zip(seen);
     rows.map(|(case, seen)| {
         let seen = seen.into_inner().ok().context("a worker panicked")?;
-        Ok(Row { case, seen })
+        Ok(Row {
+            case,
+            seen,
+            trace: None,
+        })
     })
     .collect()
 }

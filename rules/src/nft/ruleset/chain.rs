@@ -1,6 +1,7 @@
 //! Chains and their rules.
 
 use super::{ChainId, Statement};
+use std::fmt;
 
 /// The type of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,19 @@ pub enum HookPoint {
     Output,
     /// `NF_INET_POST_ROUTING`.
     Postrouting,
+}
+
+/// As nft names it.
+impl fmt::Display for HookPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prerouting => "prerouting",
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
+            Self::Postrouting => "postrouting",
+        })
+    }
 }
 
 /// What makes a chain a base chain; the policy is always accept.

@@ -156,7 +156,10 @@ fn condition(statement: &Statement, step: &Step, packet: &Packet) -> Option<Stri
             format!("{to} remembers {}", packet.source)
         }
         Statement::MarkHas(bit) => format!("mark {bit:#x} is set"),
-        Statement::VerdictMap { map, .. } => looked_up(*map, element_of(step, *map)?),
+        Statement::VerdictMap { map, .. } => match element_of(step, *map) {
+            Some(element) => looked_up(*map, element),
+            None => format!("map {map}"),
+        },
         Statement::Dnat { map, .. } => format!("map {map}"),
         Statement::DnatListed { .. } => format!("map {}", SetId::PortEndpoints),
         _ => return None,

@@ -1,16 +1,17 @@
 //! One bed, and the proxy of its node-1.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use e2e::address::{CLUSTER_CIDR, ECHO_PORT};
+use e2e::address::{CLIENT, CLUSTER_CIDR, ECHO_PORT, Pair};
 use e2e::controlplane::kubeconfig;
 use e2e::probe::{Protocol, Reply, probe};
 use e2e::sctp::SctpEcho;
 use e2e::{Answers, Bed, CONNTRACK_FLAGS, Daemon, Namespace, Node, Pod, Server, flows, wait};
+use ipnet::IpNet;
 
 use super::wiring;
 use crate::conformance::case::Source;
@@ -123,6 +124,32 @@ impl Side {
     /// The node under test.
     pub(crate) fn node(&self) -> &Node {
         &self.bed.nodes()[0]
+    }
+
+    /// The addresses from which a source sends.
+    pub(crate) fn addresses(&self, source: Source) -> Pair {
+        match source {
+            Source::Pod => self.client_pod.addresses(),
+            Source::Node => self.bed.nodes()[0].addresses(),
+            Source::OtherNode => self.bed.nodes()[1].addresses(),
+            Source::Outside => CLIENT,
+            Source::Endpoint => self.endpoints[0].addresses(),
+        }
+    }
+
+    /// The pod that may be an endpoint and has this address, or answers for it besides.
+    pub(crate) fn pod_of(&self, address: IpAddr) -> Option<String> {
+        let own = |pod: &&Pod| pod.addresses().contains(address);
+        let ranges = [(0, RANGES[0]), (2, RANGES[1])];
+        let in_range = |range: &str| range.parse().is_ok_and(|own: IpNet| own.contains(&address));
+        let by_range = || {
+            ranges
+                .iter()
+                .find(|(_, own)| own.iter().any(|own| in_range(own)))
+        };
+        let pod = self.endpoints.iter().find(own);
+        let pod = pod.or_else(|| self.endpoints.get(by_range()?.0));
+        pod.map(|pod| pod.name().to_owned())
     }
 
     pub(crate) fn namespace(&self, source: Source) -> &Namespace {
