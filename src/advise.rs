@@ -3,8 +3,8 @@
 //! What follows from the objects is decided in [`rules::advise`]; here they are looked up, and what
 //! was decided is put into words, YAML and a picture.
 
-mod advice;
-mod all;
+pub(crate) mod advice;
+pub(crate) mod all;
 mod connections;
 mod look;
 mod manifests;

@@ -9,7 +9,6 @@
 
 // What the process is told, and what it knows of itself.
 mod about;
-mod advise;
 pub mod config;
 mod kubernetes;
 mod logging;
@@ -51,6 +50,7 @@ pub mod source;
 pub mod world;
 
 // What it does.
+mod advise;
 #[cfg(feature = "node")]
 mod cleanup;
 pub mod cli;

@@ -1,11 +1,13 @@
 //! Connections that are open now, as this node's kernel remembers them.
 
 use crate::inspect::Cluster;
+#[cfg(feature = "node")]
 use crate::netlink::Flows;
 use crate::report::Source;
 use crate::world::World;
 use rules::model::{Family, ObjectName, ServicePort};
 use rules::usage::{Ports, Usage};
+use std::io;
 
 /// How many connections to a Service's port go through this node; and whether that could be seen.
 pub(super) fn open(
@@ -27,13 +29,24 @@ pub(super) fn open(
     }
     let configs = Family::ALL.map(|family| here.config(family));
     let ports = Ports::new(here.view(), &configs);
-    match Flows::open().and_then(|mut flows| flows.usage(&ports)) {
+    match counted(&ports) {
         Ok(usage) => (
             Some(of_port(&usage, service, port)),
             Source::fresh("conntrack"),
         ),
         Err(error) => unseen(format!("{error}; to list connections needs NET_ADMIN")),
     }
+}
+
+#[cfg(feature = "node")]
+fn counted(ports: &Ports) -> io::Result<Usage<'_>> {
+    Flows::open()?.usage(ports)
+}
+
+/// Without the node's parts there is no way to the kernel.
+#[cfg(not(feature = "node"))]
+fn counted(_: &Ports) -> io::Result<Usage<'_>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn of_port(usage: &Usage<'_>, service: &ObjectName, port: &ServicePort) -> u64 {
