@@ -13,6 +13,7 @@ mod watch;
 
 pub use client::{ClientOptions, client};
 pub(crate) use describe::{describe, describe_status, one_message};
+pub(crate) use manifests::UNUSED_KIND;
 pub use manifests::{Manifests, Problem, Raw, raw_objects};
 pub use watch::{list, watch};
 #[cfg(feature = "fuzzing")]

@@ -10,6 +10,7 @@ use super::workload::{self, Found};
 use crate::inspect::{Asked, Cluster, Facts, Query, unproxied};
 use crate::report::{Report, Source};
 use crate::settings::Settings;
+use crate::source::UNUSED_KIND;
 use crate::world::{self, Loaded, World};
 use anyhow::bail;
 use k8s_openapi::api::core::v1::{Node, Service};
@@ -81,7 +82,12 @@ pub async fn all(
     question: &Question,
 ) -> anyhow::Result<Report<AdviceForAll>> {
     let cluster = Cluster::open(settings).await?;
-    let Loaded { world, problems } = world::load(settings, world::Nodes::All).await?;
+    let Loaded {
+        world,
+        mut problems,
+    } = world::load(settings, world::Nodes::All).await?;
+    // Files may well have workloads, too: they are what advice on one Service is about.
+    problems.retain(|problem| !problem.contains(UNUSED_KIND));
     tell(&[], problems);
     let services = world.state().services();
     let is_asked = |service: &rules::model::Service| {

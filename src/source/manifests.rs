@@ -12,6 +12,7 @@ mod read;
 mod watch;
 
 pub use parse::Raw;
+pub(crate) use parse::UNUSED_KIND;
 pub use raw::raw_objects;
 
 use crate::source::intern::Interner;

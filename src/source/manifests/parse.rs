@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What is said of objects that no rule is made of.
+pub(crate) const UNUSED_KIND: &str = "not a kind that is used";
+
 /// An object of a kind that counts.
 #[expect(
     clippy::large_enum_variant,
@@ -268,7 +271,7 @@ fn object(raw: Raw<'_>) -> Parsed {
         ("networking.k8s.io/v1", "ServiceCIDR") => read(kind, text, Object::ServiceCidr),
         ("", "") => Parsed::Unknown("has neither apiVersion nor kind; left out".to_owned()),
         _ => Parsed::Unknown(format!(
-            "{kind} {} of {api_version}: not a kind that is used (v1 Service and Node, \
+            "{kind} {} of {api_version}: {UNUSED_KIND} (v1 Service and Node, \
              discovery.k8s.io/v1 EndpointSlice, networking.k8s.io/v1 ServiceCIDR); left out",
             name_in(text)
         )),
