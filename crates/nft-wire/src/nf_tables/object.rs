@@ -433,6 +433,34 @@ mod tests {
     }
 
     #[test]
+    fn counters_are_read_with_what_they_counted() {
+        let object = Object {
+            table: "t".to_owned(),
+            name: "c".to_owned(),
+            kind: OBJECT_COUNTER,
+            counted: None,
+            user_data: vec![0, 1, 0],
+        };
+        let written_object = written(|out| object.write(out));
+        assert_eq!(Object::read(&written_object), Some(object.clone()));
+        let told = written(|out| {
+            out.text(nfta::OBJECT_TABLE, "t");
+            out.text(nfta::OBJECT_NAME, "c");
+            out.number(nfta::OBJECT_TYPE, OBJECT_COUNTER);
+            out.nested(nfta::OBJECT_DATA, |out| {
+                out.long(nfta::COUNTER_BYTES, 180);
+                out.long(nfta::COUNTER_PACKETS, 3);
+            });
+            out.attribute(nfta::OBJECT_USERDATA, &[0, 1, 0]);
+        });
+        let counted = Some(Counted {
+            packets: 3,
+            bytes: 180,
+        });
+        assert_eq!(Object::read(&told), Some(Object { counted, ..object }));
+    }
+
+    #[test]
     fn elements_are_read_from_a_list() {
         let body = written(|out| {
             Element::write_names(out, "t", "s");
