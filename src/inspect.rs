@@ -8,17 +8,21 @@
 //! [`Facts::world`] is the [`World`](crate::world::World) of those Services.
 
 mod api;
+mod asked;
 mod cluster;
 mod facts;
 mod files;
 mod names;
 mod objects;
+mod query;
 mod workloads;
 
-pub use cluster::{Cluster, Query, Unseen};
-pub use facts::{Asked, Facts};
+pub use asked::Asked;
+pub use cluster::Cluster;
+pub use facts::Facts;
 pub use names::NotFound;
 pub use objects::{Unproxied, is_selected_by, name_of, selector_of, unproxied};
+pub use query::{Query, Unseen};
 pub use workloads::{Workload, workload_of, workloads};
 
 #[cfg(test)]

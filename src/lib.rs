@@ -57,6 +57,8 @@ pub mod cli;
 #[cfg(feature = "node")]
 mod counts;
 mod echo;
+#[cfg(feature = "node")]
+mod explain;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 mod probe;
@@ -67,6 +69,9 @@ mod render;
 mod top;
 #[cfg(feature = "node")]
 mod trace;
+
+#[cfg(test)]
+mod schemas;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -79,6 +79,13 @@ impl World {
         names
     }
 
+    /// All Nodes that were loaded, this one among them.
+    pub fn node_objects(&self) -> Vec<&Node> {
+        let mut nodes: Vec<&Node> = self.others.values().chain(self.state.node()).collect();
+        nodes.sort_unstable_by_key(|node| &node.name);
+        nodes
+    }
+
     /// This node's view, with what its object told last.
     pub fn here(&self) -> Standpoint<'_> {
         Standpoint {

@@ -9,6 +9,7 @@
 
 pub mod advise;
 pub mod check;
+pub mod explain;
 pub mod finding;
 pub mod flows;
 pub mod model;

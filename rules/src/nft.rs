@@ -8,6 +8,7 @@
 //! [`totals`] adds up what tables counted.
 
 pub mod drift;
+pub mod explain;
 pub mod names;
 pub mod print;
 pub mod ruleset;

@@ -11,7 +11,7 @@ mod slices;
 mod view;
 
 use crate::change::Change;
-use crate::model::{EndpointSlice, Family, Node, ObjectName, Service, ServiceCidr};
+use crate::model::{EndpointSlice, Family, Frontend, Node, ObjectName, Service, ServiceCidr};
 use claims::Claims;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -121,6 +121,11 @@ impl State {
         cidrs.sort_unstable();
         cidrs.dedup();
         cidrs
+    }
+
+    /// The Services that ask for a frontend, the one that has it first.
+    pub fn asking_for(&self, frontend: &Frontend) -> Vec<&ObjectName> {
+        self.claims.asking_for(frontend)
     }
 
     /// Takes in one change.

@@ -5,6 +5,8 @@ pub mod completion;
 pub mod daemon;
 #[cfg(feature = "node")]
 pub mod echo;
+#[cfg(feature = "node")]
+pub mod explain;
 pub mod probe;
 pub mod render;
 #[cfg(feature = "node")]
@@ -55,6 +57,8 @@ impl Exits {
 /// Those that have a name, in the order of `kube-proxy --help`.
 pub static COMMANDS: &[Command] = &[
     render::RENDER,
+    #[cfg(feature = "node")]
+    explain::EXPLAIN,
     #[cfg(feature = "node")]
     trace::TRACE,
     advise::ADVISE,

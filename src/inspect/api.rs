@@ -1,6 +1,6 @@
 //! From an API server, in pages.
 
-use super::cluster::{Object, Query, Unseen, selector, words};
+use super::query::{Object, Query, Unseen, selector, words};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::source::{self, ClientOptions, describe};

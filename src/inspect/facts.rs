@@ -1,8 +1,10 @@
 //! All that is known of some Services.
 
-use super::cluster::{Cluster, Query, Unseen};
+use super::asked::Asked;
+use super::cluster::Cluster;
 use super::names::NotFound;
 use super::objects::{is_selected_by, name_of, selector_of};
+use super::query::{Query, Unseen};
 use crate::report;
 use crate::settings::Settings;
 use crate::source::convert::{self, SERVICE_NAME};
@@ -19,17 +21,6 @@ use rules::model::ObjectName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
-
-/// Which Services are asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// One.
-    Service(ObjectName),
-    /// All of a namespace.
-    Namespace(String),
-    /// All.
-    All,
-}
 
 /// The Services that are asked about, and what belongs to them.
 #[derive(Clone, Debug)]
@@ -209,17 +200,6 @@ impl Facts {
         std::iter::once(report::Source::fresh(name))
             .chain(unseen)
             .collect()
-    }
-}
-
-impl Asked {
-    /// All objects of the namespace, or of all of them.
-    fn query(&self) -> Query {
-        match self {
-            Self::Service(name) => Query::namespace(&name.namespace),
-            Self::Namespace(namespace) => Query::namespace(namespace),
-            Self::All => Query::all(),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the files of a directory.
 
-use super::cluster::{Object, Query, Unseen, words};
+use super::query::{Object, Query, Unseen, words};
 use crate::source::raw_objects;
 use anyhow::Context;
 use serde::Deserialize;

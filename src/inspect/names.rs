@@ -1,7 +1,8 @@
 //! Names that are not there, and those that may have been meant.
 
-use super::cluster::{Cluster, Query, Unseen};
-use super::facts::Asked;
+use super::asked::Asked;
+use super::cluster::Cluster;
+use super::query::{Query, Unseen};
 use k8s_openapi::api::core::v1::Service;
 use kube::Resource;
 use kube::core::PartialObjectMeta;

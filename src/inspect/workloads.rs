@@ -1,7 +1,8 @@
 //! What pods belong to: the Deployment of a ReplicaSet, a StatefulSet, a DaemonSet.
 
-use super::cluster::{Cluster, Unseen};
+use super::cluster::Cluster;
 use super::objects::name_of;
+use super::query::Unseen;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};

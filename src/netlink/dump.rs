@@ -103,6 +103,38 @@ impl Reader {
         Ok(last)
     }
 
+    /// The ruleset's generation: another one means that something changed, in whatever table.
+    ///
+    /// # Errors
+    /// The kernel does not permit it.
+    pub fn generation(&mut self) -> io::Result<u32> {
+        nf_tables::generation(&mut self.socket)
+    }
+
+    /// The table's flags; `None` if there is no table. A flag is none of ours.
+    ///
+    /// # Errors
+    /// The kernel does not permit it.
+    pub fn flags(&mut self) -> io::Result<Option<u32>> {
+        let tables = self.list(libc::NFT_MSG_GETTABLE, |_| {}, nf_tables::Table::read)?;
+        let table = tables.into_iter().find(|table| table.name == TABLE);
+        Ok(table.map(|table| table.flags))
+    }
+
+    /// Whether a set is there, and is as we would make it: another version's may be another.
+    ///
+    /// # Errors
+    /// The kernel does not permit it.
+    pub fn has_set(&mut self, set: SetId) -> io::Result<bool> {
+        let body = self.get(libc::NFT_MSG_GETSET, |out| {
+            out.text(nfta::SET_TABLE, TABLE);
+            out.text(nfta::SET_NAME, set.name());
+        })?;
+        let found = body.as_deref().and_then(nf_tables::Set::read);
+        let family = self.names.family;
+        Ok(found.is_some_and(|found| objects::is_like(&found, &objects::set(family, set, None))))
+    }
+
     /// Those of a set's elements that are there, and what is foreign about them: as many requests
     /// as there are keys, whatever else the table holds.
     ///

@@ -101,6 +101,15 @@ impl Claims {
         Some(&owner.service)
     }
 
+    /// The Services that ask for `frontend`, the one that has it first.
+    pub(crate) fn asking_for(&self, frontend: &Frontend) -> Vec<&ObjectName> {
+        match self.by_frontend.get(frontend) {
+            None => Vec::new(),
+            Some(Claimants::One(claim)) => vec![&claim.service],
+            Some(Claimants::Many(claims)) => claims.iter().map(|claim| &claim.service).collect(),
+        }
+    }
+
     /// Replaces the claims of one Service.
     pub(crate) fn change(&mut self, old: Option<&Service>, new: Option<&Service>) -> Outcome {
         let mut outcome = Outcome::default();
@@ -231,7 +240,10 @@ pub(crate) fn external(service: &Service, port: &ServicePort) -> impl Iterator<I
 }
 
 /// The external IPs of a port.
-fn external_ips(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
+pub(crate) fn external_ips(
+    service: &Service,
+    port: &ServicePort,
+) -> impl Iterator<Item = Frontend> {
     let (protocol, port) = (port.protocol, port.port);
     service.external_ips.iter().map(move |ip| Frontend {
         address: Some(*ip),
