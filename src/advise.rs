@@ -10,12 +10,14 @@ mod look;
 mod manifests;
 mod nodes;
 mod page;
+mod patch;
 mod picture;
 mod remedies;
+mod words;
 mod workload;
 
 pub use look::{Question, all, one};
-pub use remedies::patch;
+pub use patch::patch;
 
 #[cfg(test)]
 mod tests;

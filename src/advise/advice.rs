@@ -1,9 +1,7 @@
 //! What is told of one Service.
 
-use super::page;
 use super::picture::Drawing;
 use super::remedies::Remedy;
-use crate::report::{Data, Page};
 use rules::advise::{Balancer, ClientAddress, Drain, Outlook, Verdict};
 use rules::model::TrafficPolicy;
 use schemars::JsonSchema;
@@ -120,13 +118,5 @@ fn policy_of(name: &str) -> TrafficPolicy {
     match name {
         "Local" => TrafficPolicy::Local,
         _ => TrafficPolicy::Cluster,
-    }
-}
-
-impl Data for Advice {
-    const KIND: &'static str = "Advice";
-
-    fn page(&self, wide: bool) -> Page {
-        page::page(self, wide)
     }
 }

@@ -1,6 +1,7 @@
 //! What is told of all Services that clients outside have a way to.
 
-use super::page::{percent, times};
+use super::page::times;
+use super::words::percent;
 use crate::report::{Data, Page, Table};
 use rules::advise::{AddressKept, Balancer, Summary};
 use schemars::JsonSchema;

@@ -2,16 +2,20 @@
 
 use super::advice::Advice;
 use super::picture;
-use crate::report::{Block, Page, Table};
+use super::words::percent;
+use crate::report::{Block, Data, Page, Table};
 use rules::advise::{AddressKept, AfterDrain, Balancer, Out, Outlook};
 use rules::model::TrafficPolicy;
 
 /// So many rows of a table are shown where nobody asked for more.
 const ROWS: usize = 12;
 
-/// A share as people read it.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
+impl Data for Advice {
+    const KIND: &'static str = "Advice";
+
+    fn page(&self, wide: bool) -> Page {
+        page_of(self, wide)
+    }
 }
 
 /// Busiest by idlest, as people read it.
@@ -22,7 +26,7 @@ pub(super) fn times(ratio: Option<f64>) -> String {
     }
 }
 
-pub(super) fn page(advice: &Advice, wide: bool) -> Page {
+fn page_of(advice: &Advice, wide: bool) -> Page {
     let port = &advice.port;
     let named = match port.name.as_str() {
         "" => String::new(),

@@ -3,7 +3,7 @@
 use super::shares::Balancer;
 use super::site::Site;
 use super::verdict::Verdict;
-use super::words::percent;
+use super::words::{spread_replicas, spread_words};
 use crate::model::{Protocol, ServiceType, TrafficPolicy};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -100,37 +100,6 @@ pub struct Suggestion {
     pub recommended: bool,
     /// What it does, a sentence.
     pub why: String,
-}
-
-/// As many pods as come out even on so many nodes: no more than one each, or as many on each, if
-/// that is no more than a third on top.
-pub(super) fn spread_replicas(pods: usize, nodes: usize) -> usize {
-    if pods <= nodes || nodes == 0 {
-        return pods;
-    }
-    let even = pods.div_ceil(nodes) * nodes;
-    match (even - pods) * 3 <= pods {
-        true => even,
-        false => pods,
-    }
-}
-
-/// How so many pods are on so many nodes when they are spread, and what that does.
-pub(super) fn spread_words(pods: usize, nodes: usize) -> String {
-    let each = pods.checked_div(nodes).unwrap_or_default();
-    match () {
-        () if pods <= nodes => {
-            format!("{pods} pods on as many of {nodes} nodes get the same")
-        }
-        () if pods.is_multiple_of(nodes) => format!(
-            "{pods} pods, {each} on each of {nodes} nodes, get {} each",
-            percent(1.0 / pods as f64)
-        ),
-        () => format!(
-            "{pods} pods, {each} or {} on each of {nodes} nodes, are as even as they go",
-            each + 1
-        ),
-    }
 }
 
 /// What helps, the recommended first.

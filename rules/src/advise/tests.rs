@@ -497,7 +497,7 @@ fn replicas_come_out_even_if_that_costs_little() {
         (86, 29, 87),
     ] {
         assert_eq!(
-            remedy::spread_replicas(pods, nodes),
+            words::spread_replicas(pods, nodes),
             wanted,
             "{pods} on {nodes}"
         );
@@ -511,7 +511,7 @@ fn replicas_come_out_even_if_that_costs_little() {
             "60 pods, 2 or 3 on each of 29 nodes, are as even as they go",
         ),
     ] {
-        assert_eq!(remedy::spread_words(pods, nodes), words);
+        assert_eq!(words::spread_words(pods, nodes), words);
     }
 }
 

@@ -2,11 +2,10 @@
 //! client's address needed, are the pods where the traffic comes in, does an even spread matter.
 
 use super::other;
-use super::remedy::{spread_replicas, spread_words};
 use super::shares::Outlook;
 use super::site::Site;
 use super::wishes::Wishes;
-use super::words::percent;
+use super::words::{percent, spread_replicas, spread_words};
 use crate::finding::{Code, Finding, Severity};
 use crate::model::TrafficPolicy::{self, Cluster, Local};
 use schemars::JsonSchema;

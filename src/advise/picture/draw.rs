@@ -1,7 +1,7 @@
 //! Boxes and bands as SVG, in the colours of the page around it.
 
 use super::{Drawing, NodeBox, Panel, PodBox};
-use crate::advise::page::percent;
+use crate::advise::words::percent;
 use maud::{Markup, html};
 
 /// In units of the drawing; some 0.8 of a pixel on a phone, 1.2 on a desk.
