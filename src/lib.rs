@@ -52,6 +52,8 @@ pub mod world;
 // What it does.
 mod advise;
 #[cfg(feature = "node")]
+mod check;
+#[cfg(feature = "node")]
 mod cleanup;
 pub mod cli;
 #[cfg(feature = "node")]

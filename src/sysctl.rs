@@ -2,6 +2,7 @@
 //! connections it tracks and for how long, and this process's OOM score.
 
 use crate::config::{GoDuration, KubeProxyConntrackConfiguration};
+use rules::check::DifferingSetting;
 use std::io;
 #[cfg(test)]
 use std::path::Path;
@@ -9,6 +10,11 @@ use std::path::PathBuf;
 
 /// No more connections than this are asked for because of many CPUs.
 const MAX_LIMIT: i64 = 1 << 20;
+
+/// How many connections are tracked.
+const MAX: &str = "proc/sys/net/netfilter/nf_conntrack_max";
+/// How many buckets there are for them.
+const HASH_SIZE: &str = "sys/module/nf_conntrack/parameters/hashsize";
 
 /// Where the kernel's files are; another root in tests.
 #[derive(Clone, Debug)]
@@ -114,15 +120,14 @@ impl Sysctls {
     /// Names the first file that is not to be had right.
     pub fn set_conntrack(&self, config: &KubeProxyConntrackConfiguration) -> Result<(), Error> {
         if let Some(max) = conntrack_max(config, self.cpus()) {
-            self.raise("proc/sys/net/netfilter/nf_conntrack_max", max)?;
-            let hash_size = "sys/module/nf_conntrack/parameters/hashsize";
-            let found = self.read(hash_size).map_err(|error| Error::Read {
-                file: format!("/{hash_size}"),
-                hint: hint(hash_size, &error),
+            self.raise(MAX, max)?;
+            let found = self.read(HASH_SIZE).map_err(|error| Error::Read {
+                file: format!("/{HASH_SIZE}"),
+                hint: hint(HASH_SIZE, &error),
                 error,
             })?;
             if found < max / 4 {
-                self.write(hash_size, Some(found), max / 4)?;
+                self.write(HASH_SIZE, Some(found), max / 4)?;
             }
         }
         for (name, value) in conntrack_settings(config) {
@@ -133,6 +138,36 @@ impl Sysctls {
             }
         }
         Ok(())
+    }
+
+    /// What [`set_conntrack`](Self::set_conntrack) would write, in order. Nothing is written.
+    pub fn differing(&self, config: &KubeProxyConntrackConfiguration) -> Vec<DifferingSetting> {
+        let mut differing = Vec::new();
+        let mut differs = |file: String, found: Option<i64>, wanted: i64| {
+            differing.push(DifferingSetting {
+                file: format!("/{file}"),
+                found,
+                wanted,
+            });
+        };
+        if let Some(max) = conntrack_max(config, self.cpus()) {
+            let found = self.read(MAX).ok();
+            if found.is_none_or(|found| found < max) {
+                differs(MAX.to_owned(), found, max);
+                let found = self.read(HASH_SIZE).ok();
+                if found.is_none_or(|found| found < max / 4) {
+                    differs(HASH_SIZE.to_owned(), found, max / 4);
+                }
+            }
+        }
+        for (name, value) in conntrack_settings(config) {
+            let file = format!("proc/sys/net/netfilter/{name}");
+            let found = self.read(&file).ok();
+            if found != Some(value) {
+                differs(file, found, value);
+            }
+        }
+        differing
     }
 
     /// Tells the kernel how eagerly to end this process.

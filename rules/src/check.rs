@@ -48,3 +48,6 @@ pub fn check(
     }
     (report.groups, report.findings)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The commands: one module each, and one line in [`COMMANDS`].
 
 pub mod advise;
+#[cfg(feature = "node")]
+pub mod check;
 pub mod completion;
 pub mod daemon;
 #[cfg(feature = "node")]
@@ -62,6 +64,8 @@ pub static COMMANDS: &[Command] = &[
     #[cfg(feature = "node")]
     trace::TRACE,
     advise::ADVISE,
+    #[cfg(feature = "node")]
+    check::CHECK,
     #[cfg(feature = "node")]
     top::TOP,
     #[cfg(feature = "node")]

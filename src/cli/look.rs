@@ -2,8 +2,8 @@
 //! those of the daemon where nothing else is given.
 
 use super::startup;
-use crate::config::MODE_NFTABLES;
-use crate::options::{Options, flags};
+use crate::config::{self, MODE_NFTABLES};
+use crate::options::{Complete, Options, flags};
 use crate::report;
 use crate::settings::Settings;
 use clap::ArgMatches;
@@ -28,6 +28,19 @@ pub(super) fn flags(command: clap::Command, more_formats: &[&'static str]) -> cl
 /// The settings: what the flags say, or where none says where objects come from, those of the
 /// daemon in whose container this runs. The log is started.
 pub(super) fn settings(matches: &ArgMatches) -> anyhow::Result<Settings> {
+    let (options, complete) = complete(matches)?;
+    Settings::new(&options, complete)
+}
+
+/// The same as mode nftables has them, whatever mode the configuration is for.
+pub(super) fn nftables_settings(matches: &ArgMatches) -> anyhow::Result<Settings> {
+    let (options, mut complete) = complete(matches)?;
+    MODE_NFTABLES.clone_into(&mut complete.config.mode);
+    config::set_mode_defaults(&mut complete.config);
+    Settings::new(&options, complete)
+}
+
+fn complete(matches: &ArgMatches) -> anyhow::Result<(Options, Complete)> {
     let given = Options::new(matches);
     let options = match given.names_a_source() {
         true => given,
@@ -36,7 +49,7 @@ pub(super) fn settings(matches: &ArgMatches) -> anyhow::Result<Settings> {
     let complete = startup::complete(&options, MODE_NFTABLES)?;
     startup::start_logging(&complete)?;
     startup::validate(&complete)?;
-    Settings::new(&options, complete)
+    Ok((options, complete))
 }
 
 /// The daemon's options with those of this command on top; `None` if no daemon is there.

@@ -6,10 +6,12 @@ use super::statements;
 use super::subsystem::protocol_family;
 use super::subsystem::table_message;
 use super::{conntrack::Conntrack, objects};
-use nft_wire::nf_tables::{self, Chain, Expression, FIRST_REGISTER, Hook, Rule, Set, nfta};
+use nft_wire::nf_tables::{
+    self, Chain, Expression, FIRST_REGISTER, Hook, OBJECT_COUNTER, Object, Rule, Set, nfta,
+};
 use nft_wire::{Socket, Writer};
 use rules::model::{EndpointAddr, Family, Protocol};
-use rules::nft::ruleset::{Header, Pick, SetId, Side, Statement};
+use rules::nft::ruleset::{Counter, Header, Pick, SetId, Side, Statement};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -49,13 +51,17 @@ pub enum Part {
     Intervals,
     /// Sets that packets put clients into, for a time.
     Timeouts,
+    /// Counters with names, and rules that count in them.
+    Counters,
+    /// Sets that packets put frontends into, each with a counter.
+    CountingSets,
     /// Listing and deleting flows.
     Flows,
 }
 
 impl Part {
     /// All of them, each after those that it needs.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Chains,
         Self::NatChains,
         Self::Ct,
@@ -69,6 +75,8 @@ impl Part {
         Self::EndpointMaps,
         Self::Intervals,
         Self::Timeouts,
+        Self::Counters,
+        Self::CountingSets,
         Self::Flows,
     ];
 
@@ -88,6 +96,8 @@ impl Part {
             Self::EndpointMaps => "maps of endpoints",
             Self::Intervals => "sets of ranges",
             Self::Timeouts => "sets with timeouts",
+            Self::Counters => "named counters",
+            Self::CountingSets => "sets with counters",
             Self::Flows => "flows of conntrack",
         }
     }
@@ -112,6 +122,9 @@ impl Part {
             Self::Nat => "nft_nat",
             Self::Masq => "nft_masq",
             Self::Reject => of_family("nft_reject_ipv4", "nft_reject_ipv6"),
+            // Part of nf_tables itself in later kernels.
+            Self::Counters => "nft_counter nft_objref",
+            Self::CountingSets => "nft_counter",
             Self::Flows => "nf_conntrack_netlink",
         }
     }
@@ -263,6 +276,15 @@ impl Messages {
                 self.base("filter", libc::NF_INET_FORWARD, 0);
                 self.rule(remember(self.family));
             }
+            Part::Counters => {
+                self.counter(Counter::Connections);
+                self.filtered(&[Statement::Count(Counter::Connections)]);
+            }
+            Part::CountingSets => {
+                let set = SetId::ServiceConnections;
+                self.named_set(objects::set(self.family, set, None));
+                self.translated(&[Statement::CountIn { key: FRONTEND, set }]);
+            }
             // Not a matter of tables.
             Part::Flows => {}
         }
@@ -337,6 +359,17 @@ impl Messages {
         self.message(libc::NFT_MSG_NEWRULE, libc::NLM_F_APPEND, |out| {
             rule.write(out);
         });
+    }
+
+    fn counter(&mut self, counter: Counter) {
+        let object = Object {
+            table: TABLE.to_owned(),
+            name: counter.name().to_owned(),
+            kind: OBJECT_COUNTER,
+            counted: None,
+            user_data: Vec::new(),
+        };
+        self.message(libc::NFT_MSG_NEWOBJ, 0, |out| object.write(out));
     }
 
     fn named_set(&mut self, set: Set) {

@@ -4,7 +4,7 @@ use super::drops::foreign_drops;
 use super::facts::{Facts, Others, ProxyTable};
 use super::hook::ChainFamily;
 use super::owner::{Kind, Owner, OwnerCensus};
-use super::report::Report;
+use super::report::{Report, plural};
 use super::switch::From;
 use crate::finding::{Code, Finding, Severity};
 use std::net::{IpAddr, Ipv4Addr};
@@ -42,8 +42,10 @@ pub(super) fn proxies(report: &mut Report, facts: &Facts, from: Option<From>) {
             Code::OtherProxy,
             severity,
             format!(
-                "{} chains of {whose} are in table {} {}",
-                census.chains, census.family, census.table
+                "{} of {whose} in table {} {}",
+                plural(census.chains, "chain"),
+                census.family,
+                census.table
             ),
             match ours {
                 true => {
@@ -189,8 +191,10 @@ pub(super) fn firewalls(report: &mut Report, facts: &Facts) {
     }
     for census in managers {
         let detail = format!(
-            "{} chains in {} {}",
-            census.chains, census.family, census.table
+            "{} in {} {}",
+            plural(census.chains, "chain"),
+            census.family,
+            census.table
         );
         report.check(census.owner.name(), detail, [manager(census)]);
     }
@@ -220,8 +224,11 @@ fn manager(census: &OwnerCensus) -> Finding {
         remedy,
     )
     .because(format!(
-        "{} chains in table {} {}, one of them {}",
-        census.chains, census.family, census.table, census.example
+        "{} in table {} {}, one of them {}",
+        plural(census.chains, "chain"),
+        census.family,
+        census.table,
+        census.example
     ))
 }
 
@@ -305,8 +312,11 @@ fn depends(owner: Owner, tables: &[&OwnerCensus]) -> Option<Finding> {
     let mut finding = Finding::new(Code::NeighbourNeedsAttention, severity, message, remedy);
     for census in tables {
         finding = finding.because(format!(
-            "{} chains in table {} {}, one of them {}",
-            census.chains, census.family, census.table, census.example
+            "{} in table {} {}, one of them {}",
+            plural(census.chains, "chain"),
+            census.family,
+            census.table,
+            census.example
         ));
     }
     Some(finding)

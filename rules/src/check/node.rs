@@ -27,11 +27,7 @@ pub(super) fn kernel(report: &mut Report, kernel: &Kernel, own_namespace: bool) 
         false => "in a transaction that is not kept",
     };
     match &kernel.features {
-        Ok(features) => {
-            for (name, families) in by_name(features) {
-                feature(report, name, &families, how);
-            }
-        }
+        Ok(features) => all_features(report, features, how),
         Err(why) => report.skipped("features", why),
     }
     let modules = match &kernel.modules {
@@ -42,8 +38,8 @@ pub(super) fn kernel(report: &mut Report, kernel: &Kernel, own_namespace: bool) 
     report.check("modules", modules, None);
 }
 
-/// Features in the order in which they were tried, each with its families.
-fn by_name(features: &[Feature]) -> Vec<(&str, Vec<&Feature>)> {
+/// Those that are there together, and each that is not by itself.
+fn all_features(report: &mut Report, features: &[Feature], how: &str) {
     let mut names: Vec<(&str, Vec<&Feature>)> = Vec::new();
     for feature in features {
         match names.iter_mut().find(|(name, _)| *name == feature.name) {
@@ -51,24 +47,29 @@ fn by_name(features: &[Feature]) -> Vec<(&str, Vec<&Feature>)> {
             None => names.push((&feature.name, vec![feature])),
         }
     }
-    names
+    let lacks = |feature: &&Feature| feature.lack.is_some();
+    let there = names
+        .iter()
+        .filter(|(_, families)| !families.iter().any(lacks));
+    let there: Vec<&str> = there.map(|(name, _)| *name).collect();
+    if !there.is_empty() {
+        let detail = format!("{}; tried {how}", there.join(", "));
+        report.check("features", detail, None);
+    }
+    for (name, mut families) in names {
+        families.retain(lacks);
+        if !families.is_empty() {
+            missing(report, name, &families, how);
+        }
+    }
 }
 
-fn feature(report: &mut Report, name: &str, families: &[&Feature], how: &str) {
-    let lacking: Vec<&&Feature> = (families.iter())
-        .filter(|feature| feature.lack.is_some())
+fn missing(report: &mut Report, name: &str, families: &[&Feature], how: &str) {
+    let whom: Vec<String> = (families.iter())
+        .map(|feature| feature.family.to_string())
         .collect();
-    let names = |features: &mut dyn Iterator<Item = Family>| {
-        let names: Vec<String> = features.map(|family| family.to_string()).collect();
-        names.join(" and ")
-    };
-    let Some(first) = lacking.first() else {
-        let families = names(&mut families.iter().map(|feature| feature.family));
-        report.check(name, format!("there, for {families}; tried {how}"), None);
-        return;
-    };
-    let whom = names(&mut lacking.iter().map(|feature| feature.family));
-    let mut modules: Vec<&str> = lacking.iter().map(|feature| &*feature.module).collect();
+    let whom = whom.join(" and ");
+    let mut modules: Vec<&str> = families.iter().map(|feature| &*feature.module).collect();
     modules.dedup();
     let modules = modules.join(" ");
     let finding = Finding::new(
@@ -76,20 +77,16 @@ fn feature(report: &mut Report, name: &str, families: &[&Feature], how: &str) {
         Severity::Error,
         format!("The kernel lacks {name} for {whom} (module {modules})"),
         format!(
-            "`modprobe {modules}` on the node, and a file in /etc/modules-load.d for the next \
+            "`modprobe -a {modules}` on the node, and a file in /etc/modules-load.d for the next \
              start; if there is no such module, a kernel that has it"
         ),
     );
-    let finding = lacking.iter().fold(finding, |finding, feature| {
-        let why = feature.lack.as_deref().unwrap_or_default();
-        finding.because(format!("{}, tried {how}: {why}", feature.family))
+    let why = |feature: &&Feature| feature.lack.clone().unwrap_or_default();
+    let finding = families.iter().fold(finding, |finding, feature| {
+        finding.because(format!("{}, tried {how}: {}", feature.family, why(feature)))
     });
-    let why = first.lack.as_deref().unwrap_or_default();
-    report.check(
-        name,
-        format!("missing for {whom} (module {modules}): {why}"),
-        [finding],
-    );
+    let detail = format!("missing for {whom} (module {modules})");
+    report.check(name, detail, [finding]);
 }
 
 /// Rights of this process, which are those of the daemon in its container.
@@ -183,7 +180,7 @@ pub(super) fn sysctls(report: &mut Report, facts: &Facts) {
         1 => "1 differs from the configuration".to_owned(),
         count => format!("{count} differ from the configuration"),
     };
-    report.check("conntrack's", detail, differing);
+    report.check("conntrack settings", detail, differing);
 }
 
 fn number(sysctls: &BTreeMap<String, String>, name: &str) -> Option<i64> {

@@ -110,3 +110,11 @@ impl Report {
         }
     }
 }
+
+/// `1 Service`, `2 Services`.
+pub(super) fn plural(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
