@@ -2,6 +2,7 @@
 //! planned, and what becomes of it.
 
 mod answer;
+mod ending;
 mod findings;
 mod held;
 mod live;
@@ -22,7 +23,8 @@ use crate::netlink::{
 };
 use crate::pflag::UsageError;
 use crate::report::{Report, Source};
-use answer::{Ending, Outcome, Routing, Rules, Sent};
+use answer::{Outcome, Routing, Rules, Sent};
+use ending::Ending;
 use held::Held;
 use resolve::{Resolved, resolve};
 use rules::check::{ForeignChain, Hook};

@@ -1,5 +1,6 @@
 //! What `trace` answers.
 
+use super::ending::{ClientAddress, Ending};
 use super::live::Followed;
 use rules::check::ForeignChain;
 use rules::nft::trace::{Decision, Fate, Way};
@@ -59,32 +60,6 @@ pub enum Rules {
     Kernel,
     /// As the objects ask for.
     Planned,
-}
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Ending {
-    /// It goes to an endpoint.
-    Delivered,
-    /// It is answered with ICMP port unreachable.
-    Rejected,
-    /// It is discarded.
-    Dropped,
-    /// It is for the node itself, untranslated.
-    Local,
-    /// It goes onwards, untranslated.
-    Routed,
-}
-
-/// Whether the pod sees the client's own address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientAddress {
-    /// It does.
-    Kept,
-    /// It sees one of the node's.
-    Replaced,
 }
 
 /// All that may become of a packet.

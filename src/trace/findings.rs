@@ -1,6 +1,8 @@
 //! What is wrong with a packet's way.
 
-use super::answer::{ClientAddress, Ending, Traced};
+use super::answer::Traced;
+use super::ending::{ClientAddress, Ending};
+use super::live::{Followed, LiveWay};
 use crate::netlink::dump::Foreign;
 use rules::check::foreign_drops;
 use rules::finding::{Code, Finding, Severity};
@@ -12,7 +14,12 @@ pub(super) fn findings(traced: &Traced, foreign: &[&Foreign], node: &str) -> Vec
     all.extend(address_lost(traced));
     all.extend(edited(foreign));
     all.extend(foreign_drops(&traced.others));
-    all.extend(traced.live.as_ref().and_then(|live| live.finding(traced)));
+    all.extend(
+        traced
+            .live
+            .as_ref()
+            .and_then(|live| other_way(live, traced)),
+    );
     let object = traced.service.as_deref().map(object);
     let about = |mut finding: Finding| {
         finding.object = object.clone().filter(|_| !is_of_the_node(finding.code));
@@ -103,4 +110,51 @@ fn edited(foreign: &[&Foreign]) -> Option<Finding> {
         finding = finding.because(own.to_string());
     }
     Some(finding)
+}
+
+/// What real packets show that the rules do not foretell.
+fn other_way(live: &Followed, traced: &Traced) -> Option<Finding> {
+    let own = ["ip kube-proxy", "ip6 kube-proxy"];
+    let by_others = live.ways.iter().find(|way| {
+        let by = way.ended_by.as_deref();
+        by.is_some_and(|by| !own.iter().any(|table| by.starts_with(&format!("{table} "))))
+    });
+    if let Some(way) = by_others {
+        let by = way.ended_by.clone().unwrap_or_default();
+        return Some(
+            Finding::new(
+                Code::ForeignDrop,
+                Severity::Error,
+                format!(
+                    "chain {by} dropped {} of {} packets",
+                    way.packets, live.packets
+                ),
+                format!("let them pass there: `nft -a list chain {by}` shows its rules"),
+            )
+            .because(
+                way.steps
+                    .last()
+                    .map_or(String::new(), |step| step.words.clone()),
+            ),
+        );
+    }
+    let foretold = |way: &&LiveWay| {
+        let mut ways = traced.result.ways.iter();
+        ways.any(|own| own.outcome == way.outcome)
+            && way.endpoints.iter().all(|reached| {
+                let mut endpoints = traced.result.endpoints.iter();
+                endpoints.any(|own| (own.address, own.port) == (reached.address, reached.port))
+            })
+    };
+    let other = live.ways.iter().find(|way| !foretold(way))?;
+    Some(Finding::new(
+        Code::KernelDiffers,
+        Severity::Warning,
+        format!(
+            "{} of {} packets went another way than the rules had it when they were read",
+            other.packets, live.packets
+        ),
+        "the rules may have changed meanwhile, or these packets belong to connections that \
+         were there before: trace again",
+    ))
 }

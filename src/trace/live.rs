@@ -3,12 +3,11 @@
 mod assemble;
 mod show;
 
-use super::answer::{ClientAddress, Ending, Traced};
+use super::ending::{ClientAddress, Ending};
 use crate::netlink::dump::{self, Reader};
 use crate::netlink::nftrace::{self, Follower, Marking, Pair};
 use anyhow::Context;
 use assemble::{Assembler, Seen};
-use rules::finding::{Code, Finding, Severity};
 use rules::model::Family;
 use rules::nft::trace::Packet;
 use schemars::JsonSchema;
@@ -196,55 +195,6 @@ async fn stop_signal() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-impl Followed {
-    /// What real packets show that the rules do not foretell.
-    pub(super) fn finding(&self, traced: &Traced) -> Option<Finding> {
-        let own = ["ip kube-proxy", "ip6 kube-proxy"];
-        let by_others = self.ways.iter().find(|way| {
-            let by = way.ended_by.as_deref();
-            by.is_some_and(|by| !own.iter().any(|table| by.starts_with(&format!("{table} "))))
-        });
-        if let Some(way) = by_others {
-            let by = way.ended_by.clone().unwrap_or_default();
-            return Some(
-                Finding::new(
-                    Code::ForeignDrop,
-                    Severity::Error,
-                    format!(
-                        "chain {by} dropped {} of {} packets",
-                        way.packets, self.packets
-                    ),
-                    format!("let them pass there: `nft -a list chain {by}` shows its rules"),
-                )
-                .because(
-                    way.steps
-                        .last()
-                        .map_or(String::new(), |step| step.words.clone()),
-                ),
-            );
-        }
-        let foretold = |way: &&LiveWay| {
-            let mut ways = traced.result.ways.iter();
-            ways.any(|own| own.outcome == way.outcome)
-                && way.endpoints.iter().all(|reached| {
-                    let mut endpoints = traced.result.endpoints.iter();
-                    endpoints.any(|own| (own.address, own.port) == (reached.address, reached.port))
-                })
-        };
-        let other = self.ways.iter().find(|way| !foretold(way))?;
-        Some(Finding::new(
-            Code::KernelDiffers,
-            Severity::Warning,
-            format!(
-                "{} of {} packets went another way than the rules had it when they were read",
-                other.packets, self.packets
-            ),
-            "the rules may have changed meanwhile, or these packets belong to connections that \
-             were there before: trace again",
-        ))
     }
 }
 

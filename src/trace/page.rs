@@ -1,6 +1,7 @@
 //! The answer for people.
 
-use super::answer::{ClientAddress, Ending, OneWay, Step, Target, Traced};
+use super::answer::{OneWay, Step, Target, Traced};
+use super::ending::{ClientAddress, Ending};
 use crate::report::{Block, Data, Page, Table};
 use rules::check::ForeignChain;
 use std::net::SocketAddr;

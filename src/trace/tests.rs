@@ -209,7 +209,7 @@ fn pods_that_are_known_by_their_interface() {
         let endpoints = &report.data.result.endpoints;
         endpoints
             .iter()
-            .all(|own| own.client_address == answer::ClientAddress::Kept)
+            .all(|own| own.client_address == ending::ClientAddress::Kept)
     };
     assert!(kept("pod/default/curl"));
     assert!(!kept("10.244.2.9"), "which is no pod of this node");

@@ -1,6 +1,6 @@
 //! From single events to packets.
 
-use super::super::answer::Ending;
+use super::super::ending::Ending;
 use crate::netlink::nftrace::{Event, Headers, Kind};
 use rules::nft::ruleset::TABLE;
 use std::collections::{BTreeSet, HashMap};

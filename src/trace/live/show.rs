@@ -1,6 +1,6 @@
 //! Packets that were seen, in the words of a trace.
 
-use super::super::answer::{ClientAddress, Ending};
+use super::super::ending::{ClientAddress, Ending};
 use super::assemble::Seen;
 use super::{Followed, LiveStep, LiveWay, Reached};
 use crate::netlink::dump::KnownRule;
