@@ -4,6 +4,7 @@
 mod answer;
 mod observer;
 mod order;
+mod refused;
 mod run;
 mod sample;
 mod screen;

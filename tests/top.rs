@@ -256,6 +256,28 @@ fn lines_tell_what_is_new_and_follow_the_objects() -> Result<()> {
     // Seven times a SYN, a line and their answers at least.
     assert!(bytes > 7.0 * 5.0 * 40.0, "{bytes} bytes");
 
+    // Nobody is behind it: the rules reject, and count.
+    manifest::write(&rig.objects(), "idle", &service("idle", 12, &[]))?;
+    wait::until("a rejected connection that is counted", SOON, || {
+        let target = SocketAddr::new(cluster_ip(12).v4.into(), 80);
+        let refused = rig
+            .client
+            .namespace()
+            .run(|| TcpStream::connect_timeout(&target, Duration::from_secs(1)))?;
+        ensure!(refused.is_err(), "somebody answers");
+        let line = lines.next()?;
+        let dropped = &row(&line, "idle").context("no row yet")?["dropped"];
+        ensure!(dropped["reason"] == "no endpoint", "{line:#}");
+        ensure!(dropped["perSecond"].as_f64() > Some(0.0), "{line:#}");
+        let reasons = line["drops"].as_array().context("reasons")?;
+        let own = reasons.iter().find(|own| own["reason"] == "no endpoint");
+        assert_eq!(
+            own.context("the reason")?["perSecond"],
+            dropped["perSecond"]
+        );
+        Ok(())
+    })?;
+
     manifest::write(&rig.objects(), "later", &service("later", 11, &rig.pods))?;
     let other = rig.connect(cluster_ip(11).v4.into(), 80)?;
     wait::until("the new Service's connection", SOON, || {

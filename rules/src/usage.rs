@@ -7,7 +7,7 @@
 mod ports;
 mod seen;
 
-pub use ports::{Endpoint, Ports};
+pub use ports::{Endpoint, Ports, Refusals};
 pub use seen::Seen;
 
 use crate::model::{EndpointAddr, Family, ObjectName, Protocol};
@@ -180,6 +180,11 @@ impl<'a> PortUsage<'a> {
     /// `port`.
     pub fn number(&self) -> u16 {
         self.port.number
+    }
+
+    /// Why it refuses packets.
+    pub fn refusals(&self) -> Refusals {
+        self.port.refusals
     }
 
     /// The endpoints, sorted, each with what its flows add up to.

@@ -1,7 +1,7 @@
 //! A look as an answer: the same keys in each line of JSON, and a table for people.
 
 use super::order::Order;
-use super::sample::{Rates, Row, Sample};
+use super::sample::{self, Rates, Row, Sample};
 use super::units;
 use crate::report::{Block, Data, Page, Report, Table};
 use schemars::JsonSchema;
@@ -52,6 +52,17 @@ pub struct Reason {
     pub per_second: f64,
 }
 
+/// What does not get through to a Service port.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dropped {
+    /// Why.
+    pub reason: String,
+    /// Packets per second; `null` where other Service ports refuse for the same reason, as the
+    /// rules count by reason alone.
+    pub per_second: Option<f64>,
+}
+
 /// What flows come to.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -90,8 +101,8 @@ pub struct ServicePort {
     /// The most open connections of an endpoint by the mean of those that serve: 1 is even. Of the
     /// family with more connections; `null` if there are none.
     pub spread: Option<f64>,
-    /// What is dropped or rejected most of its packets; `null` if that is not counted.
-    pub dropped: Option<Reason>,
+    /// Why packets of it are dropped or rejected; `null` if none are.
+    pub dropped: Option<Dropped>,
 }
 
 /// The endpoint with the most open connections.
@@ -138,7 +149,7 @@ impl ServicePort {
                 share: rounded(share),
             }),
             spread: row.spread.map(rounded),
-            dropped: row.drops.as_ref().map(|drops| Reason {
+            dropped: row.drops.as_ref().map(|drops| Dropped {
                 reason: drops.reason.to_owned(),
                 per_second: drops.per_second,
             }),
@@ -163,7 +174,7 @@ pub(super) fn report(mut sample: Sample, order: Order, limit: usize) -> Report<T
             accounting: counts_traffic,
         }),
         drops: sample.drops.map(|drops| {
-            let reason = |own: &super::sample::Drops| Reason {
+            let reason = |own: &sample::Reason| Reason {
                 reason: own.reason.to_owned(),
                 per_second: own.per_second,
             };
@@ -211,7 +222,6 @@ impl ServicePort {
     pub(super) fn cells(&self) -> [String; 8] {
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let dropped = self.dropped.as_ref();
-        let reason = dropped.filter(|dropped| dropped.per_second > 0.0);
         [
             self.label(),
             units::rate(self.flows.new_per_second),
@@ -219,8 +229,8 @@ impl ServicePort {
             or_nothing(self.flows.bytes_per_second.map(units::bytes)),
             or_nothing(self.busiest.as_ref().map(Busiest::text)),
             or_nothing(self.spread.map(units::times)),
-            or_nothing(dropped.map(|dropped| units::rate(dropped.per_second))),
-            or_nothing(reason.map(|dropped| dropped.reason.clone())),
+            or_nothing(dropped.and_then(|own| own.per_second).map(units::rate)),
+            or_nothing(dropped.map(|own| own.reason.clone())),
         ]
     }
 }

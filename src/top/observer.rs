@@ -1,5 +1,6 @@
 //! Looks at the flows again and again, and keeps up with the objects meanwhile.
 
+use super::refused::{self, Refused};
 use super::sample::{self, Rates, Sample};
 use crate::clock;
 use crate::inspect::{Asked, Cluster, Facts, NotFound, unproxied};
@@ -30,6 +31,7 @@ pub(super) struct Observer {
     ports: Ports,
     configs: [Config; 2],
     flows: Flows,
+    refused: Refused,
     seen: Seen,
     /// When the last look began.
     last: Option<Instant>,
@@ -69,6 +71,7 @@ impl Observer {
             ports,
             world,
             flows: Flows::open().context("opening a netlink socket for conntrack")?,
+            refused: Refused::open().context("opening netlink sockets for nftables")?,
             seen: Seen::new(),
             last: None,
             from: match settings.source.manifests {
@@ -171,6 +174,7 @@ impl Observer {
         let usage = self.flows.look(&self.ports, &mut self.seen)?;
         let last = self.last.replace(begin);
         let time = last.map_or(Duration::ZERO, |last| begin - last);
+        let refused = self.refused.look();
         let counts_traffic = usage.counts_traffic();
         let mut sample = Sample {
             node: self.world.here().name().clone(),
@@ -184,6 +188,21 @@ impl Observer {
             sources: Vec::new(),
         };
         sample.sources = self.sources(counts_traffic);
+        match refused {
+            Ok(Some(counts)) => {
+                let everybody = usage.ports().map(|port| port.refusals());
+                refused::attribute(&mut sample.rows, everybody, &counts, time);
+                sample.drops = Some(refused::reasons(&counts, time));
+                sample.sources.push(Source::fresh("kernel"));
+            }
+            Ok(None) => sample.sources.push(Source::unseen(
+                "drops",
+                "there is no table kube-proxy with counters; the daemon makes it",
+            )),
+            Err(error) => sample
+                .sources
+                .push(Source::unseen("drops", error.to_string())),
+        }
         sample.took = clock::now() - begin;
         Ok(sample)
     }

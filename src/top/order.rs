@@ -49,7 +49,11 @@ impl Order {
             #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
             Self::Open => row.rates.open as f64,
             Self::Bytes => row.rates.bytes,
-            Self::Drops => row.drops.as_ref().map_or(0.0, |drops| drops.per_second),
+            // One whose rate nobody knows comes before those of which nothing is refused.
+            Self::Drops => {
+                let drops = row.drops.as_ref();
+                drops.map_or(-1.0, |drops| drops.per_second.unwrap_or(0.0))
+            }
             Self::Spread => row.spread.unwrap_or(0.0),
             Self::Name => 0.0,
         }

@@ -5,7 +5,7 @@ use crate::inspect::Asked;
 use crate::netlink::Room;
 use crate::report::Source;
 use rules::model::{EndpointAddr, ObjectName, Protocol};
-use rules::usage::{PortUsage, Tally, Usage};
+use rules::usage::{PortUsage, Refusals, Tally, Usage};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct Sample {
     /// The kernel counts packets and bytes.
     pub(super) counts_traffic: bool,
     /// What the rules drop or reject, by reason; `None` if they do not count it.
-    pub(super) drops: Option<Vec<Drops>>,
+    pub(super) drops: Option<Vec<Reason>>,
     /// What was looked at.
     pub(super) sources: Vec<Source>,
 }
@@ -45,7 +45,8 @@ pub(super) struct Row {
     pub(super) serving: u64,
     pub(super) busiest: Option<(EndpointAddr, f64)>,
     pub(super) spread: Option<f64>,
-    /// What is dropped or rejected of it; `None` if that is not counted.
+    pub(super) refusals: Refusals,
+    /// What is dropped or rejected of it; `None` if nothing is.
     pub(super) drops: Option<Drops>,
 }
 
@@ -62,11 +63,20 @@ pub(super) struct Rates {
     pub(super) bytes: f64,
 }
 
-/// What does not get through.
+/// What does not get through on the node.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Drops {
+pub(super) struct Reason {
     /// Packets per second.
     pub(super) per_second: f64,
+    /// Why.
+    pub(super) reason: &'static str,
+}
+
+/// What does not get through to a Service port.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Drops {
+    /// Packets per second, where it is known whose they are.
+    pub(super) per_second: Option<f64>,
     /// Why.
     pub(super) reason: &'static str,
 }
@@ -111,6 +121,7 @@ fn row(port: &PortUsage<'_>, time: Duration) -> Row {
         serving: port.serving(),
         busiest: port.busiest(),
         spread: port.spread(),
+        refusals: port.refusals(),
         drops: None,
     }
 }

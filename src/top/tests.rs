@@ -2,8 +2,9 @@
 
 use super::answer::{Top, report};
 use super::order::{Order, asked, is_wanted};
+use super::refused::attribute;
 use super::run::{Form, Options};
-use super::sample::{Drops, Rates, Row, Sample, per_second};
+use super::sample::{Drops, Rates, Reason, Row, Sample, per_second};
 use super::screen::{Next, Screen};
 use super::units;
 use crate::inspect::Asked;
@@ -14,6 +15,8 @@ use ratatui_core::terminal::Terminal;
 use ratatui_crossterm::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use rules::finding::Severity;
 use rules::model::{EndpointAddr, ObjectName, Protocol};
+use rules::nft::ruleset::Counter;
+use rules::usage::Refusals;
 use std::io;
 use std::time::Duration;
 
@@ -41,6 +44,7 @@ fn row(name: &str, port: &str, rates: (f64, u64, f64)) -> Row {
         serving: 3,
         busiest: None,
         spread: None,
+        refusals: Refusals::default(),
         drops: None,
     }
 }
@@ -50,8 +54,8 @@ fn sample() -> Sample {
     web.busiest = Some((endpoint("10.244.1.5"), 0.34));
     web.spread = Some(2.04);
     web.drops = Some(Drops {
-        per_second: 0.0,
-        reason: "no endpoint",
+        per_second: None,
+        reason: "none on this node",
     });
     let mut dns = row("kube-system/kube-dns", "dns", (2140.0, 310, 400_000.0));
     dns.protocol = Protocol::Udp;
@@ -61,7 +65,7 @@ fn sample() -> Sample {
     let mut idle = row("shop/idle", "", (0.0, 0, 0.0));
     idle.serving = 0;
     idle.drops = Some(Drops {
-        per_second: 3.5,
+        per_second: Some(3.5),
         reason: "no endpoint",
     });
     Sample {
@@ -81,11 +85,11 @@ fn sample() -> Sample {
         },
         counts_traffic: true,
         drops: Some(vec![
-            Drops {
+            Reason {
                 per_second: 3.5,
                 reason: "no endpoint",
             },
-            Drops {
+            Reason {
                 per_second: 0.0,
                 reason: "source range",
             },
@@ -173,7 +177,7 @@ fn orders_put_the_largest_first_and_equals_by_name() {
         ),
         (
             Order::Drops,
-            ["shop/idle", "kube-system/kube-dns", "shop/web"],
+            ["shop/idle", "shop/web", "kube-system/kube-dns"],
         ),
         (
             Order::Spread,
@@ -188,6 +192,65 @@ fn orders_put_the_largest_first_and_equals_by_name() {
         order.sort(&mut rows);
         let names: Vec<String> = rows.iter().map(|row| row.service.to_string()).collect();
         assert_eq!(names, expected, "{order}");
+    }
+}
+
+#[test]
+fn a_rate_of_drops_is_whose_it_can_only_be() {
+    let none = Refusals::default();
+    let no_endpoint = Refusals {
+        no_endpoint: true,
+        ..none
+    };
+    let source_range = Refusals {
+        source_range: true,
+        ..none
+    };
+    let both = Refusals {
+        no_local_endpoint: true,
+        ..source_range
+    };
+    let packets = |packets| {
+        [
+            (Counter::NoEndpoint, packets),
+            (Counter::SourceRange, packets),
+        ]
+    };
+    let told = |per_second, reason| Some(Drops { per_second, reason });
+    let known = |per_second, reason| told(Some(per_second), reason);
+    // What a port refuses for, what others do, how many packets, and what is told of it.
+    for (own, others, count, expected) in [
+        (none, vec![], 10, None),
+        (none, vec![no_endpoint], 10, None),
+        (no_endpoint, vec![], 10, known(5.0, "no endpoint")),
+        (no_endpoint, vec![], 0, known(0.0, "no endpoint")),
+        (
+            no_endpoint,
+            vec![source_range],
+            10,
+            known(5.0, "no endpoint"),
+        ),
+        (
+            no_endpoint,
+            vec![no_endpoint],
+            10,
+            told(None, "no endpoint"),
+        ),
+        (source_range, vec![], 10, known(5.0, "source range")),
+        (source_range, vec![], 0, None),
+        (source_range, vec![source_range], 10, None),
+        (both, vec![], 0, known(0.0, "none on this node")),
+        (both, vec![], 10, known(5.0, "source range")),
+    ] {
+        let mut rows = [row("shop/web", "http", (0.0, 0, 0.0))];
+        rows[0].refusals = own;
+        let all = others.iter().copied().chain([own]);
+        let counts = packets(count).into();
+        attribute(&mut rows, all, &counts, Duration::from_secs(2));
+        assert_eq!(
+            rows[0].drops, expected,
+            "{own:?} beside {others:?}, {count}"
+        );
     }
 }
 

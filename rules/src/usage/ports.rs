@@ -4,7 +4,7 @@ use super::Flow;
 use crate::config::Config;
 use crate::limits;
 use crate::model::{EndpointAddr, Frontend, ObjectName, Protocol};
-use crate::plan::{self, PortPlan, ServicePlan};
+use crate::plan::{self, PortPlan, ServicePlan, Serving};
 use crate::state::{Entry, View};
 use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
@@ -28,6 +28,18 @@ pub(super) struct Port {
     frontends: Vec<Frontend>,
     /// Sorted by address.
     pub(super) endpoints: Vec<Endpoint>,
+    pub(super) refusals: Refusals,
+}
+
+/// Why a Service port refuses packets on this node, by whatever frontend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// There is no endpoint anywhere.
+    pub no_endpoint: bool,
+    /// Policy Local, and none of the endpoints is on this node.
+    pub no_local_endpoint: bool,
+    /// Only some sources are let in.
+    pub source_range: bool,
 }
 
 /// An endpoint of a Service port, in whatever condition.
@@ -175,6 +187,7 @@ fn merge(
     });
     // Both families have the ports in the same order, and a Service may have thousands.
     let first = ports.is_empty();
+    let source_range = plan.sources.is_some();
     for (at, plan) in plan.ports.into_iter().enumerate() {
         if first {
             ports.push(Port {
@@ -184,14 +197,19 @@ fn merge(
                 number: plan.number,
                 frontends: Vec::new(),
                 endpoints: Vec::new(),
+                refusals: Refusals::default(),
             });
         }
         let Some(port) = ports.get_mut(at) else {
             continue;
         };
         debug_assert_eq!((port.protocol, port.number), (plan.protocol, plan.number));
-        let frontends = plan.frontends.iter().map(|(frontend, _)| *frontend);
-        port.frontends.extend(frontends);
+        for (frontend, serving) in &plan.frontends {
+            port.frontends.push(*frontend);
+            port.refusals.no_endpoint |= *serving == Serving::Reject;
+            port.refusals.no_local_endpoint |= *serving == Serving::Drop;
+        }
+        port.refusals.source_range |= source_range;
         port.endpoints
             .extend(endpoints(&plan, config, entry, limit));
         // Addresses of both families in one list.

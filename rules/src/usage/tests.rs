@@ -296,6 +296,48 @@ fn policy_local_serves_by_what_is_here() {
     assert_eq!(port.endpoints().count(), 4, "the others are known");
 }
 
+#[test]
+fn what_refuses_packets_says_why() {
+    let mut state = cluster();
+    let http = || vec![port("http", Protocol::Tcp, 80, Some(31000))];
+    let idle = service("idle", ["10.96.0.20", "fd00:10:96::20"], http());
+    let mut far = service("far", ["10.96.0.21", "fd00:10:96::21"], http());
+    far.ports[0].node_port = Some(31001);
+    far.external_policy = TrafficPolicy::Local;
+    let mut few = service("few", ["10.96.0.22", "fd00:10:96::22"], http());
+    few.ports[0].node_port = None;
+    few.load_balancer_ips = vec!["198.51.100.9".parse().expect("an address")];
+    few.source_ranges = vec!["203.0.113.0/24".parse().expect("a range")].into();
+    for service in [idle, far, few] {
+        state.apply(Change::Service(service));
+    }
+    let pods = [
+        (Family::V4, "n2 10.244.2.2"),
+        (Family::V6, "n2 fd00:10:244:2::2"),
+    ];
+    for (family, pod) in pods {
+        state.apply(Change::Slice(slice("far", family, 8080, &[pod])));
+        state.apply(Change::Slice(slice("few", family, 8080, &[pod])));
+    }
+    let ports = Ports::new(state.view(), &configs());
+    let usage = Usage::new(&ports);
+    for (name, expected) in [
+        ("idle", [true, false, false]),
+        ("far", [false, true, false]),
+        ("few", [false, false, true]),
+    ] {
+        let name = ObjectName::new("shop", name);
+        let port = usage.of_service(&name).next().expect("a port");
+        let found = port.refusals();
+        let found = [
+            found.no_endpoint,
+            found.no_local_endpoint,
+            found.source_range,
+        ];
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
 /// What everything adds up to, in one order.
 fn summary(ports: &Ports, flows: &[Flow]) -> Vec<String> {
     let mut lines: Vec<String> = flows.iter().map(|flow| told(ports, flow)).collect();

@@ -43,6 +43,25 @@ impl Reader {
         Ok(self.table_handle()?.is_none())
     }
 
+    /// The same without the connections to single frontends: three requests, and a short answer
+    /// whatever the table holds.
+    ///
+    /// # Errors
+    /// The kernel does not permit it.
+    pub fn counters(&mut self) -> io::Result<Option<Reading>> {
+        let Some(table) = self.table_handle()? else {
+            return Ok(None);
+        };
+        let objects = self.objects()?;
+        let counters = objects.iter().filter_map(counter);
+        let reading = Reading {
+            table,
+            counters: (counters.map(|(counter, counted)| (counter, counted.packets))).collect(),
+            connections: Vec::new(),
+        };
+        Ok((self.table_handle()? == Some(table)).then_some(reading))
+    }
+
     /// The number of the table, which the next one of its name has not.
     fn table_handle(&mut self) -> io::Result<Option<u64>> {
         let name = |out: &mut Writer| out.text(nfta::TABLE_NAME, TABLE);
