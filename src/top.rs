@@ -3,6 +3,7 @@
 
 mod answer;
 mod observer;
+mod options;
 mod order;
 mod refused;
 mod run;
@@ -10,9 +11,12 @@ mod sample;
 mod screen;
 mod terminal;
 mod units;
+mod wanted;
 
-pub use order::{Order, asked};
-pub use run::{Form, Options, run};
+pub use options::{Form, Options};
+pub use order::Order;
+pub use run::run;
+pub use wanted::asked;
 
 #[cfg(test)]
 mod tests;

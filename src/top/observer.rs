@@ -251,7 +251,7 @@ fn configs(world: &World) -> [Config; 2] {
 
 /// What is asked for has to be there at the start.
 async fn find(settings: &Settings, asked: &Asked, ports: &Ports) -> anyhow::Result<()> {
-    let is_there = |name: &ObjectName| super::order::is_wanted(asked, name);
+    let is_there = |name: &ObjectName| super::wanted::is_wanted(asked, name);
     if *asked == Asked::All || ports.services().any(is_there) {
         return Ok(());
     }

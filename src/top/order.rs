@@ -1,8 +1,6 @@
 //! Which rows are shown, and in which order.
 
 use super::sample::Row;
-use crate::inspect::Asked;
-use rules::model::ObjectName;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -72,24 +70,4 @@ fn by_name(left: &Row, right: &Row) -> Ordering {
     left.service
         .cmp(&right.service)
         .then_with(|| key(left).cmp(&key(right)))
-}
-
-/// Reads `NAMESPACE` or `NAMESPACE/NAME`, and nothing as all Services; `None` if it is neither.
-pub fn asked(text: &str) -> Option<Asked> {
-    let is_name = |name: &str| !name.is_empty() && !name.contains('/');
-    match text.split_once('/') {
-        None if text.is_empty() => Some(Asked::All),
-        None => Some(Asked::Namespace(text.to_owned())),
-        Some((namespace, name)) => (is_name(namespace) && is_name(name))
-            .then(|| Asked::Service(ObjectName::new(namespace, name))),
-    }
-}
-
-/// Whether a Service is asked for.
-pub(super) fn is_wanted(asked: &Asked, service: &ObjectName) -> bool {
-    match asked {
-        Asked::All => true,
-        Asked::Namespace(namespace) => **namespace == *service.namespace,
-        Asked::Service(name) => name == service,
-    }
 }

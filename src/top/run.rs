@@ -2,48 +2,17 @@
 
 use super::answer::report;
 use super::observer::Observer;
-use super::order::Order;
+use super::options::{Form, Options};
 use super::sample::Sample;
 use super::screen::{Next, Screen};
 use super::terminal::Terminal;
-use crate::inspect::Asked;
-use crate::report::Output;
 use crate::settings::Settings;
 use anyhow::Context;
 use ratatui_crossterm::crossterm::event::Event;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, Receiver};
-
-/// What the flags say.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Whose rows.
-    pub asked: Asked,
-    /// In which order.
-    pub order: Order,
-    /// How many at the most; 0 for all. A screen shows those that fit.
-    pub rows: usize,
-    /// The time between two looks.
-    pub interval: Duration,
-    /// In which form.
-    pub form: Form,
-}
-
-/// In which form looks are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// One, as a report.
-    Report(Output),
-    /// One, as a line of JSON.
-    Line,
-    /// One after the other, a line of JSON each.
-    Lines,
-    /// One after the other, on the terminal.
-    Screen,
-}
 
 /// Looks, and tells what it saw.
 ///

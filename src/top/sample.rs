@@ -1,6 +1,6 @@
 //! What one look comes to: rates of each Service port, between the last look and this one.
 
-use super::order::is_wanted;
+use super::wanted::is_wanted;
 use crate::inspect::Asked;
 use crate::netlink::Room;
 use crate::report::Source;

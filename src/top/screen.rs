@@ -1,8 +1,8 @@
 //! What is on the screen, and what keys do.
 
 use super::answer::{HEAD, ServicePort, Top, report};
+use super::options::Options;
 use super::order::Order;
-use super::run::Options;
 use super::sample::{Row, Sample};
 use super::units;
 use crate::report::Source;

@@ -1,12 +1,13 @@
 //! Rows in every form, and what keys do to them.
 
 use super::answer::{Top, report};
-use super::order::{Order, asked, is_wanted};
+use super::options::{Form, Options};
+use super::order::Order;
 use super::refused::attribute;
-use super::run::{Form, Options};
 use super::sample::{Drops, Rates, Reason, Row, Sample, per_second};
 use super::screen::{Next, Screen};
 use super::units;
+use super::wanted::{asked, is_wanted};
 use crate::inspect::Asked;
 use crate::netlink::Room;
 use crate::report::{Data, Format, Output, Report, Source};
