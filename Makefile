@@ -25,7 +25,7 @@ help:
 		/^[a-z][a-z0-9-]*:/ && text { sub(/:.*/, ""); printf "  %-14s %s\n", $$0, text } \
 		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
-# Both traffic policies, measured; KEEP=1 leaves the nodes there until Enter.
+# Both traffic policies, measured and explained; KEEP=1 leaves the nodes there until Enter.
 demo: deps
 	cargo build --quiet --release -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
 	@target/release/e2e demo $(if $(filter-out 0,$(KEEP)),--keep)
@@ -127,6 +127,8 @@ man: deps
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet -p kube-proxy-rs --bin kube-proxy --no-default-features --features node -- -D warnings
+	cargo clippy --quiet -p kube-proxy-rs --bin kube-proxy --no-default-features --features plugin -- -D warnings
 
 # Licences, sources, crates that are there twice; advisories where their database can be fetched,
 # and a line that says so where it can't.

@@ -126,6 +126,7 @@ impl Data for NodeReports {
             ]);
         }
         page.table(table);
+        page.text("--node NAME shows one node's whole answer, -o json all of them.");
         page
     }
 }

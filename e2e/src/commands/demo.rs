@@ -4,6 +4,7 @@
 //! the daemon on every node; a load balancer that follows the nodes' health checks, and a client
 //! outside. With `--keep` everything stays until Enter or Ctrl-C.
 
+mod explain;
 mod listing;
 mod measure;
 mod policy;
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let listing = bed.nodes()[1]
         .namespace()
         .exec(&["nft", "list", "table", "ip", "kube-proxy"])?;
+    let explained = explain::ask(&bed, &manifests)?;
 
     let left: Vec<_> = pods.iter().filter(|pod| pod.node() != LOSER).collect();
     let noticed = lose_pods(&bed, &manifests, &left)?;
@@ -76,6 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let problems = [before.problems(&all), after.problems(&left)].concat();
     let path = report::write(&before, &after, &all, &left, &problems)?;
     screen.look(&listing, &bed.nodes()[1]);
+    screen.explained(&explained);
     screen.verdict(&problems, &path, begun.elapsed());
     if args.keep {
         keep(&screen, &bed, &manifests, problems.is_empty())?;

@@ -94,11 +94,16 @@ pub(crate) fn mark(passed: bool) -> &'static str {
 
 /// Writes `target/<directory>/report.json`; returns where that is.
 pub(crate) fn write_report(directory: &str, report: &impl Serialize) -> Result<PathBuf> {
-    let directory = target_directory().join(directory);
-    let path = directory.join("report.json");
     let text = serde_json::to_string_pretty(report)?;
+    write_text(directory, "report.json", &(text + "\n"))
+}
+
+/// Writes `target/<directory>/<name>`; returns where that is.
+pub(crate) fn write_text(directory: &str, name: &str, text: &str) -> Result<PathBuf> {
+    let directory = target_directory().join(directory);
+    let path = directory.join(name);
     std::fs::create_dir_all(&directory)
-        .and_then(|()| std::fs::write(&path, text + "\n"))
+        .and_then(|()| std::fs::write(&path, text))
         .with_context(|| format!("write {}", path.display()))?;
     Ok(path)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use e2e::{Bed, Node, Pod};
 
+use crate::demo::explain::{Explained, Said};
 use crate::demo::listing::excerpt;
 use crate::demo::measure::{CONNECTIONS, Phase};
 use crate::demo::policy::{POLICIES, Policy};
@@ -162,6 +163,20 @@ impl Screen {
         println!(
             "\n  The nodes are gone now. {} keeps them until Enter, to look around in.",
             self.paint("1", "make demo KEEP=1")
+        );
+    }
+
+    /// What the program says of it.
+    pub(crate) fn explained(&self, explained: &Explained) {
+        for Said { command, answer } in &explained.said {
+            self.title(&format!("node-2 $ {command}"));
+            for line in answer.lines() {
+                println!("  {line}");
+            }
+        }
+        println!(
+            "\n  The same for a browser, with a picture: {}",
+            explained.page.display()
         );
     }
 
