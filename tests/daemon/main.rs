@@ -9,6 +9,7 @@ mod config;
 mod counts;
 mod descriptors;
 mod drift;
+mod explained;
 mod growth;
 mod input;
 mod life;
