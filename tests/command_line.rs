@@ -49,10 +49,10 @@ fn a_wrong_command_line_ends_at_once() {
              `kube-proxy --help` lists the flags.\n",
         ),
         (
-            &["stray"],
+            &["unwanted"],
             1,
-            "Error: \"kube-proxy\" does not take any arguments, got [\"stray\"]\n\
-             Commands: render, completion.\n`kube-proxy --help` lists the flags.\n",
+            "Error: \"kube-proxy\" does not take any arguments, got [\"unwanted\"]\n\
+             Commands: render, explain, trace, advise, check, top, echo, probe, completion.\n`kube-proxy --help` lists the flags.\n",
         ),
         (
             &["-v"],
