@@ -130,6 +130,7 @@ where
     fn is_final(&self, failure: &Failure, lived: Duration, persistence: Persistence) -> bool {
         persistence == Persistence::Once
             && !self.progress.expects(failure, lived)
+            && !self.progress.has_another_way(failure)
             && failure.retry_after().is_none()
     }
 

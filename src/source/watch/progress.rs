@@ -142,6 +142,11 @@ impl Progress {
         }
     }
 
+    /// Whether a list that failed is asked for in another way.
+    pub fn has_another_way(&self, failure: &Failure) -> bool {
+        matches!(self.ask, Ask::Stream { .. }) && pages_may_do(failure)
+    }
+
     /// The server ended a watch in an orderly way that lived for so long and
     /// brought so many lines. How long to wait now, or why it counts as failed.
     ///
@@ -201,14 +206,12 @@ impl Progress {
 
     fn stream_failed(&mut self, failure: &Failure) {
         match failure {
-            // Whoever answers next may be another server, or a newer one.
-            Failure::Broken(_) => {}
             Failure::Refused(refusal) if refusal.is_expired() || refusal.is_too_large() => {
                 self.lost = true;
                 self.list();
             }
-            Failure::Refused(refusal) if matches!(refusal.code(), 401 | 403 | 429 | 503) => {}
-            _ => self.pages(),
+            failure if pages_may_do(failure) => self.pages(),
+            _ => {}
         }
     }
 
@@ -283,6 +286,17 @@ impl Progress {
             Some(version) => version.clone(),
             None => ANY_VERSION.to_owned(),
         }
+    }
+}
+
+/// Whether what a streamed list failed of may be no obstacle to one by pages: such as a store that
+/// tells no progress.
+fn pages_may_do(failure: &Failure) -> bool {
+    match failure {
+        // Whoever answers next may be another server, or a newer one.
+        Failure::Broken(_) | Failure::NoReceiver => false,
+        Failure::Refused(refusal) => !matches!(refusal.code(), 401 | 403 | 429 | 503),
+        _ => true,
     }
 }
 

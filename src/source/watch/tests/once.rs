@@ -56,6 +56,29 @@ async fn all_kinds_are_listed_and_nothing_is_watched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_a_list_is_asked_for_pages() {
+    // As with an etcd that tells no progress.
+    let cannot = || {
+        let event = json!({"type": "ERROR", "object": status(500)});
+        Reply::Pieces(200, Vec::new(), vec![(0, event.to_string())], Then::Ends)
+    };
+    let (result, names, _) = listed(move |_, uri: &str| match uri {
+        uri if is_stream(uri) => cannot(),
+        uri => answered(uri),
+    })
+    .await;
+    result.expect("lists");
+    assert_eq!(names.iter().filter(|own| *own == "end").count(), 4);
+    let (result, _, asked) = listed(move |_, uri: &str| match uri {
+        uri if is_stream(uri) => cannot(),
+        _ => whole(500, &status(500)),
+    })
+    .await;
+    result.expect_err("neither way leads to lists");
+    assert!(asked.len() <= 8, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_is_refused_is_the_end_at_once() {
     let (result, _, asked) = listed(|_, uri: &str| match uri {
         uri if uri.contains("/services?") => whole(403, &status(403)),
