@@ -207,7 +207,9 @@ fn merge(
         for (frontend, serving) in &plan.frontends {
             port.frontends.push(*frontend);
             port.refusals.no_endpoint |= *serving == Serving::Reject;
-            port.refusals.no_local_endpoint |= *serving == Serving::Drop;
+            // Clients inside are served by all endpoints then, those outside by none.
+            let outside_alone = *serving == Serving::ExternalLocal && plan.local.is_empty();
+            port.refusals.no_local_endpoint |= *serving == Serving::Drop || outside_alone;
         }
         port.refusals.source_range |= source_range;
         port.endpoints
