@@ -38,6 +38,17 @@ pub enum NodeportAddresses {
 }
 
 impl NodeportAddresses {
+    /// Whether 127.0.0.1 or another address of that range is among those of IPv4.
+    pub fn hold_ipv4_loopback(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Within(ranges) => ranges.iter().any(|range| {
+                let first = IpAddr::from([127, 0, 0, 0]);
+                range.addr().is_ipv4() && (range.addr().is_loopback() || range.contains(&first))
+            }),
+        }
+    }
+
     /// Resolves configured ranges for one family: none of the family, or one
     /// of length zero, means all (docs/reference.md#node-port-addresses).
     pub fn from_ranges(family: Family, ranges: &[IpNet]) -> Self {
@@ -71,6 +82,15 @@ impl NodeportAddresses {
     }
 }
 
+/// Which of the kernel's named counters (`nfnetlink_acct`) there are for rules to count in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// For packets that were dropped as invalid.
+    pub invalid_dropped: bool,
+    /// For connections to node ports on loopback addresses.
+    pub localhost_nodeports: bool,
+}
+
 /// Settings of one family's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -92,6 +112,16 @@ pub struct Config {
     pub node_ip: Option<IpAddr>,
     /// Count connections of each frontend.
     pub count_services: bool,
+    /// `iptables.localhostNodePorts`, where the node-port addresses [allow it]: node ports answer on
+    /// loopback addresses too. Mode iptables alone, and never in IPv6.
+    ///
+    /// [allow it]: NodeportAddresses::hold_ipv4_loopback
+    pub localhost_nodeports: bool,
+    /// Packets to forward are dropped that conntrack calls invalid: upstream does so in mode iptables
+    /// where the sysctl `nf_conntrack_tcp_be_liberal` is 0 (kubernetes/kubernetes#74839).
+    pub drop_invalid: bool,
+    /// The counters that there are, in mode iptables.
+    pub counters: Counters,
 }
 
 impl Config {
@@ -109,6 +139,9 @@ impl Config {
             nodeport_addresses: NodeportAddresses::All,
             node_ip: None,
             count_services: false,
+            localhost_nodeports: false,
+            drop_invalid: false,
+            counters: Counters::default(),
         }
     }
 }

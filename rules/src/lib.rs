@@ -4,7 +4,8 @@
 //!
 //! The flow is one way: [`model`] objects come as [`Change`]s into a [`State`],
 //! which marks Services dirty; a [`Backend`] plans the dirty ones and has the
-//! kernel take what changes. There is one, [`nft`]. What flows it leaves behind, [`flows`] finds; what it
+//! kernel take what changes. There is one, [`nft`]; the rules of another one, [`iptables`], are
+//! made and printed so far. What flows it leaves behind, [`flows`] finds; what it
 //! does with a packet, [`nft::trace`] tells.
 
 pub mod advise;
@@ -12,6 +13,7 @@ pub mod check;
 pub mod explain;
 pub mod finding;
 pub mod flows;
+pub mod iptables;
 pub mod model;
 pub mod nft;
 pub mod owners;
@@ -32,6 +34,6 @@ mod state;
 pub use backend::{Backend, Cause, Commit, HealthCheck, Pending, Refusal, Remedy, Summary};
 pub use backoff::Backoff;
 pub use change::{Change, ObjectKind};
-pub use config::{Config, LocalDetector, NodeportAddresses};
+pub use config::{Config, Counters, LocalDetector, NodeportAddresses};
 pub use remembered::RememberedClients;
 pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger, View};

@@ -5,6 +5,7 @@ mod build;
 mod sources;
 
 use crate::model::{EndpointAddr, Frontend, ObjectName, Protocol};
+pub use crate::state::FrontendKind;
 use crate::state::{Entry, View};
 use crate::{Config, HealthCheck};
 pub use sources::Sources;
@@ -39,8 +40,16 @@ pub struct PortPlan {
     pub number: u16,
     /// How one of several endpoints is chosen.
     pub balance: Balance,
+    /// `sessionAffinity: ClientIP` with this `timeoutSeconds`, whether or not [`balance`] heeds it:
+    /// that is what sets of nftables allow for.
+    ///
+    /// [`balance`]: Self::balance
+    pub affinity: Option<u32>,
     /// Where it is reached, each once, and who answers there.
     pub frontends: Box<[(Frontend, Serving)]>,
+    /// What each of `frontends` is to the Service, in their order: cluster IPs, external IPs,
+    /// load-balancer IPs, node ports. What is an external and a load-balancer IP is the former.
+    pub kinds: Box<[FrontendKind]>,
     /// The endpoints for policy Cluster, sorted; empty if no frontend needs them.
     pub cluster: Vec<EndpointAddr>,
     /// The endpoints for policy Local, sorted; empty if no frontend needs them.
@@ -48,6 +57,17 @@ pub struct PortPlan {
     /// Those of both lists that run on this node: what they send to the frontend may come back
     /// to them, and needs the node's address then.
     pub hairpin: Box<[EndpointAddr]>,
+    /// Endpoints that slices list under the port's name and protocol, whatever their state.
+    pub listed: usize,
+}
+
+impl PortPlan {
+    /// The frontends of a kind, with who answers there.
+    pub fn of_kind(&self, kind: FrontendKind) -> impl Iterator<Item = (Frontend, Serving)> {
+        let all = self.frontends.iter().zip(&self.kinds);
+        all.filter(move |(_, own)| **own == kind)
+            .map(|(frontend, _)| *frontend)
+    }
 }
 
 /// How one frontend is served.

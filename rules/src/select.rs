@@ -65,6 +65,8 @@ pub(crate) struct Selection {
     pub(crate) any: bool,
     /// Those of both lists that run on this node.
     pub(crate) on_this_node: Vec<EndpointAddr>,
+    /// How many there are, whatever their state.
+    pub(crate) listed: usize,
 }
 
 /// Which slices name a port, by their positions, and the number that it has there.
@@ -152,6 +154,7 @@ impl Selection {
             local: list(&self.local),
             any: self.any,
             on_this_node: list(&self.on_this_node),
+            listed: self.listed,
         }
     }
 
@@ -237,6 +240,7 @@ fn select(places: &Where, slices: &[EndpointSlice], place: Place<'_>, needs: Nee
         local: backends(&local),
         any,
         on_this_node,
+        listed: candidates.len(),
     }
 }
 

@@ -13,6 +13,7 @@ mod view;
 use crate::change::Change;
 use crate::model::{EndpointSlice, Family, Frontend, Node, ObjectName, Service, ServiceCidr};
 use claims::Claims;
+pub use claims::Kind as FrontendKind;
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;

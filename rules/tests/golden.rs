@@ -2,6 +2,8 @@
 //! as `nft` statements. Review changes with `cargo insta review`.
 
 mod build;
+#[path = "golden/iptables.rs"]
+mod iptables;
 
 use build::{Cluster, endpoints, service};
 use rules::model::{Family, TrafficPolicy};

@@ -1,5 +1,5 @@
 //! Modules import one another one way: among the children of each module there is no circle, and
-//! nothing outside `nft` knows nftables.
+//! nothing outside `nft` knows nftables, nothing outside `iptables` its chains.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -223,14 +223,24 @@ fn no_module_imports_what_imports_it() {
 
 #[test]
 fn nothing_but_nft_knows_nftables() {
+    alone("nft", &["crate::nft", "SetId", "ChainId", "AffinitySet"]);
+}
+
+#[test]
+fn nothing_but_iptables_knows_chains_of_iptables() {
+    alone("iptables", &["crate::iptables", "ChainName", "KUBE-"]);
+}
+
+/// Nobody outside of a module says these words.
+fn alone(owner: &str, words: &[&str]) {
     let sources = Sources::read(&src("."));
     let mut looked_at = 0;
     for (module, text) in &sources.texts {
-        if module.is_empty() || module[0] == "nft" {
+        if module.is_empty() || module[0] == owner {
             continue;
         }
         looked_at += 1;
-        for word in ["crate::nft", "SetId", "ChainId", "AffinitySet"] {
+        for word in words {
             assert!(!text.contains(word), "{module:?} says {word}");
         }
     }

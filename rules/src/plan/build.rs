@@ -1,6 +1,6 @@
 //! How a Service and its ports are planned: which frontends they have, and who serves them.
 
-use super::{Balance, PortPlan, ServicePlan, Serving, Sources};
+use super::{Balance, FrontendKind, PortPlan, ServicePlan, Serving, Sources};
 use crate::config::Config;
 use crate::limits;
 use crate::model::{Family, Frontend, Service, ServicePort, TrafficPolicy};
@@ -78,29 +78,31 @@ impl PortBuild<'_> {
         totals: &mut ServicePlan,
         selector: &mut Selector<'_>,
     ) -> PortPlan {
-        let mut frontends: Vec<Frontend> = self
-            .owned(claims::internal(self.service, self.port), taken)
-            .collect();
-        let internal = frontends.len();
-        let outside = claims::external(self.service, self.port).chain(claims::node_port(self.port));
-        frontends.extend(self.owned(outside, taken));
-        let needs = self.needs(frontends.len() > internal);
+        let (frontends, kinds) = self.frontends(taken);
+        let is_internal = |kind: &FrontendKind| *kind == FrontendKind::ClusterIp;
+        let needs = self.needs(!kinds.iter().all(is_internal));
         let selection = selector.select(self.port, needs);
         self.count_missing(&selection, totals);
 
         let inside = self.internal_serving(&selection);
         let outside = self.external_serving(&selection);
-        let serving = (0..).map(|at| if at < internal { inside } else { outside });
+        let serving = kinds.iter().map(|kind| match is_internal(kind) {
+            true => inside,
+            false => outside,
+        });
         let frontends: Box<[_]> = frontends.into_iter().zip(serving).collect();
         PortPlan {
             name: self.port.name.clone(),
             protocol: self.port.protocol,
             number: self.port.port,
             balance: self.balance(&selection),
+            affinity: self.service.session_affinity,
             frontends,
+            kinds,
             cluster: selection.cluster,
             local: selection.local,
             hairpin: selection.on_this_node.into(),
+            listed: selection.listed,
         }
     }
 
@@ -118,17 +120,15 @@ impl PortBuild<'_> {
         }
     }
 
-    /// The frontends of this family that this Service serves, each once.
-    fn owned(
-        &self,
-        frontends: impl Iterator<Item = Frontend>,
-        taken: &mut HashSet<Frontend>,
-    ) -> impl Iterator<Item = Frontend> {
+    /// The frontends of this family that this Service serves, each once, with what they are to it.
+    fn frontends(&self, taken: &mut HashSet<Frontend>) -> (Vec<Frontend>, Box<[FrontendKind]>) {
         let family = self.config.family;
-        frontends
-            .filter(move |own| own.address.is_none_or(|ip| Family::of(ip) == family))
-            .filter(|own| self.state.claims().owns(&self.service.name, own))
-            .filter(|own| taken.insert(*own))
+        let all = claims::frontends(self.service, self.port)
+            .filter(|(own, _)| own.address.is_none_or(|ip| Family::of(ip) == family))
+            .filter(|(own, _)| self.state.claims().owns(&self.service.name, own))
+            .filter(|(own, _)| taken.insert(*own));
+        let (frontends, kinds): (Vec<_>, Vec<_>) = all.unzip();
+        (frontends, kinds.into())
     }
 
     fn needs(&self, reachable_from_outside: bool) -> Needs {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What a frontend is to the Service that asks for it. Ordered by precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `spec.clusterIPs`, given out by the API server.
     ClusterIp,
     /// `spec.ports[].nodePort`, which meets nothing but other node ports.
@@ -214,12 +214,7 @@ fn wishes(service: &Service) -> BTreeMap<Frontend, Kind> {
         }
     };
     for port in &service.ports {
-        internal(service, port).for_each(|own| wish(own, Kind::ClusterIp));
-        node_port(port)
-            .into_iter()
-            .for_each(|own| wish(own, Kind::NodePort));
-        load_balancer(service, port).for_each(|own| wish(own, Kind::LoadBalancerIp));
-        external_ips(service, port).for_each(|own| wish(own, Kind::ExternalIp));
+        frontends(service, port).for_each(|(own, kind)| wish(own, kind));
     }
     wishes
 }
@@ -237,6 +232,20 @@ pub(crate) fn internal(service: &Service, port: &ServicePort) -> impl Iterator<I
 /// The external and load-balancer IPs of a port.
 pub(crate) fn external(service: &Service, port: &ServicePort) -> impl Iterator<Item = Frontend> {
     external_ips(service, port).chain(load_balancer(service, port))
+}
+
+/// All frontends of a port with what they are to the Service: cluster IPs, external IPs,
+/// load-balancer IPs, the node port.
+pub(crate) fn frontends(
+    service: &Service,
+    port: &ServicePort,
+) -> impl Iterator<Item = (Frontend, Kind)> {
+    let of = |kind| move |frontend| (frontend, kind);
+    internal(service, port)
+        .map(of(Kind::ClusterIp))
+        .chain(external_ips(service, port).map(of(Kind::ExternalIp)))
+        .chain(load_balancer(service, port).map(of(Kind::LoadBalancerIp)))
+        .chain(node_port(port).map(of(Kind::NodePort)))
 }
 
 /// The external IPs of a port.

@@ -6,7 +6,7 @@ use rules::model::{
 };
 use rules::nft::Table;
 use rules::nft::{Kernel, Planner, print};
-use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
+use rules::{Change, Config, LocalDetector, NodeportAddresses, State, iptables};
 use std::net::IpAddr;
 
 const NODE_V4: &str = "192.0.2.1";
@@ -71,6 +71,12 @@ impl Cluster {
             self.state.apply(Change::Slice(slice));
         }
         self.sync()
+    }
+
+    /// The same as chains of iptables.
+    pub fn chains(&self) -> iptables::Ruleset {
+        let local = [NODE_V4, NODE_V6, "127.0.0.1", "::1"].map(ip);
+        iptables::ruleset(self.planner.config(), self.state.view(), &local)
     }
 
     fn sync(&mut self) -> String {

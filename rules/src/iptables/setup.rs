@@ -1,0 +1,77 @@
+//! What a node has once, whatever the cluster holds: jumps from the built-in chains, and chains that
+//! tell who empties the tables.
+
+use super::names::ChainName;
+use super::rule::{Is, Match, Rule, State, Table, comment, jump};
+use super::top::{
+    EXTERNAL_SERVICES, FIREWALL, FORWARD, NODEPORTS, POSTROUTING, PROXY_FIREWALL, SERVICES,
+};
+
+/// Empty, and in each table: where it is gone, somebody emptied the table, and rules are to be
+/// written anew. Tools look for it too.
+pub const CANARY: ChainName = ChainName::fixed("KUBE-PROXY-CANARY");
+
+/// The tables that have a [`CANARY`].
+pub const CANARIES: [Table; 3] = [Table::Mangle, Table::Filter, Table::Nat];
+
+/// A rule at the head of a built-in chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// The chain's table.
+    pub table: Table,
+    /// The chain.
+    pub from: ChainName,
+    /// What it holds.
+    pub rule: Rule,
+}
+
+/// The jumps in the order in which each is put at the head of its chain, so that the last one stands
+/// first. The last two are the kubelet's as well, and outlive kube-proxy.
+pub fn jumps() -> Vec<Jump> {
+    const INPUT: ChainName = ChainName::fixed("INPUT");
+    const OUTPUT: ChainName = ChainName::fixed("OUTPUT");
+    const FORWARDED: ChainName = ChainName::fixed("FORWARD");
+    const PREROUTED: ChainName = ChainName::fixed("PREROUTING");
+    const POSTROUTED: ChainName = ChainName::fixed("POSTROUTING");
+    const OUTSIDE: &str = "kubernetes externally-visible service portals";
+    const PORTALS: &str = "kubernetes service portals";
+    const BALANCER: &str = "kubernetes load balancer firewall";
+    let of = |table, new: bool, words: &str| {
+        let new = new.then_some(Match::State(Is::So, &[State::New]));
+        let words = (!words.is_empty()).then(|| comment(words));
+        let matches: Vec<Match> = new.into_iter().chain(words).collect();
+        move |from, to| Jump {
+            table,
+            from,
+            rule: jump(to, matches.clone()),
+        }
+    };
+    let outside = of(Table::Filter, true, OUTSIDE);
+    let health = of(
+        Table::Filter,
+        false,
+        "kubernetes health check service ports",
+    );
+    let portals = of(Table::Filter, true, PORTALS);
+    let forward = of(Table::Filter, false, "kubernetes forwarding rules");
+    let balancer = of(Table::Filter, true, BALANCER);
+    let translate = of(Table::Nat, false, PORTALS);
+    let masquerade = of(Table::Nat, false, "kubernetes postrouting rules");
+    let martians = of(Table::Filter, false, "");
+    vec![
+        outside(INPUT, EXTERNAL_SERVICES),
+        outside(FORWARDED, EXTERNAL_SERVICES),
+        health(INPUT, NODEPORTS),
+        portals(FORWARDED, SERVICES),
+        portals(OUTPUT, SERVICES),
+        forward(FORWARDED, FORWARD),
+        balancer(INPUT, PROXY_FIREWALL),
+        balancer(OUTPUT, PROXY_FIREWALL),
+        balancer(FORWARDED, PROXY_FIREWALL),
+        translate(OUTPUT, SERVICES),
+        translate(PREROUTED, SERVICES),
+        masquerade(POSTROUTED, POSTROUTING),
+        martians(INPUT, FIREWALL),
+        martians(OUTPUT, FIREWALL),
+    ]
+}
