@@ -9,8 +9,8 @@ pub use notices::{mode_notice, notices};
 
 use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates};
 use crate::config::{
-    KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPVS, MODE_NFTABLES, parse_cidr,
-    parse_ip,
+    KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPTABLES, MODE_IPVS,
+    MODE_NFTABLES, parse_cidr, parse_ip,
 };
 use crate::options::{Complete, Options};
 use anyhow::{Context, bail, ensure};
@@ -103,6 +103,11 @@ pub struct RuleSettings {
     pub external_ips: bool,
     /// The rules count the connections of each frontend.
     pub count_services: bool,
+    /// Node ports answer on loopback addresses of IPv4, if those are node-port addresses: mode
+    /// iptables alone.
+    pub localhost_nodeports: bool,
+    /// Packets that conntrack calls invalid are not forwarded: mode iptables alone.
+    pub drop_invalid: bool,
 }
 
 /// `detectLocalMode`.
@@ -248,6 +253,7 @@ impl RuleSettings {
             config.iptables.masquerade_bit
         };
         let addresses = config.node_port_addresses.iter().flatten();
+        let iptables = config.mode == MODE_IPTABLES;
         Ok(Self {
             bind_address: parse_ip(&config.bind_address).with_context(|| {
                 format!(
@@ -270,6 +276,9 @@ impl RuleSettings {
                 .collect(),
             external_ips: gates.enabled(ALLOW_SERVICE_EXTERNAL_IPS),
             count_services: false,
+            localhost_nodeports: iptables && config.iptables.localhost_node_ports != Some(false),
+            // The sysctl is set before it is read.
+            drop_invalid: iptables && !config.conntrack.tcp_be_liberal,
         })
     }
 }

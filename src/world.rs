@@ -11,11 +11,12 @@ pub use load::{Loaded, Nodes, load};
 use crate::addresses;
 use crate::settings::{DetectLocalMode, RuleSettings, Settings};
 use ipnet::IpNet;
+use rules::iptables;
 use rules::model::{Family, Node, ObjectName};
 use rules::nft::{Planner, ruleset::Transaction};
-use rules::{Applied, Change, Config, LocalDetector, State, Trigger, View};
+use rules::{Applied, Change, Config, Counters, LocalDetector, State, Trigger, View};
 use std::collections::{BTreeMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// The objects as far as they are known, and what the settings let count of them.
@@ -158,6 +159,24 @@ impl<'a> Standpoint<'a> {
         let pending = planner.prepare_seen(self.view, &local, Default::default);
         pending.map(|pending| pending.transaction)
     }
+
+    /// What upstream's mode iptables has of one family on this node, if the kernel has its counters;
+    /// node ports answer on the [stated addresses](Self::stated_addresses) and loopback ones.
+    pub fn chains(&self, family: Family) -> iptables::Ruleset {
+        let mut local = self.stated_addresses();
+        local.extend([
+            IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::from(Ipv6Addr::LOCALHOST),
+        ]);
+        let config = Config {
+            counters: Counters {
+                invalid_dropped: true,
+                localhost_nodeports: true,
+            },
+            ..self.config(family)
+        };
+        iptables::ruleset(&config, self.view, &local)
+    }
 }
 
 /// The settings of one family's rules on a node that is called so, as its object tells.
@@ -168,17 +187,19 @@ pub fn config(
     family: Family,
 ) -> Config {
     let primary = addresses::primary(node, settings.bind_address, family);
+    let nodeport_addresses =
+        addresses::nodeport_addresses(&settings.nodeport_addresses, primary, family);
     Config {
         masquerade_mark: settings.masquerade_mark,
         masquerade_all: settings.masquerade_all,
         count_services: settings.count_services,
         local_detector: local_detector(settings, node, family),
         node_ip: primary,
-        nodeport_addresses: addresses::nodeport_addresses(
-            &settings.nodeport_addresses,
-            primary,
-            family,
-        ),
+        localhost_nodeports: settings.localhost_nodeports
+            && family == Family::V4
+            && nodeport_addresses.hold_ipv4_loopback(),
+        drop_invalid: settings.drop_invalid,
+        nodeport_addresses,
         ..Config::new(family, node_name.clone())
     }
 }

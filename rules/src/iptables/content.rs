@@ -1,9 +1,9 @@
 //! What one family's tables hold.
 
 use super::names::ChainName;
-use super::rule::Rule;
+use super::rule::{Match, Rule};
 use crate::model::Family;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One family's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,17 @@ impl Ruleset {
             filter: Content::default(),
             nat: Content::default(),
         }
+    }
+
+    /// The names of the kernel's counters that rules count in. Without them the rules are refused.
+    pub fn counters(&self) -> BTreeSet<&'static str> {
+        let rules = self.filter.rules.iter().chain(&self.nat.rules);
+        let matches = rules.flat_map(|(_, rule)| &rule.matches);
+        let counted = matches.filter_map(|own| match own {
+            Match::Count(name) => Some(*name),
+            _ => None,
+        });
+        counted.collect()
     }
 }
 

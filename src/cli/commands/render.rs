@@ -1,4 +1,5 @@
-//! `kube-proxy render`: prints the ruleset that manifests lead to, as text that `nft -f` loads.
+//! `kube-proxy render`: prints the rules that manifests lead to, as text that `nft -f` or
+//! `iptables-restore` loads.
 
 use super::{Command, Exits};
 use crate::cli::startup;
@@ -36,7 +37,7 @@ fn build(command: clap::Command) -> clap::Command {
         .value_parser(PossibleValuesParser::new(["ipv4", "ipv6"]))
         .overrides_with("family");
     command
-        .about("Prints the rules that the daemon would load, as text that nft -f takes.")
+        .about("Prints the rules that the daemon would load, as text that nft -f takes, or with --proxy-mode iptables upstream's, for iptables-restore.")
         .override_usage("kube-proxy render [flags]")
         .args(groups.into_iter().flat_map(|group| group.args(&defaults)))
         .arg(family)
@@ -44,7 +45,7 @@ fn build(command: clap::Command) -> clap::Command {
 
 fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let options = Options::new(matches);
-    // It prints rules of nftables, whatever a daemon would take them for.
+    // What a daemon serves a mode with that nobody gave.
     let complete = startup::complete(&options, MODE_NFTABLES)?;
     startup::start_logging(&complete)?;
     startup::validate(&complete)?;
