@@ -16,13 +16,13 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 	$(OWN_ARCH) $(filter-out $(OWN_ARCH),$(ARCH)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e faults conformance compare gates bench bench-hostile bench-upstream image chart manifest man lint deny \
+.PHONY: help demo test e2e faults conformance compare compare-iptables gates bench bench-hostile bench-upstream image chart manifest man lint deny \
 	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
 
 # This list.
 help:
-	@awk '/^#/ { text = text (text ? "\n                 " : "") substr($$0, 3); next } \
-		/^[a-z][a-z0-9-]*:/ && text { sub(/:.*/, ""); printf "  %-14s %s\n", $$0, text } \
+	@awk '/^#/ { text = text (text ? "\n                   " : "") substr($$0, 3); next } \
+		/^[a-z][a-z0-9-]*:/ && text { sub(/:.*/, ""); printf "  %-16s %s\n", $$0, text } \
 		{ text = "" }' $(firstword $(MAKEFILE_LIST))
 
 # Both traffic policies, measured and explained; KEEP=1 leaves the nodes there until Enter.
@@ -43,6 +43,12 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
 	@target/debug/e2e conformance $(FLAGS)
+
+# What iptables-save tells of upstream's kube-proxy in mode iptables and of our render:
+# FLAGS="--filter table --seed 7".
+compare-iptables: deps-go $(CONTROL_PLANE_PROGRAMS)
+	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
+	@target/debug/e2e compare-iptables $(FLAGS)
 
 # Named faults on a node with traffic; FLAGS="--short", "--filter half-open" or "--list".
 faults: deps-go $(CONTROL_PLANE_PROGRAMS)

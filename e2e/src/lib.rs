@@ -15,6 +15,7 @@ pub mod fakeapi;
 pub mod flows;
 pub mod http;
 pub mod manifest;
+pub mod nfacct;
 pub mod probe;
 pub mod sctp;
 pub mod usage;

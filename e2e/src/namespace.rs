@@ -149,12 +149,20 @@ impl Namespace {
     /// # Errors
     /// If it can't be run or fails; with what it said.
     pub fn exec(&self, words: &[&str]) -> Result<String> {
+        self.pipe(words, "")
+    }
+
+    /// The same with `input` on the command's standard input.
+    ///
+    /// # Errors
+    /// If it can't be run or fails; with what it said.
+    pub fn pipe(&self, words: &[&str], input: &str) -> Result<String> {
         let Some((program, arguments)) = words.split_first() else {
             bail!("no command to run in {}", self.name);
         };
         let mut command = self.command(program);
         command.args(arguments);
-        output(&mut command, "").with_context(|| format!("in {}", self.name))
+        output(&mut command, input).with_context(|| format!("in {}", self.name))
     }
 
     /// Loads `ruleset` with `nft -f`, for the bed's own needs.
@@ -162,10 +170,7 @@ impl Namespace {
     /// # Errors
     /// What nft says of it.
     pub fn nft(&self, ruleset: &str) -> Result<()> {
-        let mut command = self.command("nft");
-        command.args(["-f", "-"]);
-        output(&mut command, ruleset).with_context(|| format!("in {}", self.name))?;
-        Ok(())
+        self.pipe(&["nft", "-f", "-"], ruleset).map(drop)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each part has a table of questions and puts them to both binaries.
 
 mod config;
-mod difference;
+pub(crate) mod difference;
 mod http;
 mod metrics;
 mod rig;

@@ -8,6 +8,7 @@
 mod accepted;
 mod args;
 mod case;
+mod chains;
 mod edge;
 mod foretold;
 mod fuzz;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result};
 
 use accepted::Accepted;
 pub(crate) use args::Args;
+pub(crate) use chains::{Args as ChainsArgs, run as compare_chains};
 use report::Report;
 use rig::Rig;
 use table::Table;

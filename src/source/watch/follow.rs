@@ -121,7 +121,13 @@ where
                 Err(failure) if self.is_final(&failure, lived, persistence) => {
                     return Err(failure).with_context(|| format!("listing {}", self.log.what()));
                 }
-                Err(failure) => self.failed(&ask, &failure, lived),
+                Err(failure) => {
+                    // Whoever waits for a command waits for its second way no longer.
+                    let at_once =
+                        persistence == Persistence::Once && self.progress.has_another_way(&failure);
+                    let pause = self.failed(&ask, &failure, lived);
+                    if at_once { Duration::ZERO } else { pause }
+                }
             };
             tokio::time::sleep(pause).await;
         }

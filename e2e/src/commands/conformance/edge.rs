@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::conformance::args::Args;
 use crate::conformance::case::{BRIEF, Breadth, Case, cases};
-use crate::conformance::rig::Rig;
+use crate::conformance::rig::{Cluster, Rig};
 use crate::conformance::run::{Row, run};
 use crate::conformance::spec::{Endpoint, Service, State};
 
@@ -23,12 +23,10 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     if !args.wants_part("edge") {
         return Ok(Vec::new());
     }
-    let mut all = big::put(rig)?;
-    all.extend(twice(rig)?);
+    let all = put_still(rig)?;
     rig.settle()?;
     let mut rows = run(rig, all)?;
-    big::clear(rig)?;
-    rig.clear(GROUP)?;
+    clear_still(rig)?;
     rows.extend(change::contested(rig)?);
     rows.extend(change::zone(rig)?);
     rows.extend(change::timeout(rig)?);
@@ -38,10 +36,23 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Puts what does not change; returns its cases.
+pub(crate) fn put_still(cluster: &Cluster) -> Result<Vec<Case>> {
+    let mut all = big::put(cluster)?;
+    all.extend(twice(cluster)?);
+    Ok(all)
+}
+
+/// Deletes it.
+pub(crate) fn clear_still(cluster: &Cluster) -> Result<()> {
+    big::clear(cluster)?;
+    cluster.clear(GROUP)
+}
+
 /// Endpoints that two slices list, alike or not. Upstream takes one that does not terminate, and of
 /// several the one that comes last in a Go map: those that are ready in one slice and not in the
 /// other have no outcome that could be compared.
-fn twice(rig: &Rig) -> Result<Vec<Case>> {
+fn twice(cluster: &Cluster) -> Result<Vec<Case>> {
     let rows = [
         ("alike", "alike", State::Ready, State::Ready),
         (
@@ -67,7 +78,7 @@ fn twice(rig: &Rig) -> Result<Vec<Case>> {
                 service.endpoints.push(endpoint);
             }
         }
-        rig.put(&service, GROUP)?;
+        cluster.put(&service, GROUP)?;
         let words = format!("endpoints that two slices list, {words}");
         all.extend(cases(&service, &words, BRIEF));
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::conformance::args::Args;
 use crate::conformance::case::{Breadth, Case, Source, What, cases};
-use crate::conformance::rig::Rig;
+use crate::conformance::rig::{Cluster, Rig};
 use crate::conformance::run::{Row, run};
 use crate::conformance::spec::{Family, Frontend, Service};
 use list::all;
@@ -35,6 +35,17 @@ enum Change {
 struct Step {
     name: &'static str,
     change: Change,
+}
+
+impl Step {
+    fn take(&self, cluster: &Cluster, service: &str) -> Result<()> {
+        match &self.change {
+            Change::Put(service) => cluster.put(service, GROUP),
+            Change::Delete(slices) => cluster.delete(service, *slices),
+            Change::Nothing => Ok(()),
+        }
+        .with_context(|| format!("{service}: {}", self.name))
+    }
 }
 
 struct Sequence {
@@ -156,6 +167,23 @@ fn flow(
     }
 }
 
+/// Takes a step of each sequence, counted from 0; whether one had that many.
+pub(crate) fn take(cluster: &Cluster, at: usize) -> Result<bool> {
+    let mut any = false;
+    for sequence in all() {
+        if let Some(step) = sequence.steps.get(at) {
+            step.take(cluster, &sequence.service.name)?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// Deletes what the steps left.
+pub(crate) fn clear(cluster: &Cluster) -> Result<()> {
+    cluster.clear(GROUP)
+}
+
 /// Runs the sequences of which a case is wanted.
 pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     let mut sequences = all();
@@ -172,13 +200,7 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
             let Some(step) = sequence.steps.get(at) else {
                 continue;
             };
-            let name = &sequence.service.name;
-            match &step.change {
-                Change::Put(service) => rig.put(service, GROUP),
-                Change::Delete(slices) => rig.delete(name, *slices),
-                Change::Nothing => Ok(()),
-            }
-            .with_context(|| format!("{name}: {}", step.name))?;
+            step.take(rig, &sequence.service.name)?;
             // All of them: what a flow meets depends on what it met before.
             cases.extend(sequence.cases(step, at + 1));
         }

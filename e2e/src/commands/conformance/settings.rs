@@ -13,14 +13,14 @@ use crate::conformance::spec::{
     Endpoint, Family, Frontend, Policy, SECOND_ADDRESSES, Service, State,
 };
 
-const GROUP: &str = "settings";
+pub(crate) const GROUP: &str = "settings";
 /// The Services' first slot.
 const FIRST_SLOT: u8 = 170;
 
-struct Variant {
-    name: &'static str,
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
     words: &'static str,
-    flags: &'static [&'static str],
+    pub(crate) flags: &'static [&'static str],
     frontends: &'static [Frontend],
     /// Whether node-1's pods are on a bridge.
     bridged: bool,
@@ -57,7 +57,7 @@ impl Variant {
 
 const CIDR_FLAGS: [&str; 2] = DETECTION;
 
-const VARIANTS: [Variant; 11] = [
+pub(crate) const VARIANTS: [Variant; 11] = [
     Variant::sources(
         "masquerade-all",
         "everything to a cluster IP is masqueraded",
@@ -174,7 +174,7 @@ fn bridge(rig: &Rig, variant: &Variant, on: bool) -> Result<()> {
 /// Both policies, endpoints here and elsewhere or none at all. Under policy Cluster not both at
 /// once: without a known pod range, answers from elsewhere miss node-1, and which of the two a few
 /// probes meet would be chance.
-fn services() -> Vec<Service> {
+pub(crate) fn services() -> Vec<Service> {
     const A1: usize = 0;
     const A2: usize = 1;
     const B1: usize = 2;

@@ -62,13 +62,14 @@ async fn a_server_that_cannot_stream_a_list_is_asked_for_pages() {
         let event = json!({"type": "ERROR", "object": status(500)});
         Reply::Pieces(200, Vec::new(), vec![(0, event.to_string())], Then::Ends)
     };
-    let (result, names, _) = listed(move |_, uri: &str| match uri {
+    let (result, names, asked) = listed(move |_, uri: &str| match uri {
         uri if is_stream(uri) => cannot(),
         uri => answered(uri),
     })
     .await;
     result.expect("lists");
     assert_eq!(names.iter().filter(|own| *own == "end").count(), 4);
+    assert!(asked.iter().all(|(seconds, _)| *seconds == 0), "{asked:?}");
     let (result, _, asked) = listed(move |_, uri: &str| match uri {
         uri if is_stream(uri) => cannot(),
         _ => whole(500, &status(500)),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{A1, B1, GROUP, SLOT};
 use crate::conformance::case::{BRIEF, Breadth, Case, Source, cases};
 use crate::conformance::object;
-use crate::conformance::rig::Rig;
+use crate::conformance::rig::Cluster;
 use crate::conformance::spec::{Endpoint, Family, Frontend, Kind, Policy, Port, Service, State};
 
 /// As long as a namespace's name may be.
@@ -23,24 +23,24 @@ const TCP: Breadth<'_> = Breadth {
 };
 
 /// Posts all of them; returns their cases.
-pub(super) fn put(rig: &Rig) -> Result<Vec<Case>> {
-    let mut all = thousand(rig)?;
-    all.extend(ports(rig)?);
-    all.extend(names(rig)?);
+pub(super) fn put(cluster: &Cluster) -> Result<Vec<Case>> {
+    let mut all = thousand(cluster)?;
+    all.extend(ports(cluster)?);
+    all.extend(names(cluster)?);
     Ok(all)
 }
 
 /// Deletes what has a namespace of its own.
-pub(super) fn clear(rig: &Rig) -> Result<()> {
+pub(super) fn clear(cluster: &Cluster) -> Result<()> {
     let label = format!("{}={GROUP}", object::LABEL);
     for path in paths(&long_name()) {
-        rig.api.delete_labelled(&path, &label)?;
+        cluster.api.delete_labelled(&path, &label)?;
     }
     Ok(())
 }
 
 /// A thousand endpoints in ten slices, and two hundred with affinity, half of them here.
-fn thousand(rig: &Rig) -> Result<Vec<Case>> {
+fn thousand(cluster: &Cluster) -> Result<Vec<Case>> {
     let mut all = Vec::new();
     for (name, slot, count, affinity) in [
         ("edge-thousand", SLOT + 5, 1000, None),
@@ -53,12 +53,15 @@ fn thousand(rig: &Rig) -> Result<Vec<Case>> {
         let [services, slices] = paths("default");
         for family in Family::BOTH {
             for first in (0..count).step_by(usize::from(SLICE)) {
-                rig.api.post(&slices, &slice(&service, family, first))?;
+                cluster.api.post(&slices, &slice(&service, family, first))?;
             }
         }
-        rig.api.post(&services, &object::service(&service, GROUP))?;
+        cluster
+            .api
+            .post(&services, &object::service(&service, GROUP))?;
         if let Some(status) = object::status(&service) {
-            rig.api
+            cluster
+                .api
                 .patch(&format!("{services}/{name}/status"), &status)?;
         }
         // Two pods stand behind all of them.
@@ -114,7 +117,7 @@ fn slice(service: &Service, family: Family, first: u16) -> Value {
 }
 
 /// Sixty ports at a cluster IP and an external IP.
-fn ports(rig: &Rig) -> Result<Vec<Case>> {
+fn ports(cluster: &Cluster) -> Result<Vec<Case>> {
     let mut service = Service::new("edge-ports", SLOT + 7);
     // Node ports of that many would be other Services'.
     service.kind = Kind::ClusterIp;
@@ -128,7 +131,7 @@ fn ports(rig: &Rig) -> Result<Vec<Case>> {
         })
         .collect();
     service.endpoints = vec![Endpoint::new(A1, State::Ready)];
-    rig.put(&service, GROUP)?;
+    cluster.put(&service, GROUP)?;
     let breadth = Breadth {
         frontends: &[Frontend::ClusterIp, Frontend::ExternalIp],
         sources: &[Source::Outside],
@@ -139,10 +142,10 @@ fn ports(rig: &Rig) -> Result<Vec<Case>> {
 
 /// Namespace, Service and port with the longest possible names, and all that makes objects of its
 /// own named after them.
-fn names(rig: &Rig) -> Result<Vec<Case>> {
+fn names(cluster: &Cluster) -> Result<Vec<Case>> {
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": long_name()}});
-    rig.api.post("/api/v1/namespaces", &namespace)?;
+    cluster.api.post("/api/v1/namespaces", &namespace)?;
     let mut service = Service::new(&format!("edge-{}", "s".repeat(LONG - 5)), SLOT + 8);
     service.ports[0].name = "fifteen-letters";
     service.ports[1].name = "fifteen-letterz";
@@ -154,11 +157,14 @@ fn names(rig: &Rig) -> Result<Vec<Case>> {
     for (number, mut slice) in object::slices(&service, GROUP).into_iter().enumerate() {
         // The Service's name leaves no room for a suffix.
         slice["metadata"]["name"] = json!(format!("long-{number}"));
-        rig.api.post(&slices, &slice)?;
+        cluster.api.post(&slices, &slice)?;
     }
-    rig.api.post(&services, &object::service(&service, GROUP))?;
+    cluster
+        .api
+        .post(&services, &object::service(&service, GROUP))?;
     if let Some(status) = object::status(&service) {
-        rig.api
+        cluster
+            .api
             .patch(&format!("{services}/{}/status", service.name), &status)?;
     }
     Ok(cases(

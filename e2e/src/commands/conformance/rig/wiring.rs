@@ -10,7 +10,7 @@ use crate::conformance::spec::SECOND_ADDRESSES;
 const BRIDGE: &str = "cni0";
 
 /// Joins node-1 to the API server's namespace by a link that nothing else uses.
-pub(super) fn connect(bed: &Bed, control: &Namespace, number: u8) -> Result<()> {
+pub(crate) fn connect(bed: &Bed, control: &Namespace, number: u8) -> Result<()> {
     let node = bed.nodes()[0].namespace();
     let link = format!("bed{number}");
     veth((control, &link), (node, "api"))?;
@@ -69,7 +69,7 @@ pub(super) fn route(bed: &Bed) -> Result<()> {
 }
 
 /// Gives node-1 a second address of each family, which the router knows.
-pub(super) fn second_addresses(bed: &Bed) -> Result<()> {
+pub(crate) fn second_addresses(bed: &Bed) -> Result<()> {
     let Pair { v4, v6 } = SECOND_ADDRESSES;
     // Behind the primary address, and deprecated: the kernel masquerades with the primary one.
     let script = format!(
