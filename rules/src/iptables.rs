@@ -1,9 +1,10 @@
 //! Services as chains of iptables: the rules that upstream's kube-proxy makes in mode iptables, under
 //! the same names, with the same comments and in the same order.
 //!
-//! [`ruleset`] makes those of one family, [`print`] shows them as `iptables-restore` takes them and as
-//! `iptables-save` tells them, [`setup`] is what is there once whatever the cluster holds. Where
-//! upstream leaves an order to chance, it is that of names here.
+//! [`ruleset`] makes those of one family, a [`Change`] leads from one state to another,
+//! [`print`] shows them as `iptables-restore` takes them and as `iptables-save` tells them, [`setup`]
+//! is what is there once whatever the cluster holds. Where upstream leaves an order to chance, it is
+//! that of names here.
 
 pub mod names;
 pub mod print;
@@ -11,10 +12,12 @@ pub mod rule;
 pub mod setup;
 
 mod build;
+mod change;
 mod content;
 mod lists;
 mod port;
 mod top;
 
 pub use build::ruleset;
+pub use change::{Change, TableChange};
 pub use content::{Content, Ruleset};

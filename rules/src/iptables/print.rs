@@ -4,7 +4,7 @@
 mod restore;
 mod saved;
 
-pub use restore::{restore, setup};
+pub use restore::{change, restore, setup};
 pub use saved::saved;
 
 use super::rule::{Is, State};

@@ -1,10 +1,12 @@
 //! The same for iptables: what a Service adds to the input of iptables-restore.
 
 use crate::build::{self, Cluster, endpoints, service};
-use rules::iptables::{Ruleset, print};
+use rules::iptables::names::ChainName;
+use rules::iptables::rule::{Rule, Target};
+use rules::iptables::{Change, Content, Ruleset, TableChange, print};
 use rules::model::{Family, Service, TrafficPolicy};
 use rules::{Config, Counters, LocalDetector, NodeportAddresses};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Upstream's defaults on a node that has the counters.
 fn config(family: Family) -> Config {
@@ -331,4 +333,95 @@ fn what_iptables_save_tells() {
     let six = cluster.chains();
     let six = print::saved(&six.filter, Family::V6);
     insta::assert_snapshot!(format!("{filter}--- nat\n{nat}--- IPv6\n{six}"));
+}
+
+/// States of one Service, each made of the last one.
+fn states(family: Family) -> Vec<Ruleset> {
+    let mut cluster = Cluster::with(config(family));
+    let mut states = vec![cluster.chains()];
+    let mut web = service("web");
+    let mut next = |web: &Service, nodes: &[&str]| {
+        cluster.add(web.clone(), endpoints("web", nodes));
+        states.push(cluster.chains());
+    };
+    next(&web, &["n1", "n2"]);
+    next(&web, &["n1", "n2", "n3"]);
+    web.external_policy = TrafficPolicy::Local;
+    web.ports[0].node_port = Some(30080);
+    next(&web, &["n1", "n2", "n3"]);
+    web.session_affinity = Some(60);
+    next(&web, &["n2"]);
+    web.load_balancer_ips = vec![[198, 51, 100, 1].into()];
+    web.source_ranges = ["203.0.113.0/24".parse().expect("a range")].into();
+    next(&web, &["n1"]);
+    next(&web, &[]);
+    web.internal_policy = TrafficPolicy::Local;
+    next(&web, &["n2"]);
+    states
+}
+
+#[test]
+fn a_change_leads_from_each_state_to_each_other() {
+    for family in Family::ALL {
+        let states = states(family);
+        for before in &states {
+            for after in &states {
+                let change = Change::between(before, after);
+                assert_eq!(change.is_empty(), before == after);
+                for (before, change, after) in [
+                    (&before.filter, &change.filter, &after.filter),
+                    (&before.nat, &change.nat, &after.nat),
+                ] {
+                    let mut chains = chains(before);
+                    take(&mut chains, change);
+                    assert_eq!(chains, self::chains(after));
+                }
+            }
+        }
+    }
+}
+
+type Chains = BTreeMap<ChainName, Vec<Rule>>;
+
+fn chains(content: &Content) -> Chains {
+    let all = content.by_chain().into_iter();
+    all.map(|(name, rules)| (name, rules.into_iter().cloned().collect()))
+        .collect()
+}
+
+/// As the kernel takes it: step by step, and nothing leads to a chain that is not there.
+fn take(chains: &mut Chains, change: &TableChange) {
+    for name in &change.fresh {
+        assert_eq!(chains.insert(*name, Vec::new()), None, "{name} is there");
+    }
+    for (name, rules) in &change.refilled {
+        let chain = chains.get_mut(name).expect("a chain to fill");
+        assert_ne!(chain, rules, "{name} was like that");
+        chain.clone_from(rules);
+    }
+    for name in &change.gone {
+        chains.get_mut(name).expect("a chain to empty").clear();
+    }
+    for name in &change.gone {
+        chains.remove(name);
+    }
+    for (from, rules) in chains.iter() {
+        for rule in rules {
+            if let Some(Target::Jump(to)) = &rule.target {
+                assert!(chains.contains_key(to), "{from} leads to {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_endpoint_more() {
+    let states = states(Family::V4);
+    let more = Change::between(&states[1], &states[2]);
+    let fewer = Change::between(&states[2], &states[1]);
+    insta::assert_snapshot!(format!(
+        "{}--- and back\n{}",
+        print::change(&more),
+        print::change(&fewer)
+    ));
 }

@@ -1,11 +1,13 @@
 //! Input of `iptables-restore --noflush`, line by line as upstream feeds it.
 
 use super::{not, states};
+use crate::iptables::change::Change;
 use crate::iptables::content::{Content, Ruleset};
 use crate::iptables::names;
 use crate::iptables::rule::{Address, Match, Rule, Table, Target};
 use crate::iptables::setup::{CANARIES, CANARY, jumps};
 use crate::iptables::top::FIREWALL;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// What a sync of all Services feeds: a chain line makes a chain, or empties it.
@@ -30,6 +32,33 @@ pub fn setup(ruleset: &Ruleset) -> String {
         }
         for own in jumps.iter().filter(|own| own.table == table) {
             let _ = writeln!(out, "-I {}{}", own.from, arguments(&own.rule));
+        }
+        out.push_str("COMMIT\n");
+    }
+    out
+}
+
+/// What leads from one state to another. A table that stays as it is is not named.
+pub fn change(change: &Change) -> String {
+    let mut out = String::new();
+    for (table, own) in [(Table::Filter, &change.filter), (Table::Nat, &change.nat)] {
+        if own.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "*{}", table.name());
+        // Each line makes a chain or empties it; every chain is there before a rule leads to it.
+        let refilled = own.refilled.iter().map(|(chain, _)| chain);
+        let named: BTreeSet<_> = own.fresh.iter().chain(refilled).chain(&own.gone).collect();
+        for chain in named {
+            let _ = writeln!(out, ":{chain} - [0:0]");
+        }
+        for (chain, rules) in &own.refilled {
+            for rule in rules {
+                let _ = writeln!(out, "-A {chain}{}", arguments(rule));
+            }
+        }
+        for chain in &own.gone {
+            let _ = writeln!(out, "-X {chain}");
         }
         out.push_str("COMMIT\n");
     }
