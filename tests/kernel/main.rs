@@ -9,6 +9,7 @@
     reason = "only the objects are of use here, not the golden cluster"
 )]
 mod build;
+mod chains;
 mod corpus;
 mod cost;
 mod dump;
