@@ -63,7 +63,7 @@ fn in_order(mut rules: Vec<&str>) -> Vec<&str> {
     let mut last: Vec<_> = rules.split_off(rules.len() - last.count());
     last.sort_unstable();
     // A stable sort.
-    rules.sort_by_key(|rule| port(rule));
+    rules.sort_by_key(port);
     rules.extend(last);
     rules
 }
