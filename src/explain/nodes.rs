@@ -67,11 +67,59 @@ async fn get(place: SocketAddr) -> anyhow::Result<u16> {
         .header("host", place.to_string())
         .header("connection", "close")
         .body(Empty::<Bytes>::new())?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response?.status().as_u16()),
-        ended = connection => {
-            ended?;
-            anyhow::bail!("the connection ended without an answer")
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
+    let response = tokio::select! {
+        biased;
+        response = &mut answer => response,
+        // It ends with its only answer, which is there by then; an error is the answer's as well.
+        _ = connection => answer.await,
+    };
+    Ok(response?.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// What becomes of a question to a server that answers this, and closes.
+    fn asked(answer: &'static str) -> Result<u16, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let place = listener.local_addr().expect("its address");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("sent");
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().build().expect("a runtime");
+        let status = runtime.block_on(one(&[place.ip()], place.port()));
+        let request = server.join().expect("the server");
+        assert!(
+            request.starts_with("GET /healthz HTTP/1.1\r\n"),
+            "{request}"
+        );
+        status
+    }
+
+    #[test]
+    fn an_answer_counts_though_the_connection_ends_with_it() {
+        let unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(asked(unavailable), Ok(503));
+        let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(asked(closing), Ok(200));
+    }
+
+    #[test]
+    fn no_answer_is_told_as_one() {
+        for nothing in ["", "HTTP/1.1 2"] {
+            let error = asked(nothing).expect_err("no status");
+            assert!(error.starts_with("127.0.0.1:"), "{error}");
         }
     }
 }

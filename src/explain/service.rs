@@ -232,7 +232,7 @@ impl Case<'_> {
         let spec = self.raw.spec.as_ref();
         let pods = self.facts.pods_of(self.raw).ok().map(|pods| pods.len());
         let known = Known {
-            pods: pods.filter(|_| !told.selector.is_empty()),
+            pods: pods.filter(|_| !told.selector.is_empty() && !self.facts.files_without_pods),
             traffic_distribution: spec.and_then(|spec| spec.traffic_distribution.clone()),
             nodeport_addresses: families.iter().map(|own| nodeport_addresses(own)).collect(),
             losers: self.losers(&name, service),

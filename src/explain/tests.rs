@@ -90,6 +90,20 @@ fn each_finding_has_a_manifest_that_provokes_it() {
 - {addresses: [10.244.1.8], nodeName: n1}
 - {addresses: [10.244.1.9], nodeName: n1}
 - {addresses: [10.244.2.7], nodeName: n2";
+    let three =
+        "- {addresses: [10.244.2.6], nodeName: n2}\n- {addresses: [10.244.2.7], nodeName: n2";
+    let v6 = "
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-v6, labels: {kubernetes.io/service-name: web}}
+addressType: IPv6
+ports: [{name: http, port: 8080}]
+endpoints:
+- {addresses: [\"fd00:244:1::5\"], nodeName: n1}
+- {addresses: [\"fd00:244:2::6\"], nodeName: n2}
+- {addresses: [\"fd00:244:2::7\"], nodeName: n2}
+# end";
     let hinted = "hints: {forZones: [{name: b}]}, conditions: {ready: true}";
     let older = "
 ---
@@ -163,6 +177,12 @@ status: {loadBalancer: {ingress: [{ip: 198.51.100.7}]}}
             &["KP106 error"],
         ),
         (
+            "files without any pod",
+            &[("\nkind: Pod\n", "\nkind: PodTemplate\n")],
+            &[],
+            &[],
+        ),
+        (
             "another protocol",
             &[(
                 "ports: [{name: http, port: 8080}]",
@@ -182,6 +202,19 @@ status: {loadBalancer: {ingress: [{ip: 198.51.100.7}]}}
             &[(SECOND, six)],
             &[],
             &["KP201 warning"],
+        ),
+        (
+            "two against one, in each family",
+            &[
+                (
+                    "clusterIPs: [10.96.4.20]",
+                    "clusterIPs: [10.96.4.20, \"fd00:96::20\"]",
+                ),
+                (SECOND, three),
+                ("# end", v6),
+            ],
+            &[],
+            &[],
         ),
         (
             "addresses are replaced",

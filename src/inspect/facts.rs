@@ -37,6 +37,9 @@ pub struct Facts {
     pub cidrs: Result<Vec<ServiceCIDR>, Unseen>,
     /// The pods that their selectors choose, and for [`Asked::Service`] no others.
     pub pods: Result<Vec<Pod>, Unseen>,
+    /// That nothing follows where a pod is missing: the objects stand in files, which seldom have
+    /// pods, and none of these is one.
+    pub files_without_pods: bool,
 }
 
 impl Facts {
@@ -83,6 +86,8 @@ impl Facts {
             }
             _ => cluster.list(&all).await,
         };
+        let files_without_pods = cluster.is_files()
+            && matches!(cluster.list::<Pod>(&everywhere).await, Ok(all) if all.is_empty());
         Ok(Self {
             services,
             rivals: Vec::new(),
@@ -93,6 +98,7 @@ impl Facts {
                 pods.iter_mut().for_each(|pod| strip(&mut pod.metadata));
                 pods
             }),
+            files_without_pods,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Three nodes with one, two and three pods; one Service per policy, both with the same pods;
 //! the daemon on every node; a load balancer that follows the nodes' health checks, and a client
-//! outside. With `--keep` everything stays until Enter or Ctrl-C.
+//! outside. What the program says of it itself is shown beside. With `--keep` everything stays until Enter or Ctrl-C.
 
 mod explain;
 mod listing;
@@ -10,6 +10,7 @@ mod measure;
 mod policy;
 mod report;
 mod show;
+mod workload;
 
 use std::io::BufRead;
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         .namespace()
         .exec(&["nft", "list", "table", "ip", "kube-proxy"])?;
     let explained = explain::ask(&bed, &manifests)?;
+    screen.explained(&explained);
 
     let left: Vec<_> = pods.iter().filter(|pod| pod.node() != LOSER).collect();
     let noticed = lose_pods(&bed, &manifests, &left)?;
@@ -78,9 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let problems = [before.problems(&all), after.problems(&left)].concat();
     let path = report::write(&before, &after, &all, &left, &problems)?;
     screen.look(&listing, &bed.nodes()[1]);
-    screen.explained(&explained);
-    screen.verdict(&problems, &path, begun.elapsed());
-    if args.keep {
+    screen.verdict(&problems, [&explained.page, &path], begun.elapsed());
+    if !args.keep {
+        screen.gone();
+    } else {
         keep(&screen, &bed, &manifests, problems.is_empty())?;
     }
     Ok(problems.is_empty())
@@ -106,6 +109,7 @@ fn write_cluster(manifests: &Path, bed: &Bed) -> Result<()> {
 }
 
 fn write_endpoints(manifests: &Path, pods: &[&Pod]) -> Result<()> {
+    manifest::write(manifests, "workload", &workload::manifests(pods))?;
     let slices: Vec<_> = POLICIES
         .iter()
         .flat_map(|policy| manifest::endpoint_slices(policy.service, pods))

@@ -213,7 +213,8 @@ fn shares_outside(
     shares
 }
 
-/// What each of those that get something from outside would get, if all got the same.
+/// What each of those that get something from outside would get, if all got the same; `endpoints`
+/// are those of one port and family.
 pub fn fair_share(endpoints: &[EndpointExplained]) -> f64 {
     let served = endpoints.iter().filter(|own| own.share_outside > Some(0.0));
     fraction(1, served.count())

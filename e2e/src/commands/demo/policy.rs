@@ -4,6 +4,8 @@ use e2e::Pod;
 use e2e::address::{ECHO_PORT, Pair, cluster_ip, virtual_ip};
 use serde_json::{Value, json};
 
+use crate::demo::workload::labels;
+
 /// A Service of type LoadBalancer under one policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
@@ -66,7 +68,7 @@ impl Policy {
                 "type": "LoadBalancer",
                 "externalTrafficPolicy": self.name,
                 "internalTrafficPolicy": "Cluster",
-                "selector": {"app": "echo"},
+                "selector": labels(),
                 "clusterIP": cluster_ips[0],
                 "clusterIPs": cluster_ips,
                 "ipFamilyPolicy": "RequireDualStack",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::{Bed, Node, Pod};
 
-use crate::demo::explain::{Explained, Said};
+use crate::demo::explain::{Explained, Said, flags, service};
 use crate::demo::listing::excerpt;
 use crate::demo::measure::{CONNECTIONS, Phase};
 use crate::demo::policy::{POLICIES, Policy};
@@ -160,28 +160,21 @@ impl Screen {
         for line in excerpt(listing) {
             println!("  {}", line.strip_prefix("    ").unwrap_or(&line));
         }
-        println!(
-            "\n  The nodes are gone now. {} keeps them until Enter, to look around in.",
-            self.paint("1", "make demo KEEP=1")
-        );
     }
 
     /// What the program says of it.
     pub(crate) fn explained(&self, explained: &Explained) {
-        for Said { command, answer } in &explained.said {
-            self.title(&format!("node-2 $ {command}"));
-            for line in answer.lines() {
-                println!("  {line}");
+        for Said { command, lines } in &explained.said {
+            self.title(&format!("It explains itself: node-2 $ {command}"));
+            for line in lines {
+                println!("{}", format!("  {line}").trim_end());
             }
         }
-        println!(
-            "\n  The same for a browser, with a picture: {}",
-            explained.page.display()
-        );
     }
 
     /// The last word.
-    pub(crate) fn verdict(&self, problems: &[String], report: &Path, took: Duration) {
+    pub(crate) fn verdict(&self, problems: &[String], reports: [&Path; 2], took: Duration) {
+        let [page, data] = reports;
         println!();
         for problem in problems {
             println!("  {} {problem}", self.paint("31", "off:"));
@@ -192,9 +185,18 @@ impl Screen {
             count => self.paint("31", &format!("{count} figures are off.")),
         };
         println!(
-            "  {verdict} {:.0} s, report in {}\n",
+            "  {verdict} It took {:.0} s.\n\n  For a browser, with a picture: {}\n  As data: {}\n",
             took.as_secs_f64(),
-            report.display()
+            self.paint("1", &page.display().to_string()),
+            data.display()
+        );
+    }
+
+    /// How to have them longer.
+    pub(crate) fn gone(&self) {
+        println!(
+            "  The nodes are gone now. {} keeps them until Enter, to look around in.\n",
+            self.paint("1", "make demo KEEP=1")
         );
     }
 
@@ -207,6 +209,17 @@ impl Screen {
                 node.namespace().name()
             );
         }
+        let node = &bed.nodes()[1];
+        let flags = flags(node.name(), &manifests.display().to_string()).join(" ");
+        println!(
+            "  ip netns exec {} {} explain {} {flags}",
+            node.namespace().name(),
+            e2e::binary().map_or_else(
+                |_| "kube-proxy".to_owned(),
+                |path| path.display().to_string()
+            ),
+            service(),
+        );
         let [cluster, local] = POLICIES;
         let node = bed.nodes()[0].addresses().v4;
         let client = bed.client().name();

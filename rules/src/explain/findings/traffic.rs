@@ -5,6 +5,7 @@ use super::{Case, some};
 use crate::explain::data::{ClientAddress, EndpointExplained, FrontendKind, Policy};
 use crate::explain::endpoints::fair_share;
 use crate::finding::{Code, Finding, Severity};
+use crate::model::Family;
 use crate::select::{self, HintUse, Ignored};
 
 /// Shares above so many times the fair one are told.
@@ -161,8 +162,12 @@ fn unequal(case: &Case<'_>) -> Option<Finding> {
         return None;
     }
     let ports = case.service.ports.iter();
-    ports.into_iter().find_map(|port| {
-        let of_port = |own: &&EndpointExplained| *own.port_name == *port.name;
+    // Each family's connections are shared by the endpoints of that family.
+    let mut places = ports.flat_map(|port| case.places.iter().map(move |place| (port, place)));
+    places.find_map(|(port, place)| {
+        let of_port = |own: &&EndpointExplained| {
+            *own.port_name == *port.name && Family::of(own.address) == place.config.family
+        };
         let endpoints = case.told.endpoints.iter().filter(of_port).cloned();
         let endpoints: Vec<EndpointExplained> = endpoints.collect();
         let fair = fair_share(&endpoints);
