@@ -2,7 +2,6 @@
 //! (`docs/cli.md`).
 
 pub mod commands;
-#[allow(dead_code)]
 mod look;
 mod startup;
 #[cfg(test)]

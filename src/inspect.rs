@@ -21,9 +21,9 @@ pub use asked::Asked;
 pub use cluster::Cluster;
 pub use facts::Facts;
 pub use names::NotFound;
-pub use objects::{Unproxied, is_selected_by, name_of, selector_of, unproxied};
+pub use objects::{Unproxied, name_of, selector_of, unproxied};
 pub use query::{Query, Unseen};
-pub use workloads::{Workload, workload_of, workloads};
+pub use workloads::workloads;
 
 #[cfg(test)]
 mod tests;

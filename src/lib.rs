@@ -44,7 +44,6 @@ mod telemetry;
 // The cluster's objects, and what is made of them.
 #[cfg(feature = "node")]
 mod event_sender;
-#[allow(dead_code, unused_imports)]
 mod inspect;
 pub mod source;
 pub mod world;

@@ -128,8 +128,10 @@ async fn follow(client: Client, events: &Sender<Change>, terms: Terms<'_>) -> an
         Some(name) => Target::all::<Node>().fields(format!("metadata.name={name}")),
         None => Target::all::<Node>(),
     };
-    let log =
-        |kind, resource: &str| Log::new(kind, resource, recorder.clone(), metrics.of(resource));
+    let log = |kind, resource: &str| {
+        Log::new(kind, resource, recorder.clone(), metrics.of(resource))
+            .for_once(persistence == Persistence::Once)
+    };
     let mut interner = Interner::default();
     tokio::try_join!(
         Follow::new(

@@ -6,6 +6,7 @@
 
 mod expect;
 mod fixture;
+mod look;
 mod scenario;
 
 use std::time::Instant;

@@ -118,6 +118,13 @@ where
             let pause = match result {
                 Ok(pause) => pause,
                 Err(Failure::NoReceiver) => anyhow::bail!(Failure::NoReceiver),
+                Err(failure) if self.goes_another_way(&failure, persistence) => {
+                    let pause = self.progress.failed(&failure, lived, fastrand::f64());
+                    match self.progress.ask() {
+                        Ask::Page { .. } => Duration::ZERO,
+                        _ => pause,
+                    }
+                }
                 Err(failure) if self.is_final(&failure, lived, persistence) => {
                     return Err(failure).with_context(|| format!("listing {}", self.log.what()));
                 }
@@ -133,10 +140,14 @@ where
         }
     }
 
+    /// Who asks once does not wait for the same by pages, and hears nothing of the first way.
+    fn goes_another_way(&self, failure: &Failure, persistence: Persistence) -> bool {
+        persistence == Persistence::Once && self.progress.has_another_way(failure)
+    }
+
     fn is_final(&self, failure: &Failure, lived: Duration, persistence: Persistence) -> bool {
         persistence == Persistence::Once
             && !self.progress.expects(failure, lived)
-            && !self.progress.has_another_way(failure)
             && failure.retry_after().is_none()
     }
 

@@ -32,6 +32,8 @@ pub struct Log {
     unread: Option<String>,
     /// How many lists have begun.
     lists: u64,
+    /// Whether that a list is complete is news: not to who asks once and answers with it.
+    tells_lists: bool,
 }
 
 struct Problems {
@@ -52,6 +54,15 @@ impl Log {
             problems: HashMap::new(),
             unread: None,
             lists: 0,
+            tells_lists: true,
+        }
+    }
+
+    /// The same, which keeps to itself that a list is complete.
+    pub fn for_once(self, once: bool) -> Self {
+        Self {
+            tells_lists: !once,
+            ..self
         }
     }
 
@@ -85,7 +96,10 @@ impl Log {
     /// A list is complete.
     pub fn listed(&mut self) {
         self.metrics.listed();
-        tracing::info!("{}: listed", self.what);
+        match self.tells_lists {
+            true => tracing::info!("{}: listed", self.what),
+            false => tracing::debug!("{}: listed", self.what),
+        }
         // A list that works does not say that a watch does.
         self.error.take_if(|(phase, _)| *phase == Phase::List);
         // Those that the list did not have are gone.

@@ -1,5 +1,6 @@
 //! The scenarios, in the order in which they run.
 
+mod commands;
 mod control;
 mod credentials;
 mod endpoints;
@@ -25,6 +26,8 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("no endpoints, then deleted", endpoints::none),
     ("policy switch", policy::switch),
     ("internal policy Local", policy::internal),
+    ("commands answer", commands::answer),
+    ("commands say what is wrong", commands::wrong),
     ("API server restart", control::api_server_restart),
     ("daemon restart", control::daemon_restart),
     ("service account of a pod", credentials::pod),

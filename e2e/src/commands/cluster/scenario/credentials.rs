@@ -137,7 +137,8 @@ fn in_a_pod(scratch: &Path, mounted: &Path) -> Result<PathBuf> {
     Ok(script)
 }
 
-fn write_config(cluster: &Cluster, server: &str, user: &Value) -> Result<String> {
+/// A kubeconfig of this user, in the place of the last one.
+pub(super) fn write_config(cluster: &Cluster, server: &str, user: &Value) -> Result<String> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
