@@ -56,12 +56,18 @@ fn table_markup(table: &Table) -> Markup {
                 thead { tr { @for head in &table.head { th { (head) } } } }
                 tbody {
                     @for row in &table.rows {
-                        tr { @for cell in row { td { (cell) } } }
+                        tr { @for cell in row { td.word[is_word(cell)] { (cell) } } }
                     }
                 }
             }
         }
     }
+}
+
+/// A name or a figure, which a browser would break at its hyphens.
+fn is_word(cell: &str) -> bool {
+    const LONGEST: usize = 24;
+    cell.len() <= LONGEST && cell.contains('-') && !cell.contains(' ')
 }
 
 fn finding_markup(finding: &Finding) -> Markup {
