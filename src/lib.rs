@@ -71,7 +71,7 @@ mod top;
 #[cfg(feature = "node")]
 mod trace;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "node", feature = "plugin"))]
 mod schemas;
 
 #[cfg(feature = "fuzzing")]

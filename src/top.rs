@@ -13,6 +13,8 @@ mod terminal;
 mod units;
 mod wanted;
 
+#[cfg(test)]
+pub use answer::Top;
 pub use options::{Form, Options};
 pub use order::Order;
 pub use run::run;

@@ -116,6 +116,7 @@ fn an_unequal_share_is_found_and_an_even_one_is_not() {
     let listed = with_objects(&crowded, |settings| block_on(all(settings, None, &plain())));
     let listed = listed.expect("a list");
     assert_eq!(listed.findings[0].code, Code::UnequalShare);
+    insta::assert_snapshot!("all_json", text(listed.clone(), Format::Json));
     insta::assert_snapshot!("all", text(listed, Format::Table));
 }
 

@@ -125,8 +125,27 @@ fn a_node_that_mode_iptables_serves() {
             };
             let text = anstream::adapter::strip_str(&text.text(&found)).to_string();
             insta::assert_snapshot!(without_the_machine(&text));
+            insta::assert_snapshot!("json", data_without_the_machine(found));
         })
         .expect("the namespace");
+}
+
+/// The same as data.
+fn data_without_the_machine(mut report: Report<Check>) -> String {
+    report.generated_at = "2026-01-01T00:00:00Z".to_owned();
+    let checks = report
+        .data
+        .groups
+        .iter_mut()
+        .flat_map(|own| &mut own.checks);
+    for check in checks.filter(|own| ["version", "modules", "room"].contains(&&*own.name)) {
+        check.detail = "...".to_owned();
+    }
+    let output = Output {
+        format: Format::Json,
+        fail_on: None,
+    };
+    output.text(&report)
 }
 
 /// Without what differs from machine to machine: the kernel's release, its modules, how many

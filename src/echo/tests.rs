@@ -1,4 +1,5 @@
 use super::answer::Claims;
+use super::answer::End;
 use super::proxy_protocol::{Mode, read};
 use super::{Echo, EchoOptions, Identity, Server};
 use std::io::ErrorKind;
@@ -193,6 +194,19 @@ async fn the_peer_is_shown_and_claims_beside_it() {
         ("POST", "/a?b=c")
     );
     assert_eq!(echo.identity.pod.as_deref(), Some("web-1"));
+    // But for the ports, which the kernel chose.
+    let golden = Echo {
+        remote: End {
+            port: 40001,
+            ..echo.remote
+        },
+        local: End {
+            port: 8080,
+            ..echo.local
+        },
+        ..echo
+    };
+    insta::assert_snapshot!("json", serde_json::to_string_pretty(&golden).expect("JSON"));
     drop(stop);
     task.await.expect("an end");
 }

@@ -128,6 +128,11 @@ fn what_several_nodes_find_is_told_once() {
     let report = merge::merge("explain", answers).expect("a report");
     insta::assert_snapshot!("merged", shown(&report, Format::Table));
     assert_eq!(report.worst(), Some(Severity::Error));
+    let report = Report {
+        generated_at: "2026-01-01T00:00:00Z".to_owned(),
+        ..report
+    };
+    insta::assert_snapshot!("json", shown(&report, Format::Json));
     let data: Value = serde_json::from_str(&shown(&report, Format::Json)).expect("JSON");
     assert_eq!(data["reports"][1]["report"]["kind"], "Explanation");
 }

@@ -201,24 +201,36 @@ fn local_policy() -> Tally {
     tally
 }
 
-fn shown(tally: Tally, expectation: Option<Expectation>) -> (String, Vec<Code>) {
+fn report(tally: Tally, expectation: Option<Expectation>) -> Report<Probe> {
     let target = Target::parse("198.51.100.7").expect("a URL");
     let address = ([198, 51, 100, 7], 80).into();
     let took = Duration::from_millis(1340);
     let probe = Probe::new(&target, address, CALLS, took, tally, expectation);
     let findings = findings::of(&probe);
-    let codes = findings.iter().map(|finding| finding.code).collect();
-    let report = Report::new("n1", vec![Source::fresh("network")], probe, findings);
+    Report {
+        generated_at: "2026-01-01T00:00:00Z".to_owned(),
+        ..Report::new("n1", vec![Source::fresh("network")], probe, findings)
+    }
+}
+
+fn text(report: &Report<Probe>, format: Format) -> String {
     let output = Output {
-        format: Format::Table,
+        format,
         fail_on: None,
     };
-    let text = anstream::adapter::strip_str(&output.text(&report)).to_string();
-    (text, codes)
+    anstream::adapter::strip_str(&output.text(report)).to_string()
+}
+
+fn shown(tally: Tally, expectation: Option<Expectation>) -> (String, Vec<Code>) {
+    let report = report(tally, expectation);
+    let codes = report.findings.iter().map(|finding| finding.code);
+    (text(&report, Format::Table), codes.collect())
 }
 
 #[test]
 fn shares_that_are_unequal_and_expected() {
+    let data = text(&report(local_policy(), None), Format::Json);
+    insta::assert_snapshot!("json", data);
     let (text, codes) = shown(local_policy(), None);
     assert_eq!(codes, []);
     insta::assert_snapshot!("unequal", text);
@@ -268,7 +280,7 @@ fn what_is_found_and_what_is_not() {
     let (text, codes) = shown(tally, None);
     assert_eq!(
         codes,
-        [Code::CallsFail, Code::ClientAddressLost, Code::UnequalShare]
+        [Code::CallsFail, Code::UnequalShare, Code::ClientAddressLost]
     );
     insta::assert_snapshot!("findings", text);
 }

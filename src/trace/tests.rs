@@ -83,7 +83,9 @@ fn the_ways_of_a_service() {
 
 #[test]
 fn the_keys_that_scripts_read() {
-    let report = answer("outside", "svc/shop/web");
+    let mut report = answer("outside", "svc/shop/web");
+    report.generated_at = "2026-01-01T00:00:00Z".to_owned();
+    insta::assert_snapshot!("json", text(&report, Format::Json));
     let json: serde_json::Value = serde_json::from_str(&text(&report, Format::Json)).expect("JSON");
     assert_eq!(json["kind"], Traced::KIND);
     assert_eq!(json["result"]["outcome"], "delivered");
