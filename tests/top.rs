@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -331,11 +332,15 @@ struct OnTerminal {
     seen: Arc<Mutex<Vec<u8>>>,
 }
 
+/// The terminal's size.
+const ROWS: NonZeroU16 = NonZeroU16::new(24).expect("more than none");
+const COLUMNS: NonZeroU16 = NonZeroU16::new(120).expect("more than none");
+
 impl OnTerminal {
     fn start(mut command: Command) -> Result<(Self, Termios)> {
         let size = Winsize {
-            ws_row: 24,
-            ws_col: 120,
+            ws_row: ROWS.get(),
+            ws_col: COLUMNS.get(),
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -374,10 +379,26 @@ impl OnTerminal {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
+    /// What the screen looks like: of a line that changes only the cells that differ are written.
+    fn screen(&self) -> String {
+        let mut screen = vt100::Parser::new(ROWS, COLUMNS, 0);
+        screen.process(&self.seen.lock().expect("a lock"));
+        screen.screen().contents()
+    }
+
     fn until_shown(&self, text: &str) -> Result<()> {
         wait::until(&format!("{text:?} on the screen"), SOON, || {
-            let shown = self.text();
-            ensure!(shown.contains(text), "{shown:?}");
+            let shown = self.screen();
+            ensure!(shown.contains(text), "{shown}");
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    fn until_written(&self, bytes: &str) -> Result<()> {
+        wait::until(&format!("{bytes:?} to the terminal"), SOON, || {
+            let written = self.text();
+            ensure!(written.contains(bytes), "{written:?}");
             Ok(())
         })
         .map(drop)
@@ -423,7 +444,7 @@ fn the_terminal_is_as_before_however_it_ends() -> Result<()> {
             ("\u{1b}[?1049h", "\u{1b}[?1049l"),
             ("\u{1b}[?25l", "\u{1b}[?25h"),
         ] {
-            terminal.until_shown(back)?;
+            terminal.until_written(back)?;
             let text = terminal.text();
             assert!(text.rfind(back) > text.rfind(there), "{end:?}: {text:?}");
         }
