@@ -13,15 +13,12 @@ use std::path::Path;
 /// `--fail-on`.
 pub(super) fn flags(command: clap::Command, more_formats: &[&'static str]) -> clap::Command {
     let defaults = Options::default();
-    let groups = [
-        &flags::CONFIGURATION,
-        &flags::SOURCE,
-        &flags::RULES,
-        &flags::NODE_PORTS,
-        &flags::LOGGING,
-    ];
     command
-        .args(groups.into_iter().flat_map(|group| group.args(&defaults)))
+        .args(
+            flags::PLANNING
+                .iter()
+                .flat_map(|group| group.args(&defaults)),
+        )
         .args(report::args(more_formats))
 }
 

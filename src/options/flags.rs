@@ -26,6 +26,9 @@ pub static ALL: &[&Group] = &[
     &DEPRECATED,
 ];
 
+/// Those of a command that plans rules: where objects come from, and what counts of them.
+pub static PLANNING: &[&Group] = &[&CONFIGURATION, &SOURCE, &RULES, &NODE_PORTS, &LOGGING];
+
 /// Flags that belong together.
 pub struct Group {
     /// The heading in `--help`.

@@ -23,13 +23,6 @@ pub const RENDER: Command = Command {
 
 fn build(command: clap::Command) -> clap::Command {
     let defaults = Options::default();
-    let groups = [
-        &flags::CONFIGURATION,
-        &flags::SOURCE,
-        &flags::RULES,
-        &flags::NODE_PORTS,
-        &flags::LOGGING,
-    ];
     let family = Arg::new("family")
         .long("family")
         .help("The family to print, instead of both.")
@@ -39,7 +32,7 @@ fn build(command: clap::Command) -> clap::Command {
     command
         .about("Prints the rules that the daemon would load, as text that nft -f takes, or with --proxy-mode iptables upstream's, for iptables-restore.")
         .override_usage("kube-proxy render [flags]")
-        .args(groups.into_iter().flat_map(|group| group.args(&defaults)))
+        .args(flags::PLANNING.iter().flat_map(|group| group.args(&defaults)))
         .arg(family)
 }
 
