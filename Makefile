@@ -125,11 +125,11 @@ fuzz-engine: deps-fuzz
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --target-dir target/fuzz --target $(FUZZ_HOST) \
 		--profile fuzz -p fuzz --features libfuzzer --bin libfuzzer
 
-# Formatting, and clippy without a warning.
 # Man pages of kube-proxy and its commands, in target/man.
 man: deps
 	cargo run --quiet -p kube-proxy-rs --example man -- target/man
 
+# Formatting, and clippy without a warning.
 lint: deps
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings

@@ -22,7 +22,7 @@ mod syncer;
 mod trouble;
 
 use reporter::Reporter;
-use rules::nft::drift::Notice;
+use rules::drift::Notice;
 use rules::{Backend, Change};
 use std::time::Instant;
 use syncer::Syncer;

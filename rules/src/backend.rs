@@ -1,4 +1,4 @@
-//! The seam between the decision and what programs it: nftables today.
+//! The seam between the decision and what programs it: nftables, or chains of iptables.
 
 use crate::model::{Family, ObjectName};
 use crate::{Config, RememberedClients, View};
@@ -126,6 +126,21 @@ pub struct Summary {
     pub no_local_internal: i64,
     /// The same for external policy Local.
     pub no_local_external: i64,
+    /// How many rules there are, where the backend has rules of Services.
+    pub lines: Option<RuleLines>,
+}
+
+/// Rules of a family in mode iptables, as upstream counts them in `sync_proxy_rules_iptables_total` and
+/// `sync_proxy_rules_iptables_last`: jumps from built-in chains are none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleLines {
+    /// In table `filter`, all of them written by each sync.
+    pub filter: usize,
+    /// In table `nat`.
+    pub nat: usize,
+    /// Those of them that upstream would have written in the last sync: all top chains' and those of
+    /// Services that were planned.
+    pub nat_written: usize,
 }
 
 /// A transaction's place in the history of the ruleset.

@@ -14,10 +14,14 @@ pub mod setup;
 mod build;
 mod change;
 mod content;
+mod kernel;
 mod lists;
 mod port;
 mod top;
+mod transaction;
 
 pub use build::ruleset;
 pub use change::{Change, TableChange};
 pub use content::{Content, Ruleset};
+pub use kernel::{Kernel, Object, Refusal};
+pub use transaction::{Before, Step, Steps, Transaction};

@@ -10,6 +10,7 @@
 
 pub mod advise;
 pub mod check;
+pub mod drift;
 pub mod explain;
 pub mod finding;
 pub mod flows;
@@ -31,7 +32,9 @@ mod limits;
 mod remembered;
 mod state;
 
-pub use backend::{Backend, Cause, Commit, HealthCheck, Pending, Refusal, Remedy, Summary};
+pub use backend::{
+    Backend, Cause, Commit, HealthCheck, Pending, Refusal, Remedy, RuleLines, Summary,
+};
 pub use backoff::Backoff;
 pub use change::{Change, ObjectKind};
 pub use config::{Config, Counters, LocalDetector, NodeportAddresses};

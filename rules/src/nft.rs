@@ -4,10 +4,8 @@
 //! [`NftBackend`] is what a sync uses: a [`Planner`] that makes
 //! [`ruleset::Transaction`]s, and a [`Kernel`] that takes them, the real one or a
 //! [`Table`] in memory. [`print`] shows them as nft does,
-//! [`trace`] sends packets through a table, [`drift`] weighs what others change,
-//! [`totals`] adds up what tables counted.
+//! [`trace`] sends packets through a table, [`totals`] adds up what tables counted.
 
-pub mod drift;
 pub mod explain;
 pub mod names;
 pub mod print;

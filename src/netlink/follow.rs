@@ -7,7 +7,7 @@
 
 use super::notifications::Decoder;
 use nft_wire::{Heard, Listener, Membership, Protocol, nf_tables};
-use rules::nft::drift::Notice;
+use rules::drift::Notice;
 use std::io;
 use std::time::Duration;
 

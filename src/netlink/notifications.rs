@@ -8,8 +8,8 @@
 use super::subsystem::protocol_family;
 use nft_wire::nf_tables::{self, HEADER, nfta};
 use nft_wire::{Message, attribute, messages, text_of, u32_at};
+use rules::drift::{Edit, ForeignChange, Notice, What};
 use rules::model::Family;
-use rules::nft::drift::{Edit, ForeignChange, Notice, What};
 use rules::nft::ruleset::TABLE;
 
 /// Not in libc.

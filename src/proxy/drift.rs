@@ -4,7 +4,7 @@ use super::outcome::{Drift, Outcome};
 use super::syncer::Syncer;
 use crate::clock;
 use rules::Backend;
-use rules::nft::drift::{ForeignChange, Notice, Suspicion};
+use rules::drift::{ForeignChange, Notice, Suspicion};
 use std::time::Instant;
 
 impl<B: Backend> Syncer<B> {

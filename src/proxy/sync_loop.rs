@@ -5,7 +5,7 @@ use super::gate::Gate;
 use super::schedule::Schedule;
 use crate::clock;
 use crate::counts::Question;
-use rules::nft::drift::Notice;
+use rules::drift::Notice;
 use rules::{Backend, Change};
 use std::time::Instant;
 use tokio::runtime::{Handle, RuntimeFlavor};

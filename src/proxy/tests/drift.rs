@@ -2,7 +2,7 @@
 
 use super::*;
 use rules::Commit;
-use rules::nft::drift::{Edit, ForeignChange, Notice, What};
+use rules::drift::{Edit, ForeignChange, Notice, What};
 use rules::nft::ruleset::ChainId;
 use rules::nft::table::Poisoned;
 
