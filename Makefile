@@ -39,10 +39,11 @@ e2e: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
 	@target/debug/e2e cluster $(SCENARIOS)
 
-# The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7".
+# The same packets through upstream's kube-proxy and ours: FLAGS="--filter hint --seed 7"; with
+# MODE=iptables both in that mode, and the same text of iptables-save.
 conformance: deps-go $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet -p kube-proxy-rs -p e2e --bin kube-proxy --bin e2e
-	@target/debug/e2e conformance $(FLAGS)
+	@target/debug/e2e conformance $(if $(MODE),--mode $(MODE)) $(FLAGS)
 
 # What iptables-save tells of upstream's kube-proxy in mode iptables and of our render:
 # FLAGS="--filter table --seed 7".

@@ -23,7 +23,9 @@ mod settings;
 mod shrink;
 mod spec;
 mod table;
+mod tables;
 mod takeover;
+mod texts;
 
 use std::time::Instant;
 
@@ -48,12 +50,12 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     let accepted = Accepted::read()?;
     let begun = Instant::now();
-    let mut rig = Rig::start(args.upstream.as_deref())?;
+    let mut rig = Rig::start(args)?;
     println!(
         "two beds and one API server in {:.0} s",
         begun.elapsed().as_secs_f64()
     );
-    let mut report = Report::new(accepted);
+    let mut report = Report::new(accepted, args.mode);
     let result = compare(&mut rig, table, args, &mut report);
     rig.save_state();
     result?;
@@ -68,7 +70,7 @@ fn compare(rig: &mut Rig, table: Table, args: &Args, report: &mut Report) -> Res
                 .with_context(|| format!("post {}", service.name))?;
         }
         rig.settle()?;
-        report.add(run::run(rig, table.cases)?);
+        report.add(run::run(rig, "table", table.cases)?);
         rig.clear("table")?;
     }
     report.add(sequence::compare(rig, args)?);

@@ -13,6 +13,7 @@ mod demo;
 mod faults;
 mod fuzz;
 mod image;
+mod mode;
 mod report;
 mod size;
 

@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::mode::Mode;
+
 /// Send the same packets through upstream's kube-proxy and ours, and compare what becomes of them
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The mode of both; in mode iptables the texts of iptables-save are compared too
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
     /// Only cases whose id contains TEXT (random: the randomised states); may be given again
     #[arg(long = "filter", value_name = "TEXT")]
     filters: Vec<String>,
@@ -20,6 +25,9 @@ pub(crate) struct Args {
     /// Another program in upstream's place, such as an earlier build
     #[arg(long, value_name = "PATH")]
     pub(crate) upstream: Option<PathBuf>,
+    /// Do not ask `kube-proxy trace`, which upstream in ours' place does not have
+    #[arg(long)]
+    pub(crate) no_trace: bool,
     /// Print the table's cases and stop
     #[arg(long)]
     pub(crate) list: bool,

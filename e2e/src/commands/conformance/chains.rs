@@ -7,7 +7,6 @@
 
 mod node;
 mod states;
-mod tables;
 
 use anyhow::Result;
 

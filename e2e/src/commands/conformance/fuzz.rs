@@ -105,7 +105,7 @@ fn look(rig: &mut Rig, state: &[Service], only: Option<&BTreeSet<String>>) -> Re
     if let Some(only) = only {
         all.retain(|case| only.contains(&case.id));
     }
-    run(rig, all)
+    run(rig, GROUP, all)
 }
 
 /// A smaller state with some of the same differences, and these.

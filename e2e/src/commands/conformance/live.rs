@@ -12,6 +12,7 @@ use crate::conformance::case::Source;
 use crate::conformance::rig::{DETECTION, Rig, Side};
 use crate::conformance::run::Row;
 use crate::conformance::spec::{CHAT_PORT, Endpoint, Family, Frontend, Policy, Service, State};
+use crate::conformance::texts;
 
 const GROUP: &str = "live";
 const SLOT: u8 = 176;
@@ -174,6 +175,7 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
             }
             Change::Restart => rig.restart(&DETECTION)?,
         }
+        rows.extend(texts::compare(rig, &format!("live/{number}-{name}"))?);
         let [upstream, ours] = held.each_mut().map(|all| ask(all));
         for ((held, upstream), ours) in held[1].iter().zip(upstream).zip(ours) {
             rows.push(Row::observed(

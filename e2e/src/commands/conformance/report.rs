@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::conformance::accepted::Accepted;
 use crate::conformance::run::Row;
+use crate::mode::Mode;
 use crate::report::{Cases, mark, write_report};
 
 /// Differences of one group that are shown one by one.
@@ -43,14 +44,16 @@ fn group(id: &str) -> String {
 /// All results so far.
 pub(crate) struct Report {
     accepted: Accepted,
+    mode: Mode,
     entries: Vec<Entry>,
     cases: Cases,
 }
 
 impl Report {
-    pub(crate) fn new(accepted: Accepted) -> Self {
+    pub(crate) fn new(accepted: Accepted, mode: Mode) -> Self {
         Self {
             accepted,
+            mode,
             entries: Vec::new(),
             cases: Cases::new(),
         }
@@ -130,8 +133,10 @@ impl Report {
         };
         let agree = asked().filter(|own| *own == AGREES).count();
         let (all, word) = (asked().count(), "predictions of trace");
-        println!("{agree} of {all} {word} are what became of the packets");
-        let path = write_report("conformance", &self.entries)?;
+        if all > 0 {
+            println!("{agree} of {all} {word} are what became of the packets");
+        }
+        let path = write_report(&self.mode.directory("conformance"), &self.entries)?;
         println!("\n{}", path.display());
         Ok(self.cases.end())
     }

@@ -14,7 +14,9 @@ use e2e::Bed;
 use e2e::cleanup::ScratchDir;
 use e2e::controlplane::program;
 
+use crate::conformance::args::Args;
 use crate::conformance::spec::ZONES;
+use crate::mode::Mode;
 use crate::report::Kept;
 pub(crate) use cluster::{CANARY, Cluster, control};
 pub(crate) use side::{DETECTION, Side};
@@ -27,6 +29,10 @@ pub(crate) struct Rig {
     pub(crate) sides: [Side; 2],
     /// Upstream's and ours.
     pub(crate) programs: [PathBuf; 2],
+    /// Both proxies'.
+    pub(crate) mode: Mode,
+    /// Whether `kube-proxy trace` is asked what becomes of packets.
+    pub(crate) foretells: bool,
     cluster: Cluster,
     canaries: u16,
 }
@@ -40,10 +46,10 @@ impl Deref for Rig {
 }
 
 impl Rig {
-    /// Builds and starts everything, with this program in upstream's place if there is one.
-    pub(crate) fn start(upstream: Option<&Path>) -> Result<Self> {
-        let upstream = match upstream {
-            Some(path) => path.to_owned(),
+    /// Builds and starts everything, with another program in upstream's place if one is asked for.
+    pub(crate) fn start(args: &Args) -> Result<Self> {
+        let upstream = match &args.upstream {
+            Some(path) => path.clone(),
             None => program("kube-proxy")?,
         };
         let programs = [upstream, e2e::binary()?];
@@ -56,8 +62,8 @@ impl Rig {
         let cluster = Cluster::start(control, directory, beds[0].nodes())?;
         let [upstream, ours] = beds;
         let start = |name: &'static str, bed, program: &Path| {
-            Side::start(name, bed, program, cluster.directory())
-                .inspect_err(|_| drop(keep_logs(&cluster.directory().join(name), name)))
+            Side::start(name, bed, (program, args.mode), cluster.directory())
+                .inspect_err(|_| drop(keep_logs(args.mode, &cluster.directory().join(name), name)))
         };
         Ok(Self {
             sides: [
@@ -65,6 +71,8 @@ impl Rig {
                 start("ours", ours, &programs[1])?,
             ],
             programs,
+            mode: args.mode,
+            foretells: !args.no_trace && args.mode == Mode::Nftables,
             cluster,
             canaries: 0,
         })
@@ -94,6 +102,26 @@ impl Rig {
     /// Waits until both proxies have programmed everything that was put before: a Service that
     /// is put last answers.
     pub(crate) fn settle(&mut self) -> Result<()> {
+        self.await_canary()?;
+        self.clear(CANARY)?;
+        std::thread::sleep(AFTERMATH);
+        Ok(())
+    }
+
+    /// Starts both anew on nodes without rules, and waits until all of them are there. What showed
+    /// that stays: of more than 1,000 endpoints mode iptables keeps for half a minute what is gone.
+    pub(crate) fn start_afresh(&mut self) -> Result<()> {
+        self.clear(CANARY)?;
+        for (side, program) in self.sides.iter_mut().zip(&self.programs) {
+            side.stop_proxy();
+            side.node().namespace().exec(&["nft", "flush", "ruleset"])?;
+            side.start_proxy(program, &DETECTION)?;
+        }
+        self.await_canary()
+    }
+
+    /// Puts a Service and waits until it answers on both sides.
+    fn await_canary(&mut self) -> Result<()> {
         self.canaries += 1;
         let (addresses, port) = self.put_canary(self.canaries)?;
         for side in &mut self.sides {
@@ -101,23 +129,21 @@ impl Rig {
                 side.await_answer(SocketAddr::new(address, port))?;
             }
         }
-        self.clear(CANARY)?;
-        std::thread::sleep(AFTERMATH);
         Ok(())
     }
 
     /// Keeps logs and rules below `target/conformance`.
     pub(crate) fn save_state(&self) {
-        keep_logs(self.directory(), "control");
+        keep_logs(self.mode, self.directory(), "control");
         for side in &self.sides {
-            keep_logs(&self.directory().join(side.name), side.name)
+            keep_logs(self.mode, &self.directory().join(side.name), side.name)
                 .rules(side.bed.nodes()[0].namespace(), "ruleset");
         }
     }
 }
 
-pub(super) fn keep_logs(from: &Path, name: &str) -> Kept {
-    let kept = Kept::create("conformance", name);
+fn keep_logs(mode: Mode, from: &Path, name: &str) -> Kept {
+    let kept = Kept::create(&mode.directory("conformance"), name);
     kept.logs(from);
     kept
 }

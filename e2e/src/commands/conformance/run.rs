@@ -15,6 +15,7 @@ use crate::conformance::case::{Case, Source, What};
 use crate::conformance::foretold;
 use crate::conformance::rig::Rig;
 use crate::conformance::spec::Family;
+use crate::conformance::texts;
 
 /// Most of the time is spent waiting for what doesn't come.
 const THREADS: usize = 96;
@@ -84,7 +85,10 @@ impl Row {
 
 /// Runs all cases; those that differ are tried again with more packets and more patience, as on
 /// a busy machine an answer may be late and a pod may be missed by chance.
-pub(crate) fn run(rig: &Rig, cases: Vec<Case>) -> Result<Vec<Row>> {
+///
+/// In mode iptables, before that, what its tables say in this state.
+pub(crate) fn run(rig: &Rig, state: &str, cases: Vec<Case>) -> Result<Vec<Row>> {
+    let mut all = texts::compare(rig, state)?;
     let mut rows = round(rig, cases, PATIENCE, 1)?;
     let (again, at): (Vec<_>, Vec<_>) = rows
         .iter()
@@ -95,8 +99,11 @@ pub(crate) fn run(rig: &Rig, cases: Vec<Case>) -> Result<Vec<Row>> {
     for (row, at) in round(rig, again, MORE_PATIENCE, 2)?.into_iter().zip(at) {
         rows[at] = row;
     }
-    compare_with_trace(rig, &mut rows)?;
-    Ok(rows)
+    if rig.foretells {
+        compare_with_trace(rig, &mut rows)?;
+    }
+    all.extend(rows);
+    Ok(all)
 }
 
 /// Asks trace what became of our side's packets. Afterwards, so that it knows the clients that

@@ -206,7 +206,7 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
         }
         rig.settle()?;
         std::thread::sleep(CLEANUP);
-        rows.extend(run(rig, cases)?);
+        rows.extend(run(rig, &format!("sequence-{}", at + 1), cases)?);
     }
     rig.clear(GROUP)?;
     rows.retain(|row| args.wants(&row.case.id));

@@ -12,6 +12,7 @@ use crate::conformance::run::{Row, run};
 use crate::conformance::spec::{
     Endpoint, Family, Frontend, Policy, SECOND_ADDRESSES, Service, State,
 };
+use crate::mode::Mode;
 
 pub(crate) const GROUP: &str = "settings";
 /// The Services' first slot.
@@ -57,7 +58,7 @@ impl Variant {
 
 const CIDR_FLAGS: [&str; 2] = DETECTION;
 
-pub(crate) const VARIANTS: [Variant; 11] = [
+const VARIANTS: [Variant; 11] = [
     Variant::sources(
         "masquerade-all",
         "everything to a cluster IP is masqueraded",
@@ -127,7 +128,7 @@ pub(crate) const VARIANTS: [Variant; 11] = [
     ),
     Variant::node_ports(
         "ports-localhost",
-        "node ports on loopback addresses, where this mode never answers",
+        "node ports on loopback addresses, where mode nftables never answers",
         &[
             CIDR_FLAGS[0],
             CIDR_FLAGS[1],
@@ -136,12 +137,54 @@ pub(crate) const VARIANTS: [Variant; 11] = [
     ),
 ];
 
+/// Those that change nothing in mode nftables.
+const OF_IPTABLES: [Variant; 4] = [
+    Variant::node_ports(
+        "no-localhost",
+        "node ports on all addresses but loopback ones",
+        &[
+            CIDR_FLAGS[0],
+            CIDR_FLAGS[1],
+            "--iptables-localhost-nodeports=false",
+        ],
+    ),
+    Variant::node_ports(
+        "localhost-refused",
+        "loopback addresses asked for and forbidden",
+        &[
+            CIDR_FLAGS[0],
+            CIDR_FLAGS[1],
+            "--nodeport-addresses=localhost,primary",
+            "--iptables-localhost-nodeports=false",
+        ],
+    ),
+    Variant::sources(
+        "mark",
+        "another bit of the mark",
+        &[CIDR_FLAGS[0], CIDR_FLAGS[1], "--iptables-masquerade-bit=3"],
+    ),
+    Variant::sources(
+        "bind-address",
+        "a primary address of one family",
+        &[CIDR_FLAGS[0], CIDR_FLAGS[1], "--bind-address=192.168.61.11"],
+    ),
+];
+
+/// The settings that a mode has.
+pub(crate) fn variants(mode: Mode) -> impl Iterator<Item = &'static Variant> {
+    let own: &[Variant] = match mode {
+        Mode::Nftables => &[],
+        Mode::Iptables => &OF_IPTABLES,
+    };
+    VARIANTS.iter().chain(own)
+}
+
 /// Runs the variants of which a case is wanted.
 pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     let services = services();
     let mut rows = Vec::new();
     let mut begun = false;
-    for variant in &VARIANTS {
+    for variant in variants(rig.mode) {
         let mut cases = variant_cases(variant, &services);
         cases.retain(|case| args.wants(&case.id));
         if cases.is_empty() {
@@ -156,7 +199,7 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
         bridge(rig, variant, true)?;
         rig.restart(variant.flags)
             .with_context(|| variant.words.to_owned())?;
-        rows.extend(run(rig, cases)?);
+        rows.extend(run(rig, &format!("set-{}", variant.name), cases)?);
         bridge(rig, variant, false)?;
     }
     if begun {
@@ -273,9 +316,7 @@ mod tests {
     #[test]
     fn every_case_is_there_once() {
         let services = services();
-        let cases = VARIANTS
-            .iter()
-            .flat_map(|variant| variant_cases(variant, &services));
+        let cases = variants(Mode::Iptables).flat_map(|variant| variant_cases(variant, &services));
         let ids: Vec<_> = cases.map(|case| case.id).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
     }

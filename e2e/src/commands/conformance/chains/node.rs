@@ -10,10 +10,10 @@ use e2e::controlplane::{kubeconfig, program};
 use e2e::{Bed, CONNTRACK_FLAGS, Daemon, Namespace, nfacct, wait};
 use serde_json::json;
 
-use super::tables::normalised;
 use crate::compare::difference::ensure_same;
 use crate::conformance::rig::{CANARY, Cluster, control, wiring};
 use crate::conformance::spec::{Family, SECOND_ADDRESSES, ZONES};
+use crate::conformance::tables::{normalised, save};
 use crate::report::Kept;
 
 /// How long upstream may take for a change, beside a build.
@@ -181,12 +181,5 @@ impl Rig {
     /// Keeps the logs below `target/compare-iptables`.
     pub(super) fn save_state(&self) {
         Kept::create("compare-iptables", "logs").logs(self.cluster.directory());
-    }
-}
-
-fn save(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "iptables-save",
-        Family::V6 => "ip6tables-save",
     }
 }

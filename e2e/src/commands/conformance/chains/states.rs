@@ -8,38 +8,10 @@ use crate::conformance::rig::DETECTION;
 use crate::conformance::spec::Service;
 use crate::conformance::table::Table;
 use crate::conformance::{edge, random, sequence, settings};
+use crate::mode::Mode;
 use crate::report::Cases;
 
 const GROUP: &str = "chains";
-
-/// Settings of mode iptables alone.
-const OWN: [(&str, &[&str]); 4] = [
-    (
-        "no-localhost",
-        &[
-            DETECTION[0],
-            DETECTION[1],
-            "--iptables-localhost-nodeports=false",
-        ],
-    ),
-    (
-        "localhost-refused",
-        &[
-            DETECTION[0],
-            DETECTION[1],
-            "--nodeport-addresses=localhost,primary",
-            "--iptables-localhost-nodeports=false",
-        ],
-    ),
-    (
-        "mark",
-        &[DETECTION[0], DETECTION[1], "--iptables-masquerade-bit=3"],
-    ),
-    (
-        "bind-address",
-        &[DETECTION[0], DETECTION[1], "--bind-address=192.168.61.11"],
-    ),
-];
 
 /// Compares the states that are wanted.
 pub(super) fn compare(rig: &mut Rig, args: &Args, cases: &mut Cases) -> Result<()> {
@@ -115,10 +87,8 @@ fn large(rig: &mut Rig, args: &Args, cases: &mut Cases) -> Result<()> {
 
 /// Both with each setting that changes the rules.
 fn each_setting(rig: &mut Rig, args: &Args, cases: &mut Cases) -> Result<()> {
-    let shared = settings::VARIANTS.iter().map(|own| (own.name, own.flags));
-    let variants: Vec<_> = shared
-        .chain(OWN)
-        .map(|(name, flags)| (format!("set-{name}"), flags))
+    let variants: Vec<_> = settings::variants(Mode::Iptables)
+        .map(|own| (format!("set-{}", own.name), own.flags))
         .filter(|(name, _)| args.wants(name))
         .collect();
     put(rig, &settings::services())?;

@@ -43,14 +43,18 @@ pub(super) fn contested(rig: &mut Rig) -> Result<Vec<Row>> {
     std::thread::sleep(Duration::from_secs(1));
     rig.put(&second, GROUP)?;
     rig.settle()?;
-    let mut rows = run(rig, cases("1-both"))?;
+    let mut rows = run(rig, "edge-contested/1-both", cases("1-both"))?;
     second.endpoints = ready(&[B1]);
     rig.put(&second, GROUP)?;
     rig.settle()?;
     rows.push(owner(rig, &first, "2-the-older-has-it", "a1")?);
     rig.delete(&first.name, true)?;
     rig.settle()?;
-    rows.extend(run(rig, cases("3-one-deleted"))?);
+    rows.extend(run(
+        rig,
+        "edge-contested/3-one-deleted",
+        cases("3-one-deleted"),
+    )?);
     std::thread::sleep(Duration::from_secs(1));
     rig.put(&first, GROUP)?;
     rig.settle()?;
@@ -106,6 +110,7 @@ pub(super) fn zone(rig: &mut Rig) -> Result<Vec<Row>> {
         rig.settle()?;
         rows.extend(run(
             rig,
+            &format!("edge-zone/{step}"),
             at_step(&service, step, "the node's zone changes", BRIEF),
         )?);
     }
@@ -129,7 +134,11 @@ pub(super) fn timeout(rig: &mut Rig) -> Result<Vec<Row>> {
         rig.put(&service, GROUP)?;
         rig.settle()?;
         let words = "the timeout of session affinity changes";
-        rows.extend(run(rig, at_step(&service, step, words, BRIEF))?);
+        rows.extend(run(
+            rig,
+            &format!("edge-timeout/{step}"),
+            at_step(&service, step, words, BRIEF),
+        )?);
     }
     rig.clear(GROUP)?;
     Ok(rows)
@@ -152,7 +161,7 @@ pub(super) fn restart(rig: &mut Rig) -> Result<Vec<Row>> {
         }),
     )?;
     rig.settle()?;
-    let mut rows = run(rig, unallocated("1-added"))?;
+    let mut rows = run(rig, "edge-service-cidr/1-added", unallocated("1-added"))?;
     let before = [
         clients(&rig.sides[0], &service)?,
         clients(&rig.sides[1], &service)?,
@@ -162,7 +171,11 @@ pub(super) fn restart(rig: &mut Rig) -> Result<Vec<Row>> {
         clients(&rig.sides[0], &service)?,
         clients(&rig.sides[1], &service)?,
     ];
-    rows.extend(run(rig, unallocated("2-restarted"))?);
+    rows.extend(run(
+        rig,
+        "edge-service-cidr/2-restarted",
+        unallocated("2-restarted"),
+    )?);
     for number in 0..before[0].len() {
         let seen = [0, 1].map(|side| {
             let ((name, first), (_, then)) = (&before[side][number], &after[side][number]);

@@ -10,9 +10,9 @@ use e2e::controlplane::{Api, ControlPlane};
 use e2e::{Namespace, Node, ip, manifest};
 use serde_json::json;
 
-use super::keep_logs;
 use crate::conformance::object;
 use crate::conformance::spec::{Endpoint, Family, Kind, Service, State, ZONES, cluster_ips};
+use crate::report::Kept;
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
@@ -38,7 +38,9 @@ impl Cluster {
     /// With these nodes, each in a zone.
     pub(crate) fn start(control: Namespace, directory: ScratchDir, nodes: &[Node]) -> Result<Self> {
         let result = ControlPlane::start(&control, directory.path(), None);
-        let (plane, api) = result.inspect_err(|_| drop(keep_logs(directory.path(), "control")))?;
+        let (plane, api) = result.inspect_err(|_| {
+            Kept::create("conformance", "control").logs(directory.path());
+        })?;
         for (node, zone) in nodes.iter().zip(ZONES) {
             let mut object = manifest::node(node);
             object["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!(zone);

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::wiring;
 use crate::conformance::case::Source;
 use crate::conformance::spec::{CHAT_PORT, PODS, RANGES, SECOND_PORT, pod_addresses};
+use crate::mode::Mode;
 
 /// How long both proxies may take to program a change, beside a build.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,6 +26,7 @@ pub(crate) const DETECTION: [&str; 2] = ["--cluster-cidr", CLUSTER_CIDR];
 /// One bed, and the proxy of its node-1.
 pub(crate) struct Side {
     pub(crate) name: &'static str,
+    mode: Mode,
     proxy: Option<Daemon>,
     config: PathBuf,
     logs: PathBuf,
@@ -40,7 +42,7 @@ impl Side {
     pub(super) fn start(
         name: &'static str,
         bed: Bed,
-        program: &Path,
+        (program, mode): (&Path, Mode),
         directory: &Path,
     ) -> Result<Self> {
         let logs = directory.join(name);
@@ -78,6 +80,7 @@ impl Side {
         ])?;
         let mut side = Self {
             name,
+            mode,
             proxy: None,
             config: kubeconfig(directory, "system:kube-proxy"),
             logs,
@@ -98,6 +101,7 @@ impl Side {
         let config = self.config.to_str();
         let config = config.context("directory name is not UTF-8")?;
         let mut all = vec!["--kubeconfig", config];
+        all.extend(self.mode.flags());
         all.extend(CONNTRACK_FLAGS);
         all.extend(flags);
         let node = &self.bed.nodes()[0];
