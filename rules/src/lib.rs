@@ -6,7 +6,7 @@
 //! which marks Services dirty; a [`Backend`] plans the dirty ones and has the
 //! kernel take what changes. There is one, [`nft`]; the rules of another one, [`iptables`], are
 //! made and printed so far. What flows it leaves behind, [`flows`] finds; what it
-//! does with a packet, [`nft::trace`] tells.
+//! does with a packet, [`trace`] tells.
 
 pub mod advise;
 pub mod check;
@@ -22,6 +22,7 @@ pub mod plan;
 pub mod select;
 pub mod series;
 pub mod spread;
+pub mod trace;
 pub mod usage;
 
 mod backend;

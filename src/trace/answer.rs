@@ -3,7 +3,7 @@
 use super::ending::{ClientAddress, Ending};
 use super::live::Followed;
 use rules::check::ForeignChain;
-use rules::nft::trace::{Decision, Fate, Way};
+use rules::trace::{Decision, Fate, Way};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -142,6 +142,9 @@ pub struct Step {
     pub element: Option<String>,
     /// What the rule says of the packet and does to it, in words.
     pub words: String,
+    /// It ends what nobody serves.
+    #[serde(skip)]
+    pub unserved: bool,
 }
 
 /// Where the kernel routes a packet.
@@ -209,6 +212,7 @@ impl From<&Decision> for Step {
             set: set.map(|set| set.to_string()),
             element,
             words: decision.words.clone(),
+            unserved: decision.unserved,
         }
     }
 }

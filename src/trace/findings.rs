@@ -41,8 +41,7 @@ fn object(service: &str) -> String {
 fn nobody_serves(traced: &Traced) -> Option<Finding> {
     let ways = traced.result.ways.iter();
     let mut steps = ways.flat_map(|way| &way.steps);
-    let told = ["no-endpoints", "nodeport-no-endpoints"];
-    let step = steps.find(|step| step.set.as_deref().is_some_and(|set| told.contains(&set)))?;
+    let step = steps.find(|step| step.unserved)?;
     let fact = format!("{}: {}", step.hook, step.words);
     match traced.result.outcome {
         Ending::Rejected => Some(

@@ -9,7 +9,7 @@ use crate::netlink::nftrace::{self, Follower, Marking, Pair};
 use anyhow::Context;
 use assemble::{Assembler, Seen};
 use rules::model::Family;
-use rules::nft::trace::Packet;
+use rules::trace::Packet;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;

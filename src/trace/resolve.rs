@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use ipnet::IpNet;
 use rules::model::{Family, Frontend, Protocol};
 use rules::nft::ruleset::{Key, SetId};
-use rules::nft::trace::{Origin, Packet};
+use rules::trace::{Origin, Packet};
 use std::net::IpAddr;
 use std::sync::Arc;
 

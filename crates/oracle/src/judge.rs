@@ -5,7 +5,7 @@ use crate::frontends::{Kind, Port};
 use crate::world::World;
 use rules::LocalDetector;
 use rules::model::{EndpointAddr, ObjectName, Protocol, TrafficPolicy};
-use rules::nft::trace::{End, Origin, Packet};
+use rules::trace::{End, Origin, Packet};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -12,8 +12,9 @@ mod sources;
 mod statement;
 mod transaction;
 
+pub use crate::trace::HookPoint;
 pub use affinity::{AffinitySet, Client, PortChain, PortKind, PortName, PortRole};
-pub use chain::{Chain, Hook, HookKind, HookPoint, Rule};
+pub use chain::{Chain, Hook, HookKind, Rule};
 pub use chain_id::ChainId;
 pub use counter::Counter;
 pub use element::{Element, Key, Value, Verdict};

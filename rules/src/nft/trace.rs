@@ -4,7 +4,8 @@
 //! ```
 //! use rules::nft::Table;
 //! use rules::model::Protocol;
-//! use rules::nft::trace::{Origin, Packet, Tracer};
+//! use rules::nft::trace::Tracer;
+//! use rules::trace::{Origin, Packet};
 //!
 //! let table = Table::new();
 //! let tracer = Tracer::new(&table, ["192.0.2.1".parse()?]);
@@ -27,7 +28,6 @@
 //! may go. Not modelled are packets of known connections, which no rule of the
 //! table changes, and what other tables and routes do.
 
-mod choices;
 mod serialize;
 mod show;
 mod statement;
@@ -35,67 +35,16 @@ mod walk;
 mod ways;
 mod words;
 
-pub use ways::{Decision, Fate, Share, Way};
-
-use crate::model::{EndpointAddr, Family, Protocol};
+use crate::model::{EndpointAddr, Family};
 use crate::nft::print;
 use crate::nft::ruleset::{
     AffinitySet, Chain, ChainId, Element, HookPoint, Key, Rule, SetId, Statement,
 };
 use crate::nft::table::Table;
-use choices::Choices;
+use crate::trace::{Choices, End, Packet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use walk::Walk;
-
-/// Where a packet enters the packet path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Origin {
-    /// A process of the node itself sends it: hooks output and postrouting,
-    /// and for an address of the node then prerouting and input by way of `lo`.
-    Node,
-    /// It comes in by this interface, from a pod or from outside: hook
-    /// prerouting, then input, or forward and postrouting.
-    Interface(Arc<str>),
-}
-
-/// The first packet of a connection. Both addresses are of one family, that
-/// of the table.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Packet {
-    /// Where it comes from.
-    pub origin: Origin,
-    /// Transport protocol.
-    pub protocol: Protocol,
-    /// The client's address.
-    pub source: IpAddr,
-    /// The address that the client connects to.
-    pub destination: IpAddr,
-    /// The port that the client connects to.
-    pub port: u16,
-}
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum End {
-    /// It goes to an endpoint.
-    Endpoint {
-        /// The endpoint.
-        backend: EndpointAddr,
-        /// With the node's address as its source.
-        masquerade: bool,
-    },
-    /// It goes where it was sent, as if there were no rules.
-    Untranslated {
-        /// With the node's address as its source.
-        masquerade: bool,
-    },
-    /// It is answered with ICMP port unreachable.
-    Rejected,
-    /// It is discarded.
-    Dropped,
-}
 
 /// A rule that matched; jumps to chains in which none did are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use rules::State;
 use rules::model::Family;
 use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
-use rules::nft::trace::{End, Tracer};
+use rules::nft::trace::Tracer;
 use rules::nft::{Kernel, Planner};
+use rules::trace::End;
 
 fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table, world: &World) {
     planner.mark(&state.take_dirty());

@@ -7,8 +7,9 @@ use rules::model::{
 };
 use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
-use rules::nft::trace::{End, Origin, Packet, Trace, Tracer, Way};
+use rules::nft::trace::{Trace, Tracer};
 use rules::nft::{Kernel, Planner};
+use rules::trace::{End, Origin, Packet, Way};
 use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use rules::model::{Family, TrafficPolicy};
-use rules::nft::trace::Way;
+use rules::trace::Way;
 use std::fmt::Write;
 
 fn shown(ways: &[Way]) -> String {

@@ -9,7 +9,8 @@ use crate::report::{Page, Table};
 use rules::model::{EndpointAddr, Family};
 use rules::nft::names;
 use rules::nft::ruleset::{Rule, Statement, TABLE};
-use rules::nft::trace::{Outcome, Packet, Step};
+use rules::nft::trace::{Outcome, Step};
+use rules::trace::Packet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -5,7 +5,7 @@ use super::step::{PORTS, SHARED, address};
 use oracle::Pin;
 use oracle::World;
 use rules::model::{EndpointAddr, Family, Protocol, Service};
-use rules::nft::trace::{Origin, Packet};
+use rules::trace::{Origin, Packet};
 use std::net::IpAddr;
 
 type Destination = (IpAddr, Protocol, u16);

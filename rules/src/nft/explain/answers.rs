@@ -4,7 +4,8 @@
 use crate::explain::{Answer, ClientAddress, State};
 use crate::model::{Family, Frontend};
 use crate::nft::table::Table;
-use crate::nft::trace::{End, Origin, Packet, Tracer};
+use crate::nft::trace::Tracer;
+use crate::trace::{End, Origin, Packet};
 use crate::{Config, LocalDetector};
 use ipnet::IpNet;
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use super::excerpt::{Asked, Excerpt, fixed, owner};
 use crate::model::{EndpointAddr, Family, Frontend};
 use crate::nft::print;
 use crate::nft::ruleset::{ChainId, Key, Rule, SetId, Value};
-use crate::nft::trace::End;
+use crate::trace::End;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! Chains and their rules.
 
 use super::{ChainId, Statement};
-use std::fmt;
+use crate::trace::HookPoint;
 
 /// The type of a base chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,34 +10,6 @@ pub enum HookKind {
     Filter,
     /// `type nat`.
     Nat,
-}
-
-/// Where a base chain hangs in the packet path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HookPoint {
-    /// `NF_INET_PRE_ROUTING`.
-    Prerouting,
-    /// `NF_INET_LOCAL_IN`.
-    Input,
-    /// `NF_INET_FORWARD`.
-    Forward,
-    /// `NF_INET_LOCAL_OUT`.
-    Output,
-    /// `NF_INET_POST_ROUTING`.
-    Postrouting,
-}
-
-/// As nft names it.
-impl fmt::Display for HookPoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Prerouting => "prerouting",
-            Self::Input => "input",
-            Self::Forward => "forward",
-            Self::Output => "output",
-            Self::Postrouting => "postrouting",
-        })
-    }
 }
 
 /// What makes a chain a base chain; the policy is always accept.

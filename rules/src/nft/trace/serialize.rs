@@ -1,26 +1,8 @@
 //! Traces as data, for scripts: names and texts as nft lists them.
 
-use super::show::hook;
-use super::{End, Origin, Packet, Path, Step, Trace};
+use super::{Path, Step, Trace};
 use crate::nft::print;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
-
-impl Serialize for Packet {
-    /// `interface` (`null` for the node itself), `protocol`, `source`, `destination`, `port`.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let interface = match &self.origin {
-            Origin::Node => None,
-            Origin::Interface(name) => Some(&**name),
-        };
-        let mut fields = serializer.serialize_struct("Packet", 5)?;
-        fields.serialize_field("interface", &interface)?;
-        fields.serialize_field("protocol", &self.protocol.to_string())?;
-        fields.serialize_field("source", &self.source)?;
-        fields.serialize_field("destination", &self.destination)?;
-        fields.serialize_field("port", &self.port)?;
-        fields.end()
-    }
-}
 
 impl Serialize for Step {
     /// `hook`, `chain`, `position` and `rule`; `set` and `element`, `null` where none was found;
@@ -28,7 +10,7 @@ impl Serialize for Step {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let matched = self.matched.as_ref();
         let mut fields = serializer.serialize_struct("Step", 7)?;
-        fields.serialize_field("hook", hook(self.point))?;
+        fields.serialize_field("hook", self.point.name())?;
         fields.serialize_field("chain", &self.chain.to_string())?;
         fields.serialize_field("position", &self.position)?;
         fields.serialize_field("rule", &self.rule_text())?;
@@ -36,28 +18,6 @@ impl Serialize for Step {
         let element = matched.map(|matched| print::element(&matched.element));
         fields.serialize_field("element", &element)?;
         fields.serialize_field("outcome", &self.outcome.to_string())?;
-        fields.end()
-    }
-}
-
-impl Serialize for End {
-    /// `outcome` (`endpoint`, `untranslated`, `rejected`, `dropped`), `address`, `port`,
-    /// `masquerade`; the last three are `null` where they mean nothing.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (outcome, backend, masquerade) = match self {
-            Self::Endpoint {
-                backend,
-                masquerade,
-            } => ("endpoint", Some(backend), Some(masquerade)),
-            Self::Untranslated { masquerade } => ("untranslated", None, Some(masquerade)),
-            Self::Rejected => ("rejected", None, None),
-            Self::Dropped => ("dropped", None, None),
-        };
-        let mut fields = serializer.serialize_struct("End", 4)?;
-        fields.serialize_field("outcome", outcome)?;
-        fields.serialize_field("address", &backend.map(|backend| backend.address))?;
-        fields.serialize_field("port", &backend.map(|backend| backend.port))?;
-        fields.serialize_field("masquerade", &masquerade)?;
         fields.end()
     }
 }

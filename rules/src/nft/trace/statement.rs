@@ -17,7 +17,7 @@ impl<'a> Walk<'a, '_> {
         match statement {
             // Only first packets are traced.
             Statement::CtStateNew => go_on(true),
-            Statement::CtStatusDnat => go_on(self.translated),
+            Statement::CtStatusDnat => go_on(self.flight.translated),
             Statement::FibLocal(side) => go_on(self.tracer.is_local(self.address(*side))),
             Statement::Address {
                 side,
@@ -28,12 +28,7 @@ impl<'a> Walk<'a, '_> {
                 name,
                 wildcard,
                 negated,
-            } => {
-                // The kernel compares with an empty name where there is none.
-                let input = self.input.unwrap_or_default();
-                let same = input == &**name || (*wildcard && input.starts_with(&**name));
-                go_on(same != *negated)
-            }
+            } => go_on(self.flight.came_by(name, *wildcard) != *negated),
             Statement::InSet { key, set, negated } => {
                 let key = self.key(key);
                 let element = key.and_then(|key| self.look_up(*set, key));
@@ -42,8 +37,8 @@ impl<'a> Walk<'a, '_> {
                 }
                 go_on(element.is_some() != *negated)
             }
-            Statement::NotFrom(set) => go_on(!set.holds(self.source)),
-            Statement::InAffinity(set) => go_on(self.tracer.remembers(set, self.source)),
+            Statement::NotFrom(set) => go_on(!set.holds(self.flight.source)),
+            Statement::InAffinity(set) => go_on(self.tracer.remembers(set, self.flight.source)),
             Statement::UpdateAffinity { set, .. } => {
                 self.remembered.push(set.clone());
                 go_on(true)
@@ -59,18 +54,17 @@ impl<'a> Walk<'a, '_> {
                     Value::Endpoint(_) => None,
                 }
             }
-            Statement::MarkHas(bit) => go_on(self.mark & bit != 0),
+            Statement::MarkHas(bit) => go_on(self.flight.mark & bit != 0),
             Statement::MarkOr(bit) => {
-                self.mark |= bit;
+                self.flight.mark |= bit;
                 go_on(true)
             }
             Statement::MarkXor(bit) => {
-                self.mark ^= bit;
+                self.flight.mark ^= bit;
                 go_on(true)
             }
             Statement::Masquerade => {
-                self.masquerade = true;
-                self.source_decided = true;
+                self.flight.masquerade();
                 Some(After::Done(Say::Accept))
             }
             Statement::Reject => Some(After::Done(Say::Reject)),
@@ -92,7 +86,7 @@ impl<'a> Walk<'a, '_> {
                 first,
                 ..
             } => {
-                if *protocol != self.protocol {
+                if *protocol != self.flight.protocol {
                     return None;
                 }
                 // Which one a hash yields is not modelled: it may be any.
@@ -105,25 +99,21 @@ impl<'a> Walk<'a, '_> {
                 }
             }
             Statement::DnatTo { protocol, backend } => {
-                (*protocol == self.protocol).then(|| self.translate(*backend))
+                (*protocol == self.flight.protocol).then(|| self.translate(*backend))
             }
             Statement::Verdict(verdict) => Some(after(verdict)),
         }
     }
 
     fn translate(&mut self, to: EndpointAddr) -> After<'a> {
-        // A translation that changes nothing does not set ct status dnat.
-        self.translated = (self.destination, self.port) != (to.address, to.port);
-        self.destination = to.address;
-        self.port = to.port;
-        self.destination_decided = true;
+        self.flight.translate(to);
         After::Done(Say::Accept)
     }
 
     fn address(&self, side: Side) -> IpAddr {
         match side {
-            Side::Source => self.source,
-            Side::Destination => self.destination,
+            Side::Source => self.flight.source,
+            Side::Destination => self.flight.destination,
         }
     }
 
@@ -132,8 +122,8 @@ impl<'a> Walk<'a, '_> {
         use Header::{Address, Port, Protocol};
         let frontend = |address| Frontend {
             address,
-            protocol: self.protocol,
-            port: self.port,
+            protocol: self.flight.protocol,
+            port: self.flight.port,
         };
         match *fields {
             [Address(side)] => Some(Key::Address(self.address(side))),
@@ -141,12 +131,14 @@ impl<'a> Walk<'a, '_> {
             [Address(side), Protocol, Port] => {
                 Some(Key::Frontend(frontend(Some(self.address(side)))))
             }
-            [Address(_), Address(_), Protocol, Port] if self.source == self.destination => {
+            [Address(_), Address(_), Protocol, Port]
+                if self.flight.source == self.flight.destination =>
+            {
                 let backend = EndpointAddr {
-                    address: self.destination,
-                    port: self.port,
+                    address: self.flight.destination,
+                    port: self.flight.port,
                 };
-                Some(Key::Hairpin(backend, self.protocol))
+                Some(Key::Hairpin(backend, self.flight.protocol))
             }
             _ => None,
         }

@@ -1,10 +1,11 @@
 //! The kernel's semantics, on tables made by hand.
 
 use super::*;
-use crate::model::Frontend;
+use crate::model::{Frontend, Protocol};
 use crate::nft::ruleset::{
     Element, Header, Hook, HookKind, Key, Rule, SetId, Side, SourceSet, Statement, Value, Verdict,
 };
+use crate::trace::Origin;
 
 const FRONTEND: &[Header] = &[
     Header::Address(Side::Destination),

@@ -1,10 +1,11 @@
 //! One packet on one way through the hooks.
 
-use super::{Choices, End, Matched, Origin, Outcome, Packet, Path, Step, Tracer};
-use crate::model::{EndpointAddr, Family, Protocol};
+use super::{Choices, End, Matched, Outcome, Packet, Path, Step, Tracer};
+use crate::model::Family;
 use crate::nft::ruleset::{
     AffinitySet, Chain, ChainId, HookKind, HookPoint, Key, Rule, SetId, Statement,
 };
+use crate::trace::{Flight, Hooks, fly};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -50,24 +51,39 @@ pub(super) struct Record {
 pub(super) struct Walk<'a, 'c> {
     pub(super) tracer: &'a Tracer<'a>,
     pub(super) choices: &'c mut Choices,
-    origin: &'a Origin,
-    pub(super) input: Option<&'a str>,
-    pub(super) protocol: Protocol,
-    pub(super) source: IpAddr,
-    pub(super) destination: IpAddr,
-    pub(super) port: u16,
-    pub(super) mark: u32,
-    /// `ct status dnat`.
-    pub(super) translated: bool,
-    pub(super) masquerade: bool,
-    /// A connection's destination and source are decided once; after that nat
-    /// chains are not called for it.
-    pub(super) destination_decided: bool,
-    pub(super) source_decided: bool,
+    pub(super) flight: Flight<'a>,
     pub(super) remembered: Vec<AffinitySet>,
     pub(super) record: Option<Record>,
-    point: HookPoint,
     hops: usize,
+}
+
+impl<'a> Hooks<'a> for Walk<'a, '_> {
+    fn flight(&mut self) -> &mut Flight<'a> {
+        &mut self.flight
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.tracer.is_local(address)
+    }
+
+    fn pass(&mut self) -> ControlFlow<End> {
+        let point = self.flight.point;
+        if let Some(record) = &mut self.record {
+            record.hooks.push(point);
+        }
+        let chains = self.tracer.hooks.get(&point);
+        for chain in chains.into_iter().flatten() {
+            if self.is_nat(chain) && self.flight.is_decided() {
+                continue;
+            }
+            match self.run(chain) {
+                Say::Nothing | Say::Accept => {}
+                Say::Drop => return ControlFlow::Break(End::Dropped),
+                Say::Reject => return ControlFlow::Break(End::Rejected),
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 impl<'a, 'c> Walk<'a, 'c> {
@@ -80,41 +96,15 @@ impl<'a, 'c> Walk<'a, 'c> {
         Self {
             tracer,
             choices,
-            origin: &packet.origin,
-            input: match &packet.origin {
-                Origin::Node => None,
-                Origin::Interface(name) => Some(name),
-            },
-            protocol: packet.protocol,
-            source: packet.source,
-            destination: packet.destination,
-            port: packet.port,
-            mark: 0,
-            translated: false,
-            masquerade: false,
-            destination_decided: false,
-            source_decided: false,
+            flight: Flight::new(packet),
             remembered: Vec::new(),
             record: with_steps.then(Record::default),
-            point: HookPoint::Prerouting,
             hops: 0,
         }
     }
 
     pub(super) fn go(mut self) -> Path {
-        let end = match self.hooks() {
-            ControlFlow::Break(end) => end,
-            ControlFlow::Continue(()) if self.translated => End::Endpoint {
-                backend: EndpointAddr {
-                    address: self.destination,
-                    port: self.port,
-                },
-                masquerade: self.masquerade,
-            },
-            ControlFlow::Continue(()) => End::Untranslated {
-                masquerade: self.masquerade,
-            },
-        };
+        let end = fly(&mut self);
         let Record {
             steps,
             hooks,
@@ -133,65 +123,8 @@ impl<'a, 'c> Walk<'a, 'c> {
         }
     }
 
-    /// The way through the hooks, routed by the destination of the moment.
-    fn hooks(&mut self) -> ControlFlow<End> {
-        use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
-        match self.origin {
-            Origin::Interface(_) => {
-                self.hook(Prerouting)?;
-                if self.tracer.is_local(self.destination) {
-                    return self.hook(Input);
-                }
-                self.hook(Forward)?;
-                self.hook(Postrouting)
-            }
-            Origin::Node => {
-                self.hook(Output)?;
-                self.hook(Postrouting)?;
-                if self.tracer.is_local(self.destination) {
-                    // What a node sends to itself comes in again.
-                    self.input = Some("lo");
-                    self.hook(Prerouting)?;
-                    self.hook(Input)?;
-                }
-                ControlFlow::Continue(())
-            }
-        }
-    }
-
-    fn hook(&mut self, point: HookPoint) -> ControlFlow<End> {
-        self.point = point;
-        if let Some(record) = &mut self.record {
-            record.hooks.push(point);
-        }
-        let chains = self.tracer.hooks.get(&point);
-        for chain in chains.into_iter().flatten() {
-            if self.is_nat(chain) && self.is_decided() {
-                continue;
-            }
-            match self.run(chain) {
-                Say::Nothing | Say::Accept => {}
-                Say::Drop => return ControlFlow::Break(End::Dropped),
-                Say::Reject => return ControlFlow::Break(End::Rejected),
-            }
-        }
-        match point {
-            HookPoint::Prerouting | HookPoint::Output => self.destination_decided = true,
-            HookPoint::Postrouting => self.source_decided = true,
-            HookPoint::Input | HookPoint::Forward => {}
-        }
-        ControlFlow::Continue(())
-    }
-
     fn is_nat(&self, chain: &Chain) -> bool {
         chain.hook.is_some_and(|hook| hook.kind == HookKind::Nat)
-    }
-
-    fn is_decided(&self) -> bool {
-        match self.point {
-            HookPoint::Postrouting | HookPoint::Input => self.source_decided,
-            _ => self.destination_decided,
-        }
     }
 
     /// Runs a chain, and those that it goes on to, until they are through.
@@ -284,8 +217,8 @@ impl<'a, 'c> Walk<'a, 'c> {
         }
         let step = Step {
             choices,
-            family: Family::of(self.destination),
-            point: self.point,
+            family: Family::of(self.flight.destination),
+            point: self.flight.point,
             chain: chain.id.clone(),
             position,
             rule: rule.clone(),
@@ -312,10 +245,7 @@ impl<'a, 'c> Walk<'a, 'c> {
             After::Done(Say::Nothing | Say::Accept) => {
                 match rule.statements.contains(&Statement::Masquerade) {
                     true => Outcome::Masquerade,
-                    false => Outcome::Translate(EndpointAddr {
-                        address: self.destination,
-                        port: self.port,
-                    }),
+                    false => Outcome::Translate(self.flight.to()),
                 }
             }
         }

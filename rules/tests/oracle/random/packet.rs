@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rules::model::{EndpointAddr, Family, ObjectName, Protocol, Service, ServicePort};
-use rules::nft::trace::{Origin, Packet};
+use rules::trace::{Origin, Packet};
 use std::net::IpAddr;
 
 /// A packet that is made once the cluster is known, to meet what is there.

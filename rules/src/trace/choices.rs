@@ -2,7 +2,7 @@
 
 /// The choices of one walk, and which ways are still to be tried.
 #[derive(Debug)]
-pub(super) struct Choices {
+pub(crate) struct Choices {
     /// Which way was taken, of how many.
     taken: Vec<(u32, u32)>,
     /// How many this walk has made.
@@ -23,7 +23,7 @@ impl Default for Choices {
 
 impl Choices {
     /// One of `ways`, at least 1, counted from 0, each as likely as the others.
-    pub(super) fn choose(&mut self, ways: u32) -> u32 {
+    pub(crate) fn choose(&mut self, ways: u32) -> u32 {
         if ways <= 1 {
             return 0;
         }
@@ -32,7 +32,7 @@ impl Choices {
     }
 
     /// True for one in `count`.
-    pub(super) fn one_in(&mut self, count: u32) -> bool {
+    pub(crate) fn one_in(&mut self, count: u32) -> bool {
         if count <= 1 {
             return true;
         }
@@ -43,7 +43,7 @@ impl Choices {
     }
 
     /// How likely this walk's choices are together, from 0 to 1.
-    pub(super) fn probability(&self) -> f64 {
+    pub(crate) fn probability(&self) -> f64 {
         self.probability
     }
 
@@ -56,12 +56,12 @@ impl Choices {
     }
 
     /// How many choices this walk has made.
-    pub(super) fn made(&self) -> usize {
+    pub(crate) fn made(&self) -> usize {
         self.made
     }
 
     /// Makes the next walk another one; false if all have been made.
-    pub(super) fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         self.made = 0;
         self.probability = 1.0;
         while let Some((way, ways)) = self.taken.pop() {

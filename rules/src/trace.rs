@@ -1,0 +1,17 @@
+//! What becomes of a packet, told alike whatever kind of rules it meets: packets, the hooks that they
+//! pass, and the ways that a trace comes to. Who holds rules walks them:
+//! `nft::trace` a table of nftables, `iptables::trace`
+//! chains of iptables.
+
+mod choices;
+mod flight;
+mod packet;
+mod serialize;
+mod show;
+mod ways;
+
+pub(crate) use choices::Choices;
+pub(crate) use flight::{Flight, Hooks, fly};
+pub use packet::{End, HookPoint, Origin, Packet};
+pub use ways::{Decision, Fate, Share, Way};
+pub(crate) use ways::{Walked, undecided, ways};
