@@ -1,10 +1,10 @@
 //! What the process tells about itself on the metrics port: its configuration,
 //! its flags, its version.
 
-use crate::config::MODE_NFTABLES;
 use crate::config::features::{COMPONENT_FLAGZ, COMPONENT_STATUSZ};
 use crate::health::Moment;
 use crate::kubernetes;
+use crate::mode::Mode;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,14 +63,14 @@ pub struct About {
 }
 
 impl About {
-    /// What these settings come to.
-    pub fn new(settings: &Settings) -> Self {
+    /// What these settings come to, where a mode serves that need not be theirs.
+    pub fn new(settings: &Settings, mode: Mode) -> Self {
         let flags = settings.flags.iter();
         let flags = flags.map(|(name, value)| ((*name).to_owned(), value.clone()));
         Self {
             config: settings.config.to_json().into(),
             flags: Arc::new(flags.collect()),
-            mode: MODE_NFTABLES,
+            mode: mode.name(),
             profiling: settings.profiling,
             flagz: settings.gates.enabled(COMPONENT_FLAGZ),
             statusz: settings.gates.enabled(COMPONENT_STATUSZ),

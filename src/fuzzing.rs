@@ -5,6 +5,7 @@ use crate::about::About;
 use crate::events::Recorder;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::mode::Mode;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use crate::{http, source};
@@ -63,7 +64,7 @@ impl Servers {
             metrics: Metrics::new()?,
             events: Recorder::nowhere(),
         };
-        let about = About::new(&Settings::from_flags(&flags)?);
+        let about = About::new(&Settings::from_flags(&flags)?, Mode::Nftables);
         Ok(Self { about, telemetry })
     }
 

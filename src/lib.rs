@@ -26,7 +26,6 @@ mod descriptors;
 mod jitter;
 #[cfg(feature = "node")]
 mod kernel_version;
-#[cfg(feature = "node")]
 mod mode;
 #[cfg(feature = "node")]
 pub mod netlink;

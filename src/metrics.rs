@@ -1,8 +1,11 @@
 //! Prometheus metrics under the names, types, labels and buckets that upstream
-//! uses in nftables mode (docs/reference.md#metrics).
+//! uses in the mode that serves (docs/reference.md#metrics).
 
+#[cfg(feature = "node")]
+mod accounted;
 mod counts;
 mod maker;
+mod modes;
 #[cfg(feature = "node")]
 mod process;
 mod rest;
@@ -17,12 +20,15 @@ pub use slis::Slis;
 pub use watch::{ResourceWatch, WatchMetrics};
 
 use crate::about;
+use crate::mode::Mode;
 use maker::{Maker, Stability};
+use modes::ModeMetrics;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     exponential_buckets,
 };
+use rules::RuleLines;
 use rules::model::Family;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -38,7 +44,7 @@ struct Inner {
     registry: Registry,
     /// What is done before somebody sees all metrics.
     before_scrapes: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    counts: CountMetrics,
+    mode: ModeMetrics,
     sync: HistogramVec,
     full_sync: HistogramVec,
     partial_sync: HistogramVec,
@@ -50,7 +56,6 @@ struct Inner {
     services_pending: IntGauge,
     services_total: IntCounter,
     no_local_endpoints: IntGaugeVec,
-    failures: IntCounterVec,
     drift: IntCounterVec,
     left_out: IntGaugeVec,
     cleanups: HistogramVec,
@@ -65,11 +70,20 @@ struct Inner {
 }
 
 impl Metrics {
-    /// Registers everything in a registry of its own.
+    /// Those of mode nftables, and of whatever serves nothing.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn new() -> prometheus::Result<Self> {
+        Self::of(Mode::Nftables, false)
+    }
+
+    /// Registers everything that a mode has in a registry of its own; `accounted` says that its
+    /// rules count by counters of the kernel.
     ///
     /// # Errors
     /// Two metrics of one name, which is a mistake in this file.
-    pub fn new() -> prometheus::Result<Self> {
+    pub fn of(mode: Mode, accounted: bool) -> prometheus::Result<Self> {
         let make = Maker::new().with(Stability::Alpha);
         let syncs = exponential_buckets(0.001, 2.0, 15)?;
         let family = &[FAMILY];
@@ -129,14 +143,9 @@ impl Metrics {
                 "Service ports with policy Local and endpoints, but none on this node",
                 &["traffic_policy", FAMILY],
             )?,
-            failures: make.int_counters(
-                "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-                "Transactions that the kernel refused",
-                family,
-            )?,
             drift: make.int_counters(
                 "kubeproxyrs_drift_total",
-                "Transactions of others that changed the table kube-proxy",
+                "Transactions of others that changed kube-proxy's rules",
                 family,
             )?,
             left_out: make.int_gauges(
@@ -171,7 +180,7 @@ impl Metrics {
                 &["code"],
             )?,
             before_scrapes: OnceLock::new(),
-            counts: CountMetrics::new(&make)?,
+            mode: ModeMetrics::new(&make, mode, accounted)?,
             rest: RestMetrics::new(&make)?,
             watch: WatchMetrics::new(&make)?,
             slis: Slis::new()?,
@@ -211,9 +220,9 @@ impl Metrics {
         self.0.before_scrapes.get_or_init(|| Box::new(what));
     }
 
-    /// The metrics of what the rules count.
-    pub fn counts(&self) -> &CountMetrics {
-        &self.0.counts
+    /// The metrics of what the rules count, if those of the mode that serves do.
+    pub fn counts(&self) -> Option<&CountMetrics> {
+        self.0.mode.counts()
     }
 
     /// The metrics of `/metrics/slis`.
@@ -264,11 +273,16 @@ impl Metrics {
         if succeeded {
             self.0.last_sync.with_label_values(label).set(unix_now());
         } else {
-            self.0.failures.with_label_values(label).inc();
+            self.0.mode.failed(family, full);
         }
     }
 
-    /// Somebody else changed the family's table.
+    /// So many rules a family has, and the last sync wrote, where its mode has rules of Services.
+    pub fn rule_lines(&self, family: Family, lines: RuleLines) {
+        self.0.mode.lines(family, lines);
+    }
+
+    /// Somebody else changed the family's rules.
     pub fn drift(&self, family: Family) {
         self.0.drift.with_label_values(&[family.label()]).inc();
     }

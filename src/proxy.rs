@@ -12,6 +12,7 @@ mod attempt;
 mod drift;
 mod flows;
 mod gate;
+mod opened;
 mod outcome;
 mod proxier;
 mod reporter;

@@ -13,6 +13,9 @@ use std::net::IpAddr;
 /// planned again by the next sync. Whoever syncs decides by [`Cause::remedy`] what follows a
 /// refusal; a backend never tries again by itself.
 pub trait Backend: Sized {
+    /// What a family's rules are called in a log, for example `table kube-proxy`: one thing, which may
+    /// be changed and replaced.
+    const RULES: &'static str;
     /// What takes the rules of all families: a socket, a program, a table in memory.
     type Kernel;
     /// A sync that is planned, and not in the kernel yet.

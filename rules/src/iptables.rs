@@ -24,4 +24,5 @@ pub use build::ruleset;
 pub use change::{Change, TableChange};
 pub use content::{Content, Ruleset};
 pub use kernel::{Kernel, Object, Refusal};
+pub use top::{INVALID_DROPPED, LOCALHOST_ACCEPTED};
 pub use transaction::{Before, Step, Steps, Transaction};

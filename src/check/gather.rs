@@ -12,6 +12,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use rules::check::{
     Conntrack, Counted, Facts, Ipvs, Kernel, LocalhostFlows, ProxyTable, Rights, Seen,
 };
+use rules::iptables::{INVALID_DROPPED, LOCALHOST_ACCEPTED};
 use rules::model::Family;
 use std::collections::BTreeSet;
 use std::io;
@@ -20,9 +21,6 @@ use std::io;
 const IPVS_INTERFACE: &str = "kube-ipvs0";
 /// Bridges that network plugins put pods on.
 const BRIDGES: [&str; 4] = ["cni0", "cbr0", "kube-bridge", "weave"];
-/// Counters of kube-proxy in mode iptables.
-const LOCALHOST_COUNTER: &str = "localhost_nps_accepted_pkts";
-const INVALID_COUNTER: &str = "ct_state_invalid_dropped_pkts";
 
 /// What this node is like, and what could not be looked at.
 pub(super) fn facts(settings: &Settings, metrics: Counted) -> (Facts, Vec<Source>) {
@@ -103,11 +101,11 @@ fn proxy_tables(families: &[Family]) -> Vec<(Family, ProxyTable)> {
 
 /// What the kernel counts comes before what somebody tells of it.
 fn counted(metrics: Counted) -> Counted {
-    let counters = accounting::packets(&[LOCALHOST_COUNTER, INVALID_COUNTER]).unwrap_or_default();
+    let counters = accounting::packets(&[LOCALHOST_ACCEPTED, INVALID_DROPPED]).unwrap_or_default();
     let counter = |name| counters.get(name).copied();
     Counted {
-        localhost_node_ports: counter(LOCALHOST_COUNTER).or(metrics.localhost_node_ports),
-        invalid: counter(INVALID_COUNTER).or(metrics.invalid),
+        localhost_node_ports: counter(LOCALHOST_ACCEPTED).or(metrics.localhost_node_ports),
+        invalid: counter(INVALID_DROPPED).or(metrics.invalid),
     }
 }
 

@@ -26,17 +26,19 @@ const FLOWS_SHARE: u32 = 50;
 /// process. It reads the calling thread's network namespace.
 ///
 /// # Errors
-/// There is no netlink socket, or no thread, to be had.
+/// There is no netlink socket, or no thread, to be had, or `metrics` are not those of mode nftables.
 pub(crate) fn start(
     settings: ServiceMetrics,
     families: &[Family],
     metrics: &Metrics,
     questions: tokio::sync::mpsc::Sender<Question>,
 ) -> io::Result<Shared> {
+    let no_counts = || io::Error::other("rules of this mode count nothing");
+    let counts = metrics.counts().ok_or_else(no_counts)?;
     for family in families {
-        metrics.counts().begin(*family);
+        counts.begin(*family);
     }
-    let tables = Tables::open(families, metrics.counts().clone())?;
+    let tables = Tables::open(families, counts.clone())?;
     let tables: Shared = Arc::new(Mutex::new(tables));
     let mut looker = Looker {
         settings,
@@ -45,7 +47,7 @@ pub(crate) fn start(
         flows_after: Instant::now(),
         services: Services::default(),
         questions,
-        metrics: metrics.counts().clone(),
+        metrics: counts.clone(),
         failing: false,
     };
     // One that waits for the look of another is told with it.

@@ -12,6 +12,7 @@ use crate::about::About;
 use crate::events::Recorder;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::mode::Mode;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 use e2e::Namespace;
@@ -72,7 +73,7 @@ impl Site {
             words.push("--profiling");
         }
         let settings = settings(&words);
-        let about = About::new(&settings);
+        let about = About::new(&settings, Mode::Nftables);
         let servers = super::serve((&settings).into(), about, self.telemetry.clone());
         self.runtime().spawn(servers)
     }

@@ -124,7 +124,7 @@ mod tests {
 
     fn told() -> (Metrics, String) {
         let metrics = Metrics::new().expect("metrics");
-        let counts = metrics.counts();
+        let counts = metrics.counts().expect("those of nftables");
         counts.begin(Family::V4);
         counts.counted(Family::V4, Counter::Connections, 7);
         counts.counted(Family::V4, Counter::SourceRange, 2);

@@ -1,8 +1,11 @@
 //! The addresses of the node's interfaces, listed when they may have changed.
 
+use crate::netlink::interfaces::Watch;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Lists them.
 pub(super) type List = Box<dyn FnMut() -> io::Result<Vec<IpAddr>> + Send>;
@@ -64,4 +67,19 @@ impl LocalAddresses {
             }
         }
     }
+}
+
+/// Tells when the node's addresses may be others, by a task of its own.
+pub(super) fn follow(mut watch: Watch) -> mpsc::Receiver<()> {
+    // One word that waits says it of all that happened before it is heard.
+    let (told, changes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            watch.changed().await;
+            if let Err(TrySendError::Closed(())) = told.try_send(()) {
+                break;
+            }
+        }
+    });
+    changes
 }

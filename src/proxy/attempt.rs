@@ -13,7 +13,7 @@ const ROUNDS: u32 = 16;
 /// A transaction that was refused.
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
-    /// It was to replace the whole table.
+    /// It was to replace all rules.
     pub(super) full: bool,
     /// The Services that were planned in it.
     pub(super) services: Vec<ObjectName>,
@@ -51,7 +51,7 @@ impl<B: Backend> Proxier<B> {
                     self.backend.distrust();
                     self.unexplained = true;
                     round.outcome.found_different += 1;
-                    tracing::warn!("{refusal}: someone else changed the table; replacing it");
+                    tracing::warn!("{refusal}: someone else changed {}; replacing it", B::RULES);
                 }
                 Remedy::LeaveOut if !refusal.refused.is_empty() && rounds < ROUNDS => {
                     rounds += 1;
@@ -104,7 +104,7 @@ impl<B: Backend> Proxier<B> {
                 "{family}: synced {services} Services in {:.1} ms ({:.1} ms of planning){}",
                 millis(took),
                 millis(planned),
-                if full { ", the whole table" } else { "" }
+                if full { ", all rules" } else { "" }
             );
         }
         result

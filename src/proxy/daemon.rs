@@ -2,17 +2,16 @@
 
 use super::Proxy;
 use super::gate::Gate;
+use super::opened::Opened;
 use super::reporter::Reporter;
 use super::schedule::Schedule;
 use super::sync_loop::{Inputs, sync_loop};
 use super::syncer::{Machine, Syncer};
 use crate::about::About;
 use crate::config::ConfigFile;
-use crate::counts::{self, Question};
 use crate::events::{Event, Recorder};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};
-use crate::mode::Mode;
 use crate::netlink::interfaces::{self, Interfaces};
 use crate::netlink::{Conntrack, Nftables};
 use crate::settings::{self, DetectLocalMode, Settings};
@@ -23,22 +22,16 @@ use crate::world::World;
 use crate::{addresses, cleanup, clock, descriptors, event_sender, health, kernel_version};
 use anyhow::Context;
 use kube::Client;
-use rules::drift::Notice;
 use rules::model::Family;
-use rules::nft::NftBackend;
 use rules::{Backend, Change};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 /// Changes between a source and the sync loop: enough to keep both busy, few
 /// enough to cost no memory to speak of.
 const CHANGE_BUFFER: usize = 256;
-
-/// Bunches of notices of what others do between their reader and the sync loop.
-const DRIFT_BUFFER: usize = 4;
 
 /// How long a failing process waits for its last events to be sent.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
@@ -118,7 +111,7 @@ async fn serve(
         metrics,
         events: events_to(client.as_ref(), &settings.node_name),
     };
-    let opened = Opened::new(kernel, &settings, families, &telemetry.metrics)?;
+    let opened = Opened::nftables(kernel, &settings, families, &telemetry.metrics)?;
     announce(&settings, families, &telemetry.events);
     let result = tokio::select! {
         result = run_parts(settings, families, opened, client, &telemetry) => result,
@@ -139,48 +132,6 @@ fn events_to(client: Option<&Client>, node_name: &Arc<str>) -> Recorder {
     let (events, queue) = Recorder::queue();
     tokio::spawn(event_sender::send(client.clone(), node_name.clone(), queue));
     events
-}
-
-/// What programs the Services, opened.
-struct Opened<B: Backend> {
-    mode: Mode,
-    kernel: B::Kernel,
-    /// What others do to the rules.
-    drift: mpsc::Receiver<Vec<Notice>>,
-    /// What whoever counts wants to know of the objects.
-    questions: mpsc::Receiver<Question>,
-}
-
-impl Opened<NftBackend<Nftables>> {
-    /// Nftables, which serves mode iptables as well; inside a runtime.
-    ///
-    /// # Errors
-    /// There is no socket, or no thread, for whoever counts.
-    fn new(
-        mut kernel: Nftables,
-        settings: &Settings,
-        families: &[Family],
-        metrics: &Metrics,
-    ) -> anyhow::Result<Self> {
-        // One waits for the answer to each.
-        let (asking, questions) = mpsc::channel(1);
-        let tables = counts::start(settings.service_metrics, families, metrics, asking)
-            .context("reading what the rules count")?;
-        kernel.tell_before_replacement(move |family| {
-            // Whoever holds it is reading just now, and a sync waits for nobody.
-            if let Ok(mut tables) = tables.try_lock()
-                && let Err(error) = tables.look_at(family)
-            {
-                tracing::debug!("{family}: counts of a table that is replaced: {error}");
-            }
-        });
-        Ok(Self {
-            mode: Mode::Nftables,
-            questions,
-            drift: follow_drift(&mut kernel),
-            kernel,
-        })
-    }
 }
 
 /// Runs everything until one part ends.
@@ -217,7 +168,7 @@ where
     let watch = interfaces::Watch::open().context("watching the interfaces' addresses")?;
     let inputs = Inputs {
         changes,
-        addresses: follow_addresses(watch),
+        addresses: super::addresses::follow(watch),
         drift,
         questions,
     };
@@ -236,7 +187,7 @@ where
     let gate = Gate::new(settings.clone(), families, clock::now());
     let servers = tokio::spawn(http::serve(
         http::Addresses::from(&*settings),
-        About::new(&settings),
+        About::new(&settings, mode),
         telemetry.clone(),
     ));
     telemetry.events.record(Event::starting());
@@ -283,38 +234,6 @@ async fn objects(
         (None, Some(dir)) => Manifests::new(dir, node_name).follow(changes).await,
         (None, None) => anyhow::bail!("neither --manifests nor an API server"),
     }
-}
-
-/// Follows what others do to the table, in a task of its own: a sync under way holds it up no
-/// more than it holds up a sync.
-fn follow_drift(kernel: &mut Nftables) -> mpsc::Receiver<Vec<Notice>> {
-    // What is not taken stays in the socket, and after that is told as lost.
-    let (told, notices) = mpsc::channel(DRIFT_BUFFER);
-    match kernel.follow() {
-        Ok(mut follower) => {
-            tokio::spawn(async move { while told.send(follower.next().await).await.is_ok() {} });
-        }
-        Err(error) => tracing::warn!(
-            "following changes of the ruleset: {error}; what others do to the table is mended by \
-             the hourly replacement only"
-        ),
-    }
-    notices
-}
-
-/// Tells when the node's addresses may be others, by a task of its own.
-fn follow_addresses(mut watch: interfaces::Watch) -> mpsc::Receiver<()> {
-    // One word that waits says it of all that happened before it is heard.
-    let (told, changes) = mpsc::channel(1);
-    tokio::spawn(async move {
-        loop {
-            watch.changed().await;
-            if let Err(TrySendError::Closed(())) = told.try_send(()) {
-                break;
-            }
-        }
-    });
-    changes
 }
 
 fn announce(settings: &Settings, families: &[Family], events: &Recorder) {

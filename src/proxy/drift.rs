@@ -33,7 +33,7 @@ impl<B: Backend> Syncer<B> {
             let unexplained = std::mem::take(&mut proxier.unexplained);
             if overwritten {
                 if unexplained {
-                    tracing::warn!("table kube-proxy, replaced already, was changed by {change}");
+                    tracing::warn!("{}, replaced already, was changed by {change}", B::RULES);
                 }
                 continue;
             }
@@ -45,7 +45,7 @@ impl<B: Backend> Syncer<B> {
             }
             proxier.suspect(suspicion);
         }
-        drift.contested = news.and_then(|suspicion| say(change, suspicion, now));
+        drift.contested = news.and_then(|suspicion| say::<B>(change, suspicion, now));
         drift
     }
 
@@ -54,9 +54,9 @@ impl<B: Backend> Syncer<B> {
             let suspicion = proxier.contest.lost(now);
             if proxier.suspicion.is_none() {
                 tracing::info!(
-                    "{}: the ruleset changed more than could be followed; replacing the table in \
-                     {:.1} s",
+                    "{}: the ruleset changed more than could be followed; replacing {} in {:.1} s",
                     proxier.family(),
+                    B::RULES,
                     suspicion.due.saturating_duration_since(now).as_secs_f64()
                 );
             }
@@ -83,21 +83,22 @@ impl<B: Backend> Syncer<B> {
 
 /// One line for all that is mended together. Yields what there is to tell whoever looks after the
 /// node, if it happens again and again.
-fn say(change: &ForeignChange, suspicion: Suspicion, now: Instant) -> Option<String> {
+fn say<B: Backend>(change: &ForeignChange, suspicion: Suspicion, now: Instant) -> Option<String> {
+    let rules = B::RULES;
     if !suspicion.paused && !change.is_by_a_proxy() {
-        tracing::warn!("table kube-proxy was changed by {change}; replacing it");
+        tracing::warn!("{rules} was changed by {change}; replacing it");
         return None;
     }
     let wait = suspicion.due.saturating_duration_since(now);
     let line = format!(
-        "table kube-proxy was changed by {change}; {} like that were undone within 10 minutes, \
+        "{rules} was changed by {change}; {} like that were undone within 10 minutes, \
          so it is replaced in {:.1} s",
         suspicion.before,
         wait.as_secs_f64()
     );
     tracing::warn!("{line}");
     Some(if change.is_by_a_proxy() {
-        "another kube-proxy runs on this node and writes the same nftables table".to_owned()
+        format!("another kube-proxy runs on this node and writes {rules} as well")
     } else {
         line
     })

@@ -1,7 +1,7 @@
 //! What the proxy did, as plain data.
 
 use rules::model::{Family, ObjectName};
-use rules::{HealthCheck, NodeNotice, Problem, Refusal};
+use rules::{HealthCheck, NodeNotice, Problem, Refusal, Summary};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,9 +49,8 @@ pub(super) struct Outcome {
     pub(super) left_out: usize,
     /// Those that are, or are for another reason, since now; in words.
     pub(super) newly_left_out: Vec<(ObjectName, String)>,
-    /// Service ports with internal and with external policy Local that have endpoints, but none
-    /// here.
-    pub(super) no_local_endpoints: (i64, i64),
+    /// Figures over what is programmed, if rules came into the kernel.
+    pub(super) summary: Option<Summary>,
     /// How long after they were made changes of endpoints came into the kernel.
     pub(super) programmed: Vec<Duration>,
     /// A search for stale flows.
@@ -65,7 +64,7 @@ pub(super) struct Outcome {
 /// One transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
-    /// It was to replace the whole table.
+    /// It was to replace all rules.
     pub(super) full: bool,
     /// Planning and waiting for the kernel's answer.
     pub(super) took: Duration,
@@ -101,7 +100,7 @@ impl Outcome {
             unseen: Vec::new(),
             left_out: 0,
             newly_left_out: Vec::new(),
-            no_local_endpoints: (0, 0),
+            summary: None,
             programmed: Vec::new(),
             flows: None,
             health_addresses: Vec::new(),

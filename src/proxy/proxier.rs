@@ -151,8 +151,7 @@ impl<B: Backend> Proxier<B> {
 
     /// Rules came into the kernel.
     fn updated(&mut self, outcome: &mut Outcome) {
-        let summary = self.backend.summary();
-        outcome.no_local_endpoints = (summary.no_local_internal, summary.no_local_external);
+        outcome.summary = Some(*self.backend.summary());
         let now = Timestamp::now().as_millisecond();
         let waited = |at: i64| Duration::from_millis(u64::try_from(now - at).unwrap_or(0));
         outcome.programmed = self.triggers.drain(..).map(waited).collect();

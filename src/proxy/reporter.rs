@@ -109,9 +109,12 @@ impl Reporter {
         for _ in 0..outcome.found_different {
             metrics.drift(family);
         }
-        if outcome.has_updated() {
-            let (internal, external) = outcome.no_local_endpoints;
+        if let Some(summary) = outcome.summary {
+            let (internal, external) = (summary.no_local_internal, summary.no_local_external);
             metrics.no_local_endpoints(family, internal, external);
+            if let Some(lines) = summary.lines {
+                metrics.rule_lines(family, lines);
+            }
             for waited in &outcome.programmed {
                 metrics.network_programming(family, *waited);
             }

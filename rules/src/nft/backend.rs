@@ -22,6 +22,8 @@ pub struct NftBackend<K> {
 }
 
 impl<K: Kernel> Backend for NftBackend<K> {
+    const RULES: &'static str = "table kube-proxy";
+
     type Kernel = K;
     type Pending = Pending;
 
