@@ -4,6 +4,7 @@
 //! place of what upstream does.
 
 mod clients;
+mod iptables;
 mod objects;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,8 @@ use crate::conformance::args::Args;
 use crate::conformance::rig::{DETECTION, Rig};
 use crate::conformance::run::Row;
 use crate::conformance::spec::{CHAT_PORT, Endpoint, Service, State};
-use clients::Clients;
+use crate::mode::Mode;
+use clients::{Affinity, Clients};
 use objects::{hooks, left, names, none, told};
 
 const GROUP: &str = "takeover";
@@ -80,21 +82,10 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     services.put(rig)?;
     rig.settle()?;
     let fresh = [names(&rig.sides[UPSTREAM])?, names(&rig.sides[OURS])?];
-    let mut rows = swap(rig, &services, "from-nftables", OURS)?;
-    let after = left(&rig.sides[UPSTREAM], &fresh[OURS])?;
-    rows.push(none("from-nftables", "left", &after));
-    rows.extend(swap(rig, &services, "back-to-nftables", UPSTREAM)?);
-    let after = left(&rig.sides[UPSTREAM], &fresh[UPSTREAM])?;
-    rows.push(told("back-to-nftables", &after));
-    rows.push(none("back-to-nftables", "hooks-left", &hooks(&after)));
-    rows.extend(clean(rig, &fresh[UPSTREAM])?);
-    // It removes the tables of its other mode itself.
-    let program = rig.programs[UPSTREAM].clone();
-    rig.sides[UPSTREAM].start_proxy(&program, &IPTABLES)?;
-    rig.settle()?;
-    rows.extend(swap(rig, &services, "from-iptables", OURS)?);
-    let after = left(&rig.sides[UPSTREAM], &fresh[OURS])?;
-    rows.push(told("from-iptables", &after));
+    let mut rows = match rig.mode {
+        Mode::Nftables => course(rig, &services, &fresh)?,
+        Mode::Iptables => iptables::course(rig, &services, &fresh)?,
+    };
     // For whoever looks at the rules afterwards.
     rig.sides[UPSTREAM].stop_proxy();
     let node = rig.sides[UPSTREAM].node().namespace();
@@ -105,16 +96,52 @@ pub(crate) fn compare(rig: &mut Rig, args: &Args) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Mode nftables of both, and from upstream's mode iptables. `fresh` are the objects of a start from
+/// nothing.
+fn course(rig: &mut Rig, services: &Services, fresh: &[BTreeSet<String>; 2]) -> Result<Vec<Row>> {
+    let stays = Affinity::Stays;
+    let mut rows = swap(rig, services, "from-nftables", (OURS, &DETECTION), stays)?;
+    let after = left(&rig.sides[UPSTREAM], &fresh[OURS])?;
+    rows.push(none("from-nftables", "left", &after));
+    let again = Affinity::OneAgain;
+    let (name, upstream) = ("back-to-nftables", (UPSTREAM, &DETECTION[..]));
+    rows.extend(swap(rig, services, name, upstream, again)?);
+    let after = left(&rig.sides[UPSTREAM], &fresh[UPSTREAM])?;
+    rows.push(told("back-to-nftables", &after));
+    rows.push(none("back-to-nftables", "hooks-left", &hooks(&after)));
+    rows.extend(clean(rig, &fresh[UPSTREAM])?);
+    // It removes the tables of its other mode itself.
+    let program = rig.programs[UPSTREAM].clone();
+    rig.sides[UPSTREAM].start_proxy(&program, &IPTABLES)?;
+    rig.settle()?;
+    rows.extend(swap(
+        rig,
+        services,
+        "from-iptables",
+        (OURS, &DETECTION),
+        again,
+    )?);
+    let after = left(&rig.sides[UPSTREAM], &fresh[OURS])?;
+    rows.push(told("from-iptables", &after));
+    Ok(rows)
+}
+
 /// Stops what runs on upstream's bed and starts the other program amid clients; says what they saw.
-fn swap(rig: &mut Rig, services: &Services, name: &str, to: usize) -> Result<Vec<Row>> {
+fn swap(
+    rig: &mut Rig,
+    services: &Services,
+    name: &str,
+    (to, flags): (usize, &[&str]),
+    affinity: Affinity,
+) -> Result<Vec<Row>> {
     let clients = Clients::start(&rig.sides[UPSTREAM], services)?;
     let program = rig.programs[to].clone();
-    rig.sides[UPSTREAM].start_proxy(&program, &DETECTION)?;
+    rig.sides[UPSTREAM].start_proxy(&program, flags)?;
     let follows = match rig.settle() {
         Ok(()) => "follows changes".to_owned(),
         Err(error) => format!("{error:#}"),
     };
-    let mut rows = clients.finish(&rig.sides[UPSTREAM], name)?;
+    let mut rows = clients.finish(&rig.sides[UPSTREAM], name, affinity)?;
     rows.push(row(name, "proxy", "follows changes", follows));
     Ok(rows)
 }

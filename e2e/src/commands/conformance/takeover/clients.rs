@@ -28,6 +28,16 @@ pub(super) struct Clients {
     sticky: Vec<Sticky>,
 }
 
+/// What clients with affinity find after a change.
+#[derive(Clone, Copy)]
+pub(super) enum Affinity {
+    /// The pod that each had.
+    Stays,
+    /// One pod, any: upstream has sets of its own, and mode iptables has lists that nothing else
+    /// reads.
+    OneAgain,
+}
+
 /// A client with affinity, and the pod that it has.
 struct Sticky {
     name: String,
@@ -77,7 +87,12 @@ impl Clients {
     }
 
     /// Ends the streams and tells what became of all clients.
-    pub(super) fn finish(mut self, side: &Side, name: &str) -> Result<Vec<Row>> {
+    pub(super) fn finish(
+        mut self,
+        side: &Side,
+        name: &str,
+        affinity: Affinity,
+    ) -> Result<Vec<Row>> {
         std::thread::sleep(MARGIN);
         let mut rows = Vec::new();
         let mut total = 0;
@@ -109,14 +124,12 @@ impl Clients {
             let now = pods(side, client.source, client.target, AGAIN)?;
             let now: Vec<_> = now.into_keys().collect();
             let what = format!("affinity/{}", client.name);
-            // Ours knows upstream's clients. Upstream has sets of its own, and iptables has lists
-            // that nothing else reads: there it is enough that the client has one pod again.
-            rows.push(match name {
-                "from-nftables" => {
+            rows.push(match affinity {
+                Affinity::Stays => {
                     let expected = format!("{:?}", [&client.pod]);
                     row(name, &what, &expected, format!("{now:?}"))
                 }
-                _ => row(
+                Affinity::OneAgain => row(
                     name,
                     &what,
                     "1 of the pods",
