@@ -15,8 +15,10 @@ mod follow;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 pub mod interfaces;
+pub mod iptables;
 pub mod ipvs;
 pub mod leftovers;
+mod messages;
 mod missing;
 pub mod nftrace;
 mod notifications;
@@ -24,6 +26,7 @@ mod objects;
 pub mod others;
 mod refusal;
 pub mod routes;
+mod session;
 mod sources;
 mod statements;
 mod subsystem;
@@ -33,32 +36,23 @@ mod userdata;
 use batch::Batch;
 pub use conntrack::{Conntrack, Flows, Room};
 pub use follow::Follower;
+pub use iptables::Iptables;
 use leftovers::Leftovers;
-use nft_wire::{Membership, Reply, Socket, TooLong, nf_tables};
+use nft_wire::{Reply, TooLong};
+use rules::Commit;
 use rules::RememberedClients;
 use rules::model::Family;
 use rules::nft::ruleset::{Key, Op, TABLE, Transaction};
 use rules::nft::{Kernel, Refusal};
-use rules::{Cause, Commit};
+use session::{Failure, Session};
 use std::io;
 
 /// The kernel's nf_tables, in the network namespace that it was opened in.
 pub struct Nftables {
-    socket: Socket,
-    sent_bytes: usize,
-    /// What tells others' changes, if anybody wants to know.
-    membership: Option<Membership>,
-    /// They cannot be told, which the log knows.
-    deaf: bool,
-    /// Where in the ruleset's history the last transaction stands.
-    commit: Commit,
+    session: Session,
     /// Told of a table that is about to be replaced.
     before_replacement: Option<Box<dyn FnMut(Family) + Send>>,
 }
-
-/// A transaction of more bytes is too much to be told while others' changes are followed: some
-/// six hundred elements, a page of the kernel's memory each.
-const LARGE: usize = 64 << 10;
 
 /// How often a replacement is sent for the ruleset's present generation, if others change it
 /// each time before the kernel comes to it.
@@ -85,25 +79,15 @@ impl Nftables {
     /// # Errors
     /// See [`OpenError`].
     pub fn open() -> Result<Self, OpenError> {
-        let mut socket = nf_tables::open().map_err(OpenError::Socket)?;
-        // Changes nothing, and needs the same rights.
-        nf_tables::generation(&mut socket).map_err(|error| match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => OpenError::NotPermitted,
-            _ => OpenError::NotSupported(error),
-        })?;
         Ok(Self {
-            socket,
-            sent_bytes: 0,
-            membership: None,
-            deaf: false,
-            commit: Commit::default(),
+            session: Session::open()?,
             before_replacement: None,
         })
     }
 
     /// How many bytes the last transaction took.
     pub fn sent_bytes(&self) -> usize {
-        self.sent_bytes
+        self.session.sent_bytes()
     }
 }
 
@@ -119,21 +103,22 @@ pub fn encode(transaction: &Transaction) -> Result<Vec<u8>, TooLong> {
 impl Kernel for Nftables {
     fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
         let replaces = matches!(transaction.ops.first(), Some(Op::ReplaceTable));
-        let generation = match &self.membership {
-            Some(_) if replaces => nf_tables::generation(&mut self.socket).ok(),
-            _ => None,
+        let session = &mut self.session;
+        session.begin();
+        let generation = match replaces && session.is_followed() {
+            true => session.generation(),
+            false => None,
         };
-        let mut batch = Batch::new(transaction, self.socket.sequence(), generation);
-        self.socket.number_on(batch.end_sequence() + 1);
-        self.sent_bytes = batch.bytes().len();
-        self.commit = Commit::default();
-        if let Some((sequence, error)) = batch.failed() {
+        let mut batch = Batch::new(transaction, session.sequence(), generation);
+        if let Some((sequence, error)) = batch.messages().failed() {
             return Err(refusal::unwritten(transaction, &batch, sequence, error));
         }
-        if self.membership.is_none() || (!replaces && self.sent_bytes < LARGE) {
-            return self.send(transaction, &batch);
-        }
-        self.send_unfollowed(transaction, &mut batch, generation)
+        let large = session.is_large(batch.messages().bytes().len());
+        let sent = match session.is_followed() && (replaces || large) {
+            true => send_unfollowed(session, &mut batch, generation),
+            false => session.send(batch.messages()),
+        };
+        sent.map_err(|failure| refusal_of(transaction, &batch, failure))
     }
 
     fn before_replacement(&mut self, family: Family) {
@@ -143,7 +128,7 @@ impl Kernel for Nftables {
     }
 
     fn clients(&mut self, family: Family) -> io::Result<RememberedClients> {
-        clients::list(&mut self.socket, family)
+        clients::list(self.session.socket(), family)
     }
 
     fn delete_table(&mut self, family: Family) -> io::Result<bool> {
@@ -155,7 +140,7 @@ impl Kernel for Nftables {
     }
 
     fn last_commit(&self) -> Commit {
-        self.commit
+        self.session.commit()
     }
 }
 
@@ -171,101 +156,53 @@ impl Nftables {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn follow(&mut self) -> io::Result<Follower> {
-        let (membership, follower) = follow::open(self.socket.port()?)?;
-        self.membership = Some(membership);
+        let (membership, follower) = follow::open(self.session.socket().port()?)?;
+        self.session.followed_by(membership);
         Ok(follower)
     }
+}
 
-    fn send(&mut self, transaction: &Transaction, batch: &Batch) -> Result<(), Refusal> {
-        let family = transaction.family;
-        self.socket.send(batch.bytes()).map_err(|error| {
-            let attempted = format!("sending a transaction of {} bytes", batch.bytes().len());
-            refusal::failed(family, attempted, &error)
-        })?;
-        let replies = self.socket.replies();
-        let replies = replies.map_err(|error| refusal::unanswered(family, &error))?;
-        let errors: Vec<&Reply> = replies
-            .all
-            .iter()
-            .filter(|reply| reply.errno != 0)
-            .collect();
-        let taken = |reply: &Reply| reply.sequence == batch.last_sequence();
-        if errors.is_empty() && replies.all.iter().any(taken) {
-            return Ok(());
+/// Why the kernel did not take a transaction.
+fn refusal_of(transaction: &Transaction, batch: &Batch, failure: Failure) -> Refusal {
+    let family = transaction.family;
+    match failure {
+        Failure::Unsent(error) => {
+            let bytes = batch.messages().bytes().len();
+            refusal::unsent(family, bytes, &error)
         }
-        Err(refusal::refusal(transaction, batch, &errors))
-    }
-
-    /// Sends while nobody follows what happens, which is too much to tell, and finds out by the
-    /// generation whether others did anything in the meantime.
-    fn send_unfollowed(
-        &mut self,
-        transaction: &Transaction,
-        batch: &mut Batch,
-        mut generation: Option<u32>,
-    ) -> Result<(), Refusal> {
-        // What others do up to this generation is told.
-        let before = match generation {
-            Some(before) => Some(before),
-            None => nf_tables::generation(&mut self.socket).ok(),
-        };
-        self.leave();
-        let mut result = self.send(transaction, batch);
-        let mut alone = true;
-        for attempt in 1..=ATTEMPTS_AT_A_GENERATION {
-            let moved = generation.is_some()
-                && matches!(&result, Err(refusal) if refusal.cause == Cause::GenerationPassed);
-            if !moved {
-                break;
-            }
-            alone = false;
-            // In the end it is better late than never.
-            let last = attempt == ATTEMPTS_AT_A_GENERATION;
-            generation = nf_tables::generation(&mut self.socket)
-                .ok()
-                .filter(|_| !last);
-            batch.set_generation(generation.unwrap_or(0));
-            result = self.send(transaction, batch);
-        }
-        self.join();
-        let after = nf_tables::generation(&mut self.socket).ok();
-        let taken = u32::from(result.is_ok());
-        let expected = if batch.has_generation() {
-            generation
-        } else {
-            before
-        };
-        let expected = expected.map(|before| before.wrapping_add(taken));
-        alone &= expected.is_some() && expected == after;
-        self.commit = Commit {
-            generation: expected.filter(|_| result.is_ok()),
-            unseen: Some(!alone),
-        };
-        result
-    }
-
-    fn leave(&mut self) {
-        if let Some(membership) = &mut self.membership
-            && let Err(error) = membership.leave()
-        {
-            tracing::debug!("leaving the group of nf_tables' notifications: {error}");
+        Failure::Unanswered(error) => refusal::unanswered(family, &error),
+        Failure::Refused(errors) => {
+            let errors: Vec<&Reply> = errors.iter().collect();
+            refusal::refusal(transaction, batch, &errors)
         }
     }
+}
 
-    /// From here on others' changes are told.
-    fn join(&mut self) {
-        let Some(membership) = &mut self.membership else {
-            return;
-        };
-        if let Err(error) = membership.join()
-            && !std::mem::replace(&mut self.deaf, true)
-        {
-            tracing::warn!(
-                "joining the group of nf_tables' notifications: {error}; what others do to the \
-                 table is mended by the hourly replacement only"
-            );
+/// Sends while nobody follows what happens, for the ruleset's present generation if there is one.
+fn send_unfollowed(
+    session: &mut Session,
+    batch: &mut Batch,
+    generation: Option<u32>,
+) -> Result<(), Failure> {
+    let mut unfollowed = session.unfollowed(generation);
+    let mut result = session.send(batch.messages());
+    for attempt in 1..=ATTEMPTS_AT_A_GENERATION {
+        let moved = generation.is_some() && result.as_ref().is_err_and(Failure::generation_passed);
+        if !moved {
+            break;
         }
+        // In the end it is better late than never.
+        let last = attempt == ATTEMPTS_AT_A_GENERATION;
+        let generation = session.generation().filter(|_| !last);
+        unfollowed.moved(generation);
+        batch.set_generation(generation.unwrap_or(0));
+        result = session.send(batch.messages());
     }
+    if result.is_ok() {
+        unfollowed.taken();
+    }
+    session.followed(unfollowed, result.is_ok());
+    result
 }
 
 /// Whether a key belongs to the family; the planner never mixes them.

@@ -2,27 +2,19 @@
 
 use super::clients;
 use super::elements::{About, List};
+use super::messages::Messages;
 use super::objects;
 use super::sources;
-use nft_wire::{TooLong, Writer, nf_tables};
+use nft_wire::{TooLong, Writer};
 use rules::model::Family;
 use rules::nft::ruleset::{Chain, Op, SetId, Transaction};
 use std::ops::Range;
 
 /// Messages between a begin and an end mark.
 pub(super) struct Batch {
-    out: Writer,
-    /// The number of the first message after the begin mark.
-    first: u32,
-    next_sequence: u32,
-    /// What each message is about, by sequence number from `first`.
+    messages: Messages,
+    /// What each message is about.
     subjects: Vec<Subject>,
-    /// The begin mark names a generation.
-    has_generation: bool,
-    /// Where the last message starts.
-    last_start: usize,
-    /// The number of the first message that could not be written, and why.
-    failed: Option<(u32, TooLong)>,
 }
 
 /// What a message is about.
@@ -39,64 +31,34 @@ impl Batch {
     /// generation of the ruleset only, if there is one.
     pub(super) fn new(transaction: &Transaction, begin: u32, generation: Option<u32>) -> Self {
         let mut batch = Self {
-            out: Writer::with_capacity(room(transaction)),
-            first: begin + 1,
-            next_sequence: begin + 1,
+            messages: Messages::new(begin, generation, room(transaction)),
             subjects: Vec::new(),
-            has_generation: generation.is_some(),
-            last_start: 0,
-            failed: None,
         };
-        nf_tables::begin(&mut batch.out, begin, generation);
         for (at, op) in transaction.ops.iter().enumerate() {
             batch.add(transaction.family, at, op);
         }
-        batch.out.acknowledge(batch.last_start);
-        nf_tables::end(&mut batch.out, batch.next_sequence);
+        batch.messages.end();
         batch
     }
 
-    /// Whether the kernel takes it at one generation of the ruleset only.
-    pub(super) fn has_generation(&self) -> bool {
-        self.has_generation
+    /// The messages.
+    pub(super) fn messages(&self) -> &Messages {
+        &self.messages
     }
 
     /// Lets the kernel take it at another generation, if it was made for one; 0 for any.
     pub(super) fn set_generation(&mut self, generation: u32) {
-        if self.has_generation {
-            nf_tables::set_generation(&mut self.out, generation);
-        }
+        self.messages.set_generation(generation);
     }
 
     /// The messages, if all could be written.
     pub(super) fn into_bytes(self) -> Result<Vec<u8>, TooLong> {
-        self.out.finish()
-    }
-
-    /// The messages, those that [could not be written](Self::failed) left out.
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.out.bytes()
-    }
-
-    /// The number of the first message that could not be written, and why.
-    pub(super) fn failed(&self) -> Option<(u32, TooLong)> {
-        self.failed
-    }
-
-    /// The number of the last message before the end mark.
-    pub(super) fn last_sequence(&self) -> u32 {
-        self.next_sequence - 1
-    }
-
-    /// The number of the end mark.
-    pub(super) fn end_sequence(&self) -> u32 {
-        self.next_sequence
+        self.messages.into_bytes()
     }
 
     /// What a message is about.
     pub(super) fn find(&self, sequence: u32) -> Option<&Subject> {
-        let at = sequence.checked_sub(self.first)? as usize;
-        self.subjects.get(at)
+        self.subjects.get(self.messages.position(sequence)?)
     }
 
     /// Adds one step's messages.
@@ -201,13 +163,8 @@ impl Batch {
     }
 
     fn message_about(&mut self, subject: Subject, encode: impl FnOnce(&mut Writer, u32)) {
-        self.last_start = self.out.len();
-        encode(&mut self.out, self.next_sequence);
-        if let Some(error) = self.out.error() {
-            self.failed.get_or_insert((self.next_sequence, error));
-        }
+        self.messages.add(encode);
         self.subjects.push(subject);
-        self.next_sequence += 1;
     }
 }
 

@@ -166,9 +166,8 @@ fn write(out: &mut Writer, last: &mut u32, name: &str, pair: Pair, flags: u32) {
         let rule = Rule {
             table: name.to_owned(),
             chain: chain.to_owned(),
-            handle: None,
             expressions: marking(family, pair),
-            user_data: Vec::new(),
+            ..Rule::default()
         };
         add(libc::NFT_MSG_NEWRULE, libc::NLM_F_APPEND, &|out| {
             rule.write(out);

@@ -3,6 +3,7 @@
 use super::batch::{Batch, Subject};
 use super::elements::{self, About};
 use super::missing::missing;
+use super::session::ERESTART;
 use nft_wire::{Reply, TooLarge, TooLong};
 use rules::Cause;
 use rules::model::Family;
@@ -35,7 +36,7 @@ pub(super) fn refusal(transaction: &Transaction, batch: &Batch, errors: &[&Reply
         cause: cause(first.errno, deletes(transaction, batch, first)),
         refused: objects,
         attempted: attempted(transaction, batch, first),
-        reason: match missing(batch.bytes(), first) {
+        reason: match missing(batch.messages().bytes(), first) {
             // Of a change it is rather that somebody took away what it needs.
             Some(missing) if replaces => format!("{}; {missing}", reason(first)),
             _ => reason(first),
@@ -66,8 +67,18 @@ pub(super) fn unwritten(
     }
 }
 
+/// What became of messages of so many bytes that could not be sent.
+pub(super) fn unsent<Of>(family: Family, bytes: usize, error: &io::Error) -> rules::Refusal<Of> {
+    let attempted = format!("sending a transaction of {bytes} bytes");
+    failed(family, attempted, error)
+}
+
 /// What became of a message that could not be sent, or whose answer could not be read.
-pub(super) fn failed(family: Family, attempted: String, error: &io::Error) -> Refusal {
+pub(super) fn failed<Of>(
+    family: Family,
+    attempted: String,
+    error: &io::Error,
+) -> rules::Refusal<Of> {
     let too_large = error.get_ref().is_some_and(|inner| inner.is::<TooLarge>());
     let cause = match error.raw_os_error() {
         _ if too_large => Cause::TooLarge,
@@ -79,13 +90,19 @@ pub(super) fn failed(family: Family, attempted: String, error: &io::Error) -> Re
 }
 
 /// The same when it is not known whether the kernel took it.
-pub(super) fn unanswered(family: Family, error: &io::Error) -> Refusal {
+pub(super) fn unanswered<Of>(family: Family, error: &io::Error) -> rules::Refusal<Of> {
     let attempted = "reading the answer".to_owned();
     bare(family, Cause::NoAnswer, attempted, describe(error))
 }
 
-fn bare(family: Family, cause: Cause, attempted: String, reason: String) -> Refusal {
-    Refusal {
+/// One that names nothing.
+pub(super) fn bare<Of>(
+    family: Family,
+    cause: Cause,
+    attempted: String,
+    reason: String,
+) -> rules::Refusal<Of> {
+    rules::Refusal {
         family,
         cause,
         refused: Vec::new(),
@@ -95,9 +112,7 @@ fn bare(family: Family, cause: Cause, attempted: String, reason: String) -> Refu
 }
 
 /// What an error number means; `deletes` says that something was to be deleted.
-fn cause(errno: i32, deletes: bool) -> Cause {
-    /// Missing in libc: the ruleset's generation is not the one that the batch was made for.
-    const ERESTART: i32 = 85;
+pub(super) fn cause(errno: i32, deletes: bool) -> Cause {
     match errno {
         libc::EEXIST | libc::ENOENT => Cause::TableDiffers,
         libc::EBUSY if deletes => Cause::TableDiffers,
@@ -125,7 +140,8 @@ fn deletes(transaction: &Transaction, batch: &Batch, reply: &Reply) -> bool {
     })
 }
 
-fn reason(reply: &Reply) -> String {
+/// The kernel's answer in words.
+pub(super) fn reason(reply: &Reply) -> String {
     let error = describe(&io::Error::from_raw_os_error(reply.errno));
     match &reply.message {
         Some(message) => format!("{error}: {message}"),
@@ -262,7 +278,8 @@ mod tests {
             limit: 425_952,
         };
         let attempted = "sending".to_owned();
-        let refusal = failed(Family::V4, attempted, &io::Error::other(too_large));
+        let error = io::Error::other(too_large);
+        let refusal: Refusal = failed(Family::V4, attempted, &error);
         assert_eq!(refusal.cause, Cause::TooLarge);
         let text = refusal.to_string();
         assert!(text.contains("1000000 bytes"), "{text}");

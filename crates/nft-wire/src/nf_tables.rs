@@ -7,7 +7,7 @@ mod object;
 pub mod user_data;
 
 pub use expression::{Data, Expression, FIRST_REGISTER, Loaded, VERDICT_REGISTER};
-pub use object::{Chain, Counted, Element, Hook, OBJECT_COUNTER, Object, Rule, Set, Table};
+pub use object::{Chain, Compat, Counted, Element, Hook, OBJECT_COUNTER, Object, Rule, Set, Table};
 
 use crate::framing::{Message, attribute, u32_at};
 use crate::socket::{Protocol, Socket};

@@ -398,6 +398,9 @@ fn fill(one: &One, expression: &Expression) {
                 .number(sys::NFTNL_EXPR_NAT_REG_ADDR_MIN, *reg_addr)
                 .number(sys::NFTNL_EXPR_NAT_REG_PROTO_MIN, *reg_proto);
         }
-        Expression::Other { .. } => panic!("{expression} has no names"),
+        Expression::Counter(_)
+        | Expression::Match { .. }
+        | Expression::Target { .. }
+        | Expression::Other { .. } => panic!("{expression} has no names"),
     }
 }

@@ -109,7 +109,7 @@ fn a_message_that_cannot_be_written_is_refused_by_its_number() {
     };
     transaction.ops.push(Op::AddChain(long));
     let batch = Batch::new(&transaction, 1, None);
-    let (sequence, error) = batch.failed().expect("it is too long");
+    let (sequence, error) = batch.messages.failed().expect("it is too long");
     let refusal = unwritten(&transaction, &batch, sequence, error);
     assert_eq!(refusal.cause, Cause::Invalid);
     assert_eq!(refusal.refused, [Object::Chain(ChainId::Fixed("services"))]);

@@ -3,7 +3,7 @@
 
 use nft_wire::nf_tables::user_data;
 use nft_wire::nf_tables::{Data, Expression, Rule, VERDICT_REGISTER, nfta};
-use nft_wire::{attribute, read_text, text_of};
+use nft_wire::{attribute, read_text};
 use rules::check::{DropKind, RuleDigest, Step};
 
 /// A comment's first characters are enough.
@@ -88,7 +88,8 @@ fn effect(expression: &Expression) -> Effect {
         | Expression::Bitwise { .. }
         | Expression::Numgen { .. }
         | Expression::Objref { .. }
-        | Expression::Hash { .. } => Effect::Nothing,
+        | Expression::Hash { .. }
+        | Expression::Counter(_) => Effect::Nothing,
         Expression::Lookup {
             set,
             dreg: Some(VERDICT_REGISTER),
@@ -100,11 +101,23 @@ fn effect(expression: &Expression) -> Effect {
         // Translated packets pass this chain.
         Expression::Nat { .. } | Expression::Masq { .. } => Effect::Step(Step::Accept),
         Expression::Reject { .. } => Effect::Step(Step::Drop(DropKind::Reject)),
-        Expression::Other { name, attributes } => other(name, attributes),
+        Expression::Match { name, info, .. } => match name.as_str() {
+            "comment" => Effect::Comment(xt_comment(info)),
+            _ => Effect::Condition,
+        },
+        Expression::Target { name, .. } => match name.as_str() {
+            "REJECT" => Effect::Step(Step::Drop(DropKind::Reject)),
+            "NFQUEUE" => Effect::Step(Step::Drop(DropKind::Queue)),
+            "DNAT" | "SNAT" | "MASQUERADE" | "REDIRECT" | "NETMAP" | "TPROXY" => {
+                Effect::Step(Step::Accept)
+            }
+            _ => Effect::Nothing,
+        },
+        Expression::Other { name, .. } => other(name),
     }
 }
 
-fn other(name: &str, attributes: &[u8]) -> Effect {
+fn other(name: &str) -> Effect {
     match name {
         "reject" => Effect::Step(Step::Drop(DropKind::Reject)),
         "queue" => Effect::Step(Step::Drop(DropKind::Queue)),
@@ -114,25 +127,13 @@ fn other(name: &str, attributes: &[u8]) -> Effect {
         | "fib" | "hash" | "numgen" | "immediate" | "xfrm" | "tunnel" | "secmark" => {
             Effect::Nothing
         }
-        "match" => match text_of(attributes, nfta::XT_NAME).as_deref() {
-            Some("comment") => Effect::Comment(xt_comment(attributes)),
-            _ => Effect::Condition,
-        },
-        "target" => match text_of(attributes, nfta::XT_NAME).as_deref() {
-            Some("REJECT") => Effect::Step(Step::Drop(DropKind::Reject)),
-            Some("NFQUEUE") => Effect::Step(Step::Drop(DropKind::Queue)),
-            Some("DNAT" | "SNAT" | "MASQUERADE" | "REDIRECT" | "NETMAP" | "TPROXY") => {
-                Effect::Step(Step::Accept)
-            }
-            _ => Effect::Nothing,
-        },
+        "target" => Effect::Nothing,
         _ => Effect::Condition,
     }
 }
 
 /// The text of iptables' match `comment`, which ends with a zero.
-fn xt_comment(attributes: &[u8]) -> Option<String> {
-    let info = attribute(attributes, nfta::XT_INFO)?;
+fn xt_comment(info: &[u8]) -> Option<String> {
     let text = info.split(|byte| *byte == 0).next()?;
     read_text(text)
 }

@@ -5,6 +5,7 @@ mod read;
 mod show;
 
 use super::nfta;
+use super::object::Counted;
 use crate::writer::Writer;
 
 /// `NFT_REG_VERDICT`, the register that decides where a packet goes on.
@@ -146,6 +147,21 @@ pub enum Expression {
         reg_addr: u32,
         reg_proto: u32,
     },
+    /// Counts packets, on from what it has counted so far.
+    Counter(Counted),
+    /// Goes on if one of iptables' matches holds; `info` is the match's own structure, filled up to
+    /// 64 bits.
+    Match {
+        name: String,
+        revision: u32,
+        info: Vec<u8>,
+    },
+    /// Does what one of iptables' targets does; `info` as that of a match.
+    Target {
+        name: String,
+        revision: u32,
+        info: Vec<u8>,
+    },
     /// Another one, or one of these with attributes that are not known here.
     Other {
         /// What the kernel calls it.
@@ -174,6 +190,9 @@ impl Expression {
             Self::Numgen { .. } => "numgen",
             Self::Hash { .. } => "hash",
             Self::Nat { .. } => "nat",
+            Self::Counter(_) => "counter",
+            Self::Match { .. } => "match",
+            Self::Target { .. } => "target",
             Self::Other { name, .. } => name,
         }
     }
@@ -322,6 +341,21 @@ impl Expression {
                 out.number(nfta::NAT_FAMILY, *family);
                 out.number(nfta::NAT_REG_ADDR_MIN, *reg_addr);
                 out.number(nfta::NAT_REG_PROTO_MIN, *reg_proto);
+            }
+            Self::Counter(counted) => counted.write(out),
+            Self::Match {
+                name,
+                revision,
+                info,
+            }
+            | Self::Target {
+                name,
+                revision,
+                info,
+            } => {
+                out.text(nfta::XT_NAME, name);
+                out.number(nfta::XT_REVISION, *revision);
+                out.attribute(nfta::XT_INFO, info);
             }
             Self::Other { attributes, .. } => out.raw(attributes),
         }

@@ -20,7 +20,10 @@ pub const RULE_TABLE: u16 = 1;
 pub const RULE_CHAIN: u16 = 2;
 pub const RULE_HANDLE: u16 = 3;
 pub const RULE_EXPRESSIONS: u16 = 4;
+pub const RULE_COMPAT: u16 = 5;
 pub const RULE_USERDATA: u16 = 7;
+pub const COMPAT_PROTOCOL: u16 = 1;
+pub const COMPAT_FLAGS: u16 = 2;
 
 pub const SET_TABLE: u16 = 1;
 pub const SET_NAME: u16 = 2;
@@ -116,6 +119,7 @@ pub const NAT_FLAGS: u16 = 7;
 
 /// Of `match` and `target`, the expressions that iptables' extensions are (`nf_tables_compat.h`).
 pub const XT_NAME: u16 = 1;
+pub const XT_REVISION: u16 = 2;
 pub const XT_INFO: u16 = 3;
 
 pub const GEN_ID: u16 = 1;

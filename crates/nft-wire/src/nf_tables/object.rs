@@ -59,8 +59,19 @@ pub struct Rule {
     pub handle: Option<u64>,
     /// What it is made of, in the order of evaluation.
     pub expressions: Vec<Expression>,
+    /// What matches and targets of iptables are told of it; the kernel tells it to nobody.
+    pub compat: Option<Compat>,
     /// As a table's.
     pub user_data: Vec<u8>,
+}
+
+/// What iptables' matches and targets ask for in a rule before they are willing to be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compat {
+    /// The protocol that the rule is for (`IPPROTO_*`), 0 for any.
+    pub protocol: u32,
+    /// `NFT_RULE_COMPAT_F_*`.
+    pub flags: u32,
 }
 
 /// A set or map, without its elements.
@@ -117,6 +128,14 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// Writes a counter's attributes; one begins at zero by itself.
+    pub(super) fn write(self, out: &mut Writer) {
+        if self != Self::default() {
+            out.long(nfta::COUNTER_BYTES, self.bytes);
+            out.long(nfta::COUNTER_PACKETS, self.packets);
+        }
+    }
+
     /// Reads a counter's attributes.
     fn read(data: &[u8]) -> Option<Self> {
         Some(Self {
@@ -238,6 +257,12 @@ impl Rule {
                 }
             });
         }
+        if let Some(compat) = self.compat {
+            out.nested(nfta::RULE_COMPAT, |out| {
+                out.number(nfta::COMPAT_PROTOCOL, compat.protocol);
+                out.number(nfta::COMPAT_FLAGS, compat.flags);
+            });
+        }
         user_data(out, nfta::RULE_USERDATA, &self.user_data);
     }
 
@@ -252,6 +277,7 @@ impl Rule {
             chain: text_of(body, nfta::RULE_CHAIN)?,
             handle: long_of(body, nfta::RULE_HANDLE),
             expressions: expressions?,
+            compat: None,
             user_data: bytes_of(body, nfta::RULE_USERDATA),
         })
     }
@@ -408,6 +434,7 @@ mod tests {
                 },
                 Expression::Masq { flags: 16 },
             ],
+            compat: None,
             user_data: vec![1],
         };
         assert_eq!(Rule::read(&written(|out| rule.write(out))), Some(rule));

@@ -4,7 +4,7 @@
 
 use super::{Data, Expression, FIRST_REGISTER, LOOKUP_INVERTED, Loaded};
 use crate::framing::{attribute, attributes, read_text};
-use crate::nf_tables::nfta;
+use crate::nf_tables::{Counted, nfta};
 
 /// `NFT_REG_4`, the last of those of 128 bits.
 const LAST_WIDE_REGISTER: u32 = 4;
@@ -109,6 +109,20 @@ fn known(name: &str, fields: &mut Fields<'_>) -> Option<Expression> {
             kind: fields.number(nfta::HASH_TYPE)?,
         },
         "nat" => nat(fields)?,
+        "counter" => Expression::Counter(Counted {
+            packets: fields.long(nfta::COUNTER_PACKETS).unwrap_or(0),
+            bytes: fields.long(nfta::COUNTER_BYTES).unwrap_or(0),
+        }),
+        "match" => Expression::Match {
+            name: read_text(fields.take(nfta::XT_NAME)?)?,
+            revision: fields.number(nfta::XT_REVISION)?,
+            info: fields.take(nfta::XT_INFO)?.to_vec(),
+        },
+        "target" => Expression::Target {
+            name: read_text(fields.take(nfta::XT_NAME)?)?,
+            revision: fields.number(nfta::XT_REVISION)?,
+            info: fields.take(nfta::XT_INFO)?.to_vec(),
+        },
         _ => return None,
     })
 }

@@ -168,6 +168,19 @@ impl fmt::Display for Expression {
                 register(*reg_addr),
                 register(*reg_proto)
             ),
+            Self::Counter(counted) => {
+                write!(f, "pkts {} bytes {}", counted.packets, counted.bytes)
+            }
+            Self::Match {
+                name,
+                revision,
+                info,
+            }
+            | Self::Target {
+                name,
+                revision,
+                info,
+            } => write!(f, "name {name} rev {revision} {}", Hex(info)),
             Self::Other { attributes, .. } => Hex(attributes).fmt(f),
         }?;
         f.write_str(" ]")

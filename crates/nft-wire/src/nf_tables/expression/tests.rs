@@ -121,12 +121,26 @@ pub(crate) fn any_expression() -> impl Strategy<Value = Expression> {
             let mut out = Writer::new();
             out.attribute(1, &value);
             Expression::Other {
-                name: "counter".to_owned(),
+                name: "quota".to_owned(),
                 attributes: out.finish().expect("short"),
             }
         }),
     ];
-    prop_oneof![first, second]
+    let third = prop_oneof![
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(packets, bytes)| Expression::Counter(Counted { packets, bytes })),
+        (name(), number(), bytes(300)).prop_map(|(name, revision, info)| Expression::Match {
+            name,
+            revision,
+            info
+        }),
+        (name(), number(), bytes(48)).prop_map(|(name, revision, info)| Expression::Target {
+            name,
+            revision,
+            info
+        }),
+    ];
+    prop_oneof![first, second, third]
 }
 
 fn read_back(expression: &Expression) -> Option<Expression> {

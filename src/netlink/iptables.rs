@@ -1,0 +1,49 @@
+//! Chains of iptables over netlink, in the form of `iptables-nft`: the node's own tools read and change
+//! what is written here, and no program is run.
+//!
+//! The tables are everybody's. None is deleted, no policy is set over another's, and no rule of
+//! others is moved.
+
+#[expect(dead_code, reason = "transactions come by it next")]
+mod batch;
+mod encode;
+mod support;
+mod xt;
+
+use super::OpenError;
+use super::session::Session;
+use rules::model::Family;
+use std::io;
+pub use support::Support;
+
+/// The kernel's nf_tables with iptables' extensions, in the network namespace that it was opened in.
+pub struct Iptables {
+    session: Session,
+}
+
+impl Iptables {
+    /// Opens a socket in the calling thread's network namespace and asks the kernel whether it would
+    /// take transactions.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open() -> Result<Self, OpenError> {
+        Ok(Self {
+            session: Session::open()?,
+        })
+    }
+
+    /// Which of the matches and targets that kube-proxy uses the kernel has for a family. Loads their
+    /// modules, as a rule would.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn support(&mut self, family: Family) -> io::Result<Support> {
+        support::ask(self.session.socket(), family)
+    }
+
+    /// How many bytes the last transaction took.
+    pub fn sent_bytes(&self) -> usize {
+        self.session.sent_bytes()
+    }
+}
