@@ -11,6 +11,7 @@ mod clients;
 mod conntrack;
 pub mod dump;
 mod elements;
+pub mod flavour;
 mod follow;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

@@ -67,6 +67,12 @@ pub trait Backend: Sized {
     /// The rules are not, or may not be, what the last sync left: the next one replaces all.
     fn distrust(&mut self);
 
+    /// What leads to the rules from chains that are everybody's may be gone: the next sync looks
+    /// for it, and puts back what is missing.
+    fn distrust_jumps(&mut self) {
+        self.distrust();
+    }
+
     /// From now on these are planned as if they were not there, until they change or are
     /// [taken back](Self::take_back).
     fn leave_out(&mut self, services: impl IntoIterator<Item = ObjectName>);
@@ -99,6 +105,11 @@ pub trait Backend: Sized {
 pub trait Pending {
     /// Whether it replaces all rules of the family.
     fn replaces_all(&self) -> bool;
+
+    /// Whether what leads to the rules is looked for and put back, be it missing or not.
+    fn restores_jumps(&self) -> bool {
+        self.replaces_all()
+    }
 
     /// Whether the kernel is told anything. If not, it is to be committed without being applied.
     fn is_for_the_kernel(&self) -> bool;

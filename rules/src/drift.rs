@@ -37,6 +37,8 @@ pub struct ForeignChange {
 pub struct Edit {
     /// The table's family.
     pub family: Family,
+    /// The table, where rules of kube-proxy are in several, or beside those of others.
+    pub table: Option<&'static str>,
     /// Added or changed, rather than deleted.
     pub added: bool,
     /// What.
@@ -56,6 +58,8 @@ pub enum What {
     Chain,
     /// A rule.
     Rule,
+    /// A rule of ours in a chain that is everybody's.
+    Jump,
     /// A set or map.
     Set,
     /// An element of a set or map.
@@ -70,6 +74,14 @@ impl ForeignChange {
         self.edits.iter().any(|edit| edit.family == family)
     }
 
+    /// What has to be mended.
+    pub fn damage(&self) -> Damage {
+        match self.edits.iter().all(|edit| edit.what == What::Jump) {
+            true => Damage::Jumps,
+            false => Damage::Rules,
+        }
+    }
+
     /// Whether it is another kube-proxy's work, ours or upstream's.
     pub fn is_by_a_proxy(&self) -> bool {
         self.upstream || self.process == "kube-proxy"
@@ -82,14 +94,24 @@ impl ForeignChange {
         }
         let mut hasher = foldhash::fast::FixedState::default().build_hasher();
         for edit in &self.edits {
-            (edit.family, edit.added, edit.what, &edit.name).hash(&mut hasher);
+            (edit.family, edit.table, edit.added, edit.what, &edit.name).hash(&mut hasher);
         }
         hasher.finish()
     }
 }
 
+/// What others' changes leave to mend, the less first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Damage {
+    /// What leads to our rules from chains that are everybody's.
+    Jumps,
+    /// Any rules of ours.
+    Rules,
+}
+
 impl fmt::Display for ForeignChange {
-    /// For example `nft (pid 42): deleted 3 rules (services)`.
+    /// For example `nft (pid 42): deleted 3 ip rules (services)`, or `iptables (pid 42): deleted 1 ip
+    /// nat jump (PREROUTING)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_by_a_proxy() {
             f.write_str("another kube-proxy, ")?;
@@ -111,6 +133,7 @@ impl fmt::Display for Edit {
             What::Table => "table",
             What::Chain => "chain",
             What::Rule => "rule",
+            What::Jump => "jump",
             What::Set => "set",
             What::Element => "element",
             What::Other => "object",
@@ -118,7 +141,11 @@ impl fmt::Display for Edit {
         let plural = if self.count == 1 { "" } else { "s" };
         let family = self.family.nft();
         let count = self.count;
-        write!(f, "{verb} {count} {family} {what}{plural}")?;
+        write!(f, "{verb} {count} {family} ")?;
+        if let Some(table) = self.table {
+            write!(f, "{table} ")?;
+        }
+        write!(f, "{what}{plural}")?;
         if self.what != What::Table {
             write!(f, " ({})", self.name.escape_debug())?;
         }
@@ -153,9 +180,11 @@ pub struct Contest {
     repairs: VecDeque<(Instant, u64)>,
 }
 
-/// A table that has to be replaced.
+/// Rules that have to be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspicion {
+    /// What has to be.
+    pub damage: Damage,
     /// Not before.
     pub due: Instant,
     signature: u64,
@@ -165,13 +194,27 @@ pub struct Suspicion {
     pub paused: bool,
 }
 
+impl Suspicion {
+    /// Both together: all that is to be mended, when the sooner of them says.
+    pub fn and(self, other: Self) -> Self {
+        let damage = self.damage.max(other.damage);
+        let sooner = if self.due <= other.due { self } else { other };
+        Self { damage, ..sooner }
+    }
+}
+
 impl Contest {
     /// Somebody changed the table.
     pub fn changed(&self, change: &ForeignChange, now: Instant) -> Suspicion {
         let proxy = change.is_by_a_proxy();
         let settle = if proxy { SETTLE_PROXY } else { SETTLE };
         let free = if proxy { 0 } else { SAME };
-        self.suspicion(change.signature(), free, LONGEST, settle, now)
+        let damage = change.damage();
+        let suspicion = self.suspicion(change.signature(), free, LONGEST, settle, now);
+        Suspicion {
+            damage,
+            ..suspicion
+        }
     }
 
     /// Somebody may have.
@@ -204,6 +247,7 @@ impl Contest {
         };
         let last = self.repairs.back().map_or(now, |(at, _)| *at + pause);
         Suspicion {
+            damage: Damage::Rules,
             due: (now + settle).max(last),
             signature,
             before: same,

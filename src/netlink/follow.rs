@@ -5,7 +5,7 @@
 //! hundreds of megabytes and half of their time. So the socket leaves the group for those, and
 //! the generation tells whether others changed anything meanwhile.
 
-use super::notifications::Decoder;
+use super::notifications::{Decoder, Ours};
 use nft_wire::{Heard, Listener, Membership, Protocol, nf_tables};
 use rules::drift::Notice;
 use std::io;
@@ -35,7 +35,7 @@ pub(super) fn open(own_port: u32) -> io::Result<(Membership, Follower)> {
     listener.make_room(RECEIVE_BUFFER)?;
     listener.refuse_from(own_port)?;
     let membership = listener.membership(nf_tables::GROUP);
-    let decoder = Decoder::new(own_port);
+    let decoder = Decoder::new(Ours::Table, own_port);
     Ok((membership, Follower { listener, decoder }))
 }
 

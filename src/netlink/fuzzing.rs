@@ -1,7 +1,7 @@
 //! For fuzz targets: a datagram of the kernel through everything that reads one.
 
 use super::batch::Batch;
-use super::notifications::Decoder;
+use super::notifications::{Decoder, Ours};
 use super::refusal::refusal;
 use super::{clients, conntrack, dump, interfaces, leftovers, others};
 use nft_wire::nf_tables::{Element, HEADER};
@@ -20,10 +20,14 @@ pub fn datagram(bytes: &[u8], family: Family, sent: &Transaction) -> Vec<String>
         let batch = Batch::new(sent, 0, None);
         found.push(refusal(sent, &batch, &errors).to_string());
     }
-    let mut decoder = Decoder::new(0);
-    decoder.read(bytes);
-    let notices = decoder.take_notices();
-    found.extend(notices.iter().map(|notice| format!("{notice:?}")));
+    for ours in [Ours::Table, Ours::Chains] {
+        let mut decoder = Decoder::new(ours, 0);
+        decoder.read(bytes);
+        let doubts = decoder.take_doubts().map(|doubt| format!("{doubt:?}"));
+        found.extend(doubts);
+        let notices = decoder.take_notices();
+        found.extend(notices.iter().map(|notice| format!("{notice:?}")));
+    }
     for message in messages(bytes) {
         let body = message.body(HEADER);
         found.extend(conntrack::deletion(message, family).map(|found| format!("{found:?}")));

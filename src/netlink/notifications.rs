@@ -5,12 +5,15 @@
 //! Our own are told from others' by the port of the socket in each message, which no two sockets
 //! of a network namespace share, whatever the process is called elsewhere.
 
+mod chains;
+
 use super::subsystem::protocol_family;
 use nft_wire::nf_tables::{self, HEADER, nfta};
 use nft_wire::{Message, attribute, messages, text_of, u32_at};
-use rules::drift::{Edit, ForeignChange, Notice, What};
+use rules::drift::{Damage, Edit, ForeignChange, Notice, What};
 use rules::model::Family;
 use rules::nft::ruleset::TABLE;
+use std::collections::BTreeMap;
 
 /// Not in libc.
 const NEW_FLOWTABLE: i32 = 22;
@@ -22,20 +25,38 @@ const NOTICES: usize = 64;
 /// Objects that upstream's kube-proxy has in its table and nobody else.
 const UPSTREAM: [&str; 3] = ["mark-for-masquerade", "service-ips", "no-endpoint-services"];
 
+/// What is ours of what is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ours {
+    /// The tables `kube-proxy`.
+    #[default]
+    Table,
+    /// kube-proxy's chains in the tables of iptables, and the jumps to them.
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(dead_code, reason = "nobody writes chains yet")
+    )]
+    Chains,
+}
+
 /// From messages to notices. A transaction may come in several datagrams.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
+    ours: Ours,
     /// The port of the socket that our own transactions come from.
     own_port: u32,
     /// What the present transaction did to our table so far.
     edits: Vec<Edit>,
     upstream: bool,
     notices: Vec<Notice>,
+    /// The last change of each family that may have deleted jumps, and is nothing else to us.
+    doubts: BTreeMap<Family, ForeignChange>,
 }
 
 impl Decoder {
-    pub(super) fn new(own_port: u32) -> Self {
+    pub(super) fn new(ours: Ours, own_port: u32) -> Self {
         Self {
+            ours,
             own_port,
             ..Self::default()
         }
@@ -55,12 +76,23 @@ impl Decoder {
         self.edits.clear();
         self.upstream = false;
         self.notices.clear();
+        self.doubts.clear();
         self.notices.push(Notice::Lost);
     }
 
     /// What was told since the last call.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(dead_code, reason = "nobody writes chains yet")
+    )]
+    /// What may have deleted jumps since the last call, the last such change of each family: who looks
+    /// for them knows.
+    pub(super) fn take_doubts(&mut self) -> impl Iterator<Item = (Family, ForeignChange)> {
+        std::mem::take(&mut self.doubts).into_iter()
     }
 
     fn take(&mut self, message: Message<'_>) {
@@ -74,20 +106,26 @@ impl Decoder {
         }
         let is_it = |known: &Family| protocol_family(*known) == family;
         let family = Family::ALL.into_iter().find(is_it);
-        if let Some(family) = family
-            && let Some(edit) = edit(family, kind, body)
-        {
+        let edit = family.and_then(|family| match self.ours {
+            Ours::Table => edit(family, kind, body),
+            Ours::Chains => chains::edit(family, kind, body),
+        });
+        if let Some(edit) = edit {
             self.note(edit);
         }
     }
 
     /// Counts what is like another.
     fn note(&mut self, edit: Edit) {
-        self.upstream |= UPSTREAM.contains(&&*edit.name);
+        self.upstream |= match self.ours {
+            Ours::Table => UPSTREAM.contains(&&*edit.name),
+            Ours::Chains => chains::is_rewritten_by_upstream(&edit),
+        };
         // Elements of the sets of clients come and go as clients do. Whoever takes one out
         // wants just that.
         let like = |known: &&mut Edit| {
-            (known.family, known.added, known.what) == (edit.family, edit.added, edit.what)
+            (known.family, known.table, known.added, known.what)
+                == (edit.family, edit.table, edit.added, edit.what)
         };
         match self.edits.iter_mut().find(like) {
             Some(known) => known.count += 1,
@@ -102,10 +140,6 @@ impl Decoder {
         if edits.is_empty() {
             return;
         }
-        if self.notices.len() >= NOTICES {
-            self.lost();
-            return;
-        }
         let number = |kind| {
             let value = attribute(body, kind)?;
             u32_at(value, 0).map(u32::from_be)
@@ -115,33 +149,40 @@ impl Decoder {
             self.lost();
             return;
         };
-        self.notices.push(Notice::Changed(ForeignChange {
+        let process = process.unwrap_or_else(|| "unknown".to_owned());
+        let change = ForeignChange {
             generation,
             pid: number(nfta::GEN_PROC_PID).unwrap_or(0),
-            process: process.unwrap_or_else(|| "unknown".to_owned()),
+            upstream: match self.ours {
+                Ours::Table => upstream,
+                Ours::Chains => upstream && chains::is_restore(&process),
+            },
+            process,
             edits,
-            upstream,
-        }));
+        };
+        match (self.ours, change.damage()) {
+            (Ours::Chains, Damage::Jumps) => self.doubt(&change),
+            _ if self.notices.len() >= NOTICES => self.lost(),
+            _ => self.notices.push(Notice::Changed(change)),
+        }
+    }
+
+    /// Whatever others do in chains that are everybody's, and however often, is no more than one
+    /// doubt for each family.
+    fn doubt(&mut self, change: &ForeignChange) {
+        for family in Family::ALL {
+            let mut own = change.clone();
+            own.edits.retain(|edit| edit.family == family);
+            if !own.edits.is_empty() {
+                self.doubts.insert(family, own);
+            }
+        }
     }
 }
 
 /// What a message tells, if it is about our table.
 fn edit(family: Family, kind: libc::c_int, body: &[u8]) -> Option<Edit> {
-    let (what, added) = match kind {
-        libc::NFT_MSG_NEWTABLE => (What::Table, true),
-        libc::NFT_MSG_DELTABLE => (What::Table, false),
-        libc::NFT_MSG_NEWCHAIN => (What::Chain, true),
-        libc::NFT_MSG_DELCHAIN => (What::Chain, false),
-        libc::NFT_MSG_NEWRULE => (What::Rule, true),
-        libc::NFT_MSG_DELRULE => (What::Rule, false),
-        libc::NFT_MSG_NEWSET => (What::Set, true),
-        libc::NFT_MSG_DELSET => (What::Set, false),
-        libc::NFT_MSG_NEWSETELEM => (What::Element, true),
-        libc::NFT_MSG_DELSETELEM => (What::Element, false),
-        libc::NFT_MSG_NEWOBJ | NEW_FLOWTABLE => (What::Other, true),
-        libc::NFT_MSG_DELOBJ | DELETE_FLOWTABLE => (What::Other, false),
-        _ => return None,
-    };
+    let (what, added) = kind_of_edit(kind)?;
     let table = attribute(body, nfta::OBJECT_TABLE)?;
     if table.strip_suffix(&[0]).unwrap_or(table) != TABLE.as_bytes() {
         return None;
@@ -158,10 +199,30 @@ fn edit(family: Family, kind: libc::c_int, body: &[u8]) -> Option<Edit> {
     }
     Some(Edit {
         family,
+        table: None,
         added,
         what,
         name,
         count: 1,
+    })
+}
+
+/// What a message is about, and whether that was added.
+fn kind_of_edit(kind: libc::c_int) -> Option<(What, bool)> {
+    Some(match kind {
+        libc::NFT_MSG_NEWTABLE => (What::Table, true),
+        libc::NFT_MSG_DELTABLE => (What::Table, false),
+        libc::NFT_MSG_NEWCHAIN => (What::Chain, true),
+        libc::NFT_MSG_DELCHAIN => (What::Chain, false),
+        libc::NFT_MSG_NEWRULE => (What::Rule, true),
+        libc::NFT_MSG_DELRULE => (What::Rule, false),
+        libc::NFT_MSG_NEWSET => (What::Set, true),
+        libc::NFT_MSG_DELSET => (What::Set, false),
+        libc::NFT_MSG_NEWSETELEM => (What::Element, true),
+        libc::NFT_MSG_DELSETELEM => (What::Element, false),
+        libc::NFT_MSG_NEWOBJ | NEW_FLOWTABLE => (What::Other, true),
+        libc::NFT_MSG_DELOBJ | DELETE_FLOWTABLE => (What::Other, false),
+        _ => return None,
     })
 }
 

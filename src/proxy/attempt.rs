@@ -124,6 +124,9 @@ impl<B: Backend> Proxier<B> {
             if sent.is_ok() && full {
                 self.replaced(commit.generation, now);
             }
+            if sent.is_ok() && pending.restores_jumps() {
+                self.jumps_restored(now);
+            }
             if let Some(unseen) = commit.unseen {
                 self.seen(unseen, now);
                 round.outcome.unseen.push(unseen);

@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::clock;
 use crate::jitter;
 use jiff::Timestamp;
-use rules::drift::{Contest, Suspicion};
+use rules::drift::{Contest, Damage, Suspicion};
 use rules::flows::FlowTable;
 use rules::model::{Family, ObjectName};
 use rules::{Backend, Config, NodeportAddresses, Refusal, State};
@@ -168,8 +168,11 @@ impl<B: Backend> Proxier<B> {
 
     /// Lets the backend replace the rules if it is time to.
     pub(super) fn look(&mut self, now: Instant) {
-        if self.suspicion.is_some_and(|suspicion| suspicion.due <= now) {
-            self.backend.distrust();
+        if let Some(suspicion) = self.suspicion.filter(|suspicion| suspicion.due <= now) {
+            match suspicion.damage {
+                Damage::Jumps => self.backend.distrust_jumps(),
+                Damage::Rules => self.backend.distrust(),
+            }
         }
         if self.full_at.is_some_and(|at| at <= now) {
             self.full_at = None;
@@ -182,11 +185,17 @@ impl<B: Backend> Proxier<B> {
         self.backend.take_back(&untried);
     }
 
-    /// The rules have to be replaced, at the latest when the sooner of two reasons says.
+    /// The rules have to be mended, at the latest when the sooner of two reasons says.
     pub(super) fn suspect(&mut self, suspicion: Suspicion) {
-        let sooner = |known: &Suspicion| known.due <= suspicion.due;
-        if !self.suspicion.as_ref().is_some_and(sooner) {
-            self.suspicion = Some(suspicion);
+        let known = self.suspicion;
+        self.suspicion = Some(known.map_or(suspicion, |known| known.and(suspicion)));
+    }
+
+    /// What leads to the rules was looked after, if it was that that had to be mended.
+    pub(super) fn jumps_restored(&mut self, now: Instant) {
+        let only = |suspicion: &mut Suspicion| suspicion.damage == Damage::Jumps;
+        if let Some(suspicion) = self.suspicion.take_if(only) {
+            self.contest.repaired(&suspicion, now);
         }
     }
 

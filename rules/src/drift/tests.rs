@@ -7,6 +7,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn edit(what: What, name: &str) -> Edit {
     Edit {
         family: Family::V4,
+        table: None,
         added: false,
         what,
         name: name.to_owned(),
@@ -138,4 +139,32 @@ fn a_change_is_told_in_a_line() {
             .to_string()
             .starts_with("another kube-proxy, nft (pid 42)")
     );
+}
+
+#[test]
+fn what_is_to_be_mended_is_jumps_or_rules_whichever_is_more() {
+    let jump = Edit {
+        table: Some("nat"),
+        ..edit(What::Jump, "PREROUTING")
+    };
+    let rule = Edit {
+        table: Some("nat"),
+        ..edit(What::Rule, "KUBE-SERVICES")
+    };
+    let jumps = change("iptables", vec![jump.clone()]);
+    assert_eq!(
+        jumps.to_string(),
+        "iptables (pid 42): deleted 1 ip nat jump (PREROUTING)"
+    );
+    let both = change("iptables", vec![jump, rule]);
+    assert_eq!(jumps.damage(), Damage::Jumps);
+    assert_eq!(both.damage(), Damage::Rules);
+    let contest = Contest::default();
+    let now = Instant::now();
+    let soon = contest.changed(&jumps, now);
+    let later = contest.changed(&both, now + SECOND);
+    for together in [soon.and(later), later.and(soon)] {
+        assert_eq!((together.due, together.damage), (soon.due, Damage::Rules));
+    }
+    assert_eq!(contest.lost(now).damage, Damage::Rules);
 }

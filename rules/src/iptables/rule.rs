@@ -26,6 +26,12 @@ impl Table {
             Self::Nat => "nat",
         }
     }
+
+    /// The table of this name, if kube-proxy has anything in it.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Mangle, Self::Filter, Self::Nat];
+        all.into_iter().find(|table| table.name() == name)
+    }
 }
 
 /// A rule: what all has to match, in upstream's order, and what follows.

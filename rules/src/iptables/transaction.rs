@@ -19,6 +19,9 @@ pub struct Transaction {
     /// [`setup`](super::setup) lists is made where it is missing: built-in chains, the chains that jumps
     /// lead to, jumps, canaries.
     pub whole: bool,
+    /// What [`setup`](super::setup) lists is looked for and made where it is missing, as in a
+    /// transaction that is whole; there may be no steps beside that.
+    pub restores_jumps: bool,
     /// The steps, which are made as they are asked for.
     pub steps: Arc<dyn Steps>,
 }

@@ -30,7 +30,7 @@ fn end(out: &mut Vec<u8>, port: u32, generation: u32) {
 }
 
 fn notices(datagrams: &[Vec<u8>]) -> Vec<Notice> {
-    let mut decoder = Decoder::new(OWN);
+    let mut decoder = Decoder::new(Ours::Table, OWN);
     datagrams.iter().for_each(|datagram| decoder.read(datagram));
     decoder.take_notices()
 }
@@ -127,9 +127,152 @@ fn every_kind_of_object_counts_and_upstream_is_recognised() {
     );
 }
 
+/// What is told of chains, and whose jumps may be gone.
+fn of_chains(datagrams: &[Vec<u8>]) -> (Vec<Notice>, Vec<String>) {
+    let mut decoder = Decoder::new(Ours::Chains, OWN);
+    datagrams.iter().for_each(|datagram| decoder.read(datagram));
+    let doubts = decoder.take_doubts();
+    let doubts = doubts.map(|(family, change)| format!("{family}: {change}"));
+    let doubts = doubts.collect();
+    (decoder.take_notices(), doubts)
+}
+
+#[test]
+fn what_others_do_to_chains_is_told_as_far_as_they_are_ours() {
+    use libc::{NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_DELTABLE};
+    use libc::{NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWTABLE};
+    let rows = [
+        (
+            NFT_MSG_NEWRULE,
+            "nat",
+            "KUBE-SERVICES",
+            "set 1 ip nat rule (KUBE-SERVICES)",
+        ),
+        (
+            NFT_MSG_DELRULE,
+            "filter",
+            "KUBE-FORWARD",
+            "deleted 1 ip filter rule (KUBE-FORWARD)",
+        ),
+        (
+            NFT_MSG_DELCHAIN,
+            "nat",
+            "KUBE-SEP-A",
+            "deleted 1 ip nat chain (KUBE-SEP-A)",
+        ),
+        (
+            NFT_MSG_NEWCHAIN,
+            "nat",
+            "KUBE-SVC-A",
+            "set 1 ip nat chain (KUBE-SVC-A)",
+        ),
+        (
+            NFT_MSG_DELCHAIN,
+            "mangle",
+            "KUBE-PROXY-CANARY",
+            "deleted 1 ip mangle chain (KUBE-PROXY-CANARY)",
+        ),
+        (
+            NFT_MSG_DELRULE,
+            "filter",
+            "KUBE-FIREWALL",
+            "deleted 1 ip filter rule (KUBE-FIREWALL)",
+        ),
+        (NFT_MSG_DELTABLE, "filter", "", "deleted 1 ip filter table"),
+        // The kubelet's, and others'.
+        (NFT_MSG_NEWRULE, "filter", "KUBE-FIREWALL", ""),
+        (NFT_MSG_NEWCHAIN, "filter", "KUBE-FIREWALL", ""),
+        (NFT_MSG_NEWCHAIN, "mangle", "KUBE-IPTABLES-HINT", ""),
+        (NFT_MSG_DELCHAIN, "nat", "KUBE-KUBELET-CANARY", ""),
+        (NFT_MSG_NEWTABLE, "nat", "", ""),
+        (NFT_MSG_NEWRULE, "nat", "PREROUTING", ""),
+        (NFT_MSG_NEWCHAIN, "filter", "FORWARD", ""),
+        (NFT_MSG_DELRULE, "mangle", "PREROUTING", ""),
+        (NFT_MSG_DELRULE, "raw", "KUBE-SERVICES", ""),
+        (NFT_MSG_DELRULE, "kube-proxy", "services", ""),
+        (NFT_MSG_DELCHAIN, "filter", "DOCKER", ""),
+        (NFT_MSG_NEWSET, "filter", "KUBE-SERVICES", ""),
+    ];
+    for (kind, table, name, expected) in rows {
+        let mut datagram = Vec::new();
+        put(&mut datagram, OTHER, 2, kind, |out| {
+            out.text(1, table);
+            let chain = matches!(kind, NFT_MSG_NEWCHAIN | NFT_MSG_DELCHAIN);
+            out.text(if chain { 3 } else { 2 }, name);
+        });
+        end(&mut datagram, OTHER, 9);
+        let (told, doubts) = of_chains(&[datagram]);
+        let edits = told.iter().map(|notice| match notice {
+            Notice::Changed(change) => change.edits[0].to_string(),
+            Notice::Lost => "lost".to_owned(),
+        });
+        assert_eq!(edits.collect::<String>(), expected, "{table} {name}");
+        assert_eq!(doubts, [""; 0], "{table} {name}");
+    }
+}
+
+#[test]
+fn however_much_others_delete_in_built_in_chains_it_is_one_doubt_for_each_family() {
+    let mut datagrams = Vec::new();
+    for generation in 0..1000 {
+        for (family, chain) in [(2, "INPUT"), (10, "FORWARD")] {
+            let mut datagram = Vec::new();
+            object(
+                &mut datagram,
+                family,
+                libc::NFT_MSG_DELRULE,
+                "filter",
+                chain,
+            );
+            end(&mut datagram, OTHER, generation);
+            datagrams.push(datagram);
+        }
+    }
+    let (told, doubts) = of_chains(&datagrams);
+    assert_eq!(told, []);
+    assert_eq!(
+        doubts,
+        [
+            "IPv4: nft (pid 42): deleted 1 ip filter jump (INPUT)",
+            "IPv6: nft (pid 42): deleted 1 ip6 filter jump (FORWARD)"
+        ]
+    );
+    // Beside a chain of ours it is no doubt.
+    let mut flush = Vec::new();
+    object(&mut flush, 2, libc::NFT_MSG_DELRULE, "nat", "PREROUTING");
+    object(&mut flush, 2, libc::NFT_MSG_DELRULE, "nat", "KUBE-SERVICES");
+    end(&mut flush, OTHER, 9);
+    let (told, doubts) = of_chains(&[flush]);
+    assert_eq!((told.len(), doubts.len()), (1, 0));
+}
+
+#[test]
+fn upstream_is_known_by_what_it_writes_and_how() {
+    for (process, chain, expected) in [
+        ("iptables-restor", "KUBE-POSTROUTING", true),
+        ("ip6tables-nft-r", "KUBE-FORWARD", true),
+        ("iptables", "KUBE-FORWARD", false),
+        ("nft", "KUBE-POSTROUTING", false),
+        ("iptables-restor", "KUBE-MARK-MASQ", false),
+    ] {
+        let mut datagram = Vec::new();
+        object(&mut datagram, 2, libc::NFT_MSG_NEWRULE, "nat", chain);
+        object(&mut datagram, 2, libc::NFT_MSG_NEWRULE, "filter", chain);
+        put(&mut datagram, OTHER, 0, libc::NFT_MSG_NEWGEN, |out| {
+            out.attribute(1, &3u32.to_be_bytes());
+            out.text(3, process);
+        });
+        let (told, _) = of_chains(&[datagram]);
+        assert!(
+            matches!(&told[..], [Notice::Changed(change)] if change.is_by_a_proxy() == expected),
+            "{process} {chain}: {told:?}"
+        );
+    }
+}
+
 #[test]
 fn too_many_are_told_as_lost_and_the_next_begins_anew() {
-    let mut decoder = Decoder::new(OWN);
+    let mut decoder = Decoder::new(Ours::Table, OWN);
     let mut one = Vec::new();
     object(&mut one, 2, libc::NFT_MSG_DELRULE, "kube-proxy", "services");
     decoder.read(&one);
@@ -155,15 +298,19 @@ fn too_many_are_told_as_lost_and_the_next_begins_anew() {
 proptest! {
     #[test]
     fn nothing_that_comes_is_too_odd(mut bytes: Vec<u8>, flips in prop::collection::vec((0usize..400, any::<u8>()), 0..8)) {
-        let mut decoder = Decoder::new(OWN);
+        let mut decoder = Decoder::new(Ours::Table, OWN);
+        let mut of_chains = Decoder::new(Ours::Chains, OWN);
         decoder.read(&bytes);
+        of_chains.read(&bytes);
         object(&mut bytes, 2, libc::NFT_MSG_DELRULE, "kube-proxy", "services");
         end(&mut bytes, OTHER, 3);
         for (at, value) in flips {
             let length = bytes.len();
             bytes[at % length] = value;
         }
-        decoder.read(&bytes);
-        prop_assert!(decoder.take_notices().len() <= NOTICES);
+        for mut decoder in [decoder, of_chains] {
+            decoder.read(&bytes);
+            prop_assert!(decoder.take_notices().len() <= NOTICES);
+        }
     }
 }

@@ -9,6 +9,7 @@ use rules::nft::table::Poisoned;
 fn change(families: &[Family], generation: u32) -> Notice {
     let edit = |family: &Family| Edit {
         family: *family,
+        table: None,
         added: false,
         what: What::Rule,
         name: "services".to_owned(),

@@ -290,6 +290,7 @@ async fn what_others_change_is_replaced_though_no_object_changes() {
         process: "nft".to_owned(),
         edits: vec![Edit {
             family: Family::V6,
+            table: None,
             added: false,
             what: What::Rule,
             name: "services".to_owned(),
