@@ -10,6 +10,8 @@ pub mod names;
 pub mod print;
 pub mod rule;
 pub mod setup;
+pub mod top;
+pub mod trace;
 
 mod build;
 mod change;
@@ -17,7 +19,6 @@ mod content;
 mod kernel;
 mod lists;
 mod port;
-mod top;
 mod transaction;
 
 pub use build::ruleset;

@@ -49,15 +49,30 @@ impl World {
         protocol: Protocol,
         port: u16,
     ) -> Option<Port<'_>> {
-        let answers = self.is_local(to)
-            && !to.is_loopback()
-            && match &self.config.nodeport_addresses {
-                NodeportAddresses::All => true,
-                NodeportAddresses::Within(ranges) => ranges.iter().any(|range| range.contains(&to)),
-            };
+        let answers = !to.is_loopback() && self.is_for_node_ports(to);
+        let found = || self.any_node_port(to, protocol, port);
+        answers.then(found).flatten()
+    }
+
+    /// The same, whether or not the address is one for node ports.
+    pub(crate) fn any_node_port(
+        &self,
+        to: IpAddr,
+        protocol: Protocol,
+        port: u16,
+    ) -> Option<Port<'_>> {
         let matching =
             |(_, listed): &Port<'_>| listed.protocol == protocol && listed.node_port == Some(port);
-        answers.then(|| self.ports().find(matching)).flatten()
+        let found = || self.ports().find(matching);
+        self.is_local(to).then(found).flatten()
+    }
+
+    /// Whether node ports answer on one of the node's addresses, loopback ones apart.
+    pub(crate) fn is_for_node_ports(&self, to: IpAddr) -> bool {
+        match &self.config.nodeport_addresses {
+            NodeportAddresses::All => true,
+            NodeportAddresses::Within(ranges) => ranges.iter().any(|range| range.contains(&to)),
+        }
     }
 
     pub(crate) fn is_cluster_ip(&self, address: IpAddr) -> bool {
@@ -73,13 +88,23 @@ impl World {
     /// Whether loadBalancerSourceRanges of the Service keep a source away.
     /// They guard load-balancer IPs alone.
     pub(crate) fn keeps_away(&self, service: &Service, to: IpAddr, source: IpAddr) -> bool {
-        let ranges = service.source_ranges.iter();
-        let ranges: Vec<&IpNet> = ranges.filter(|r| self.is_of_family(&r.addr())).collect();
-        let open = ranges.is_empty() || ranges.iter().any(|range| range.prefix_len() == 0);
+        let ranges = self.ranges(service);
         let holds = |address: &IpAddr| ranges.iter().any(|range| range.contains(address));
         // A node that may connect may also do so from a load-balancer IP.
         let of_node = self.config.node_ip.as_ref().is_some_and(holds)
             && service.load_balancer_ips.contains(&source);
-        service.load_balancer_ips.contains(&to) && !open && !holds(&source) && !of_node
+        let guards = service.load_balancer_ips.contains(&to) && self.has_ranges(service);
+        guards && !holds(&source) && !of_node
+    }
+
+    /// Whether source ranges keep anybody away in this family.
+    pub(crate) fn has_ranges(&self, service: &Service) -> bool {
+        let ranges = self.ranges(service);
+        !ranges.is_empty() && ranges.iter().all(|range| range.prefix_len() != 0)
+    }
+
+    fn ranges<'a>(&self, service: &'a Service) -> Vec<&'a IpNet> {
+        let ranges = service.source_ranges.iter();
+        ranges.filter(|r| self.is_of_family(&r.addr())).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::endpoints::of_port;
 use crate::frontends::{Kind, Port};
+use crate::iptables;
 use crate::world::World;
 use rules::LocalDetector;
 use rules::model::{EndpointAddr, ObjectName, Protocol, TrafficPolicy};
@@ -43,14 +44,35 @@ pub struct Answer {
 }
 
 /// The choice of a frontend.
-struct Choice<'a> {
-    port: Port<'a>,
-    backends: Vec<EndpointAddr>,
-    masquerade: bool,
+pub(crate) struct Choice<'a> {
+    pub(crate) port: Port<'a>,
+    pub(crate) backends: Vec<EndpointAddr>,
+    pub(crate) masquerade: bool,
+}
+
+/// Which of upstream's modes. They differ in some things, on purpose or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Mode nftables.
+    Nftables,
+    /// Mode iptables.
+    Iptables,
+}
+
+impl Mode {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Nftables, Self::Iptables];
 }
 
 /// `pins` are those of the packet's client, at most one for each port.
-pub fn judge(world: &World, pins: &[Pin], packet: &Packet) -> Answer {
+pub fn judge(mode: Mode, world: &World, pins: &[Pin], packet: &Packet) -> Answer {
+    match mode {
+        Mode::Nftables => in_nftables(world, pins, packet),
+        Mode::Iptables => iptables::judge(world, pins, packet),
+    }
+}
+
+fn in_nftables(world: &World, pins: &[Pin], packet: &Packet) -> Answer {
     let to = (packet.destination, packet.port);
     let only = |end| Answer {
         ends: BTreeSet::from([end]),
@@ -67,25 +89,8 @@ pub fn judge(world: &World, pins: &[Pin], packet: &Packet) -> Answer {
         };
         return only(filter(world, packet, to).unwrap_or(untranslated));
     };
-    let (service, port) = choice.port;
-    let sticky = service.session_affinity.map(|_| Sticky {
-        service: service.name.clone(),
-        protocol: port.protocol,
-        port: port.port,
-    });
-    let mut backends = choice.backends;
-    if let Some(own) = &sticky {
-        let mine = |pin: &&Pin| {
-            (&pin.service, pin.protocol, pin.port) == (&own.service, own.protocol, own.port)
-        };
-        if let Some(pin) = pins
-            .iter()
-            .find(mine)
-            .filter(|pin| backends.contains(&pin.backend))
-        {
-            backends = vec![pin.backend];
-        }
-    }
+    let sticky = sticky(choice.port);
+    let backends = pinned(choice.backends, sticky.as_ref(), pins);
     let ends = backends.into_iter().map(|backend| {
         let marked = mark || choice.masquerade || is_hairpin(world, packet, backend);
         let through = End::Endpoint {
@@ -97,6 +102,33 @@ pub fn judge(world: &World, pins: &[Pin], packet: &Packet) -> Answer {
     Answer {
         ends: ends.collect(),
         sticky,
+    }
+}
+
+/// The port, if it has session affinity.
+pub(crate) fn sticky((service, port): Port<'_>) -> Option<Sticky> {
+    service.session_affinity.map(|_| Sticky {
+        service: service.name.clone(),
+        protocol: port.protocol,
+        port: port.port,
+    })
+}
+
+/// Of the endpoints the one that remembers the client, or else all.
+pub(crate) fn pinned(
+    backends: Vec<EndpointAddr>,
+    sticky: Option<&Sticky>,
+    pins: &[Pin],
+) -> Vec<EndpointAddr> {
+    let mine = |pin: &&Pin| {
+        sticky.is_some_and(|own| {
+            (&pin.service, pin.protocol, pin.port) == (&own.service, own.protocol, own.port)
+        })
+    };
+    let pin = pins.iter().find(mine);
+    match pin.filter(|pin| backends.contains(&pin.backend)) {
+        Some(pin) => vec![pin.backend],
+        None => backends,
     }
 }
 
@@ -153,7 +185,7 @@ fn from_outside<'a>(world: &World, packet: &Packet, port: Port<'a>) -> Option<Ch
 }
 
 /// `None` if there is no way to tell.
-fn from_local_pod(world: &World, packet: &Packet) -> Option<bool> {
+pub(crate) fn from_local_pod(world: &World, packet: &Packet) -> Option<bool> {
     match &world.config.local_detector {
         LocalDetector::None => None,
         LocalDetector::Source(range) => Some(range.contains(&packet.source)),
@@ -175,7 +207,7 @@ fn is_hairpin(world: &World, packet: &Packet, backend: EndpointAddr) -> bool {
 }
 
 /// Only what passes hook postrouting can be masqueraded.
-fn leaves(world: &World, packet: &Packet, to: IpAddr) -> bool {
+pub(crate) fn leaves(world: &World, packet: &Packet, to: IpAddr) -> bool {
     packet.origin == Origin::Node || !world.is_local(to)
 }
 

@@ -4,8 +4,9 @@
 
 mod endpoints;
 mod frontends;
+mod iptables;
 mod judge;
 mod world;
 
-pub use judge::{Answer, Pin, Sticky, judge};
+pub use judge::{Answer, Mode, Pin, Sticky, judge};
 pub use world::World;

@@ -8,7 +8,7 @@ mod step;
 
 use crate::table::{self, meaning};
 use bytes::Bytes;
-use oracle::{Answer, World, judge};
+use oracle::{Answer, Mode, World, judge};
 use packets::packet;
 use rules::model::{Family, ObjectName};
 use rules::nft::Planner;
@@ -194,7 +194,7 @@ impl Run {
                 tracer.remember(AffinitySet { port, backend }, packet.source);
             }
             let trace = tracer.trace(&packet);
-            let Answer { ends, sticky } = judge(&self.world, &pins, &packet);
+            let Answer { ends, sticky } = judge(Mode::Nftables, &self.world, &pins, &packet);
             if trace.ends() != ends {
                 let trace = tracer.explain(&packet);
                 panic!("{trace}pins {pins:?}\nthe oracle says {ends:?}");

@@ -54,6 +54,14 @@ impl ChainName {
         str::from_utf8(name).unwrap_or_default()
     }
 
+    /// What the names of endpoints' chains begin with.
+    pub const ENDPOINT: &'static str = ENDPOINT;
+
+    /// Whether it is a chain of one endpoint.
+    pub fn is_of_endpoint(&self) -> bool {
+        self.as_str().starts_with(ENDPOINT)
+    }
+
     /// Whether it is a chain of one Service port or endpoint: such a one goes when nobody uses it
     /// any more.
     pub fn is_of_service(&self) -> bool {

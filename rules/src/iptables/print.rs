@@ -5,7 +5,7 @@ mod restore;
 mod saved;
 
 pub use restore::{change, restore, setup};
-pub use saved::saved;
+pub use saved::{saved, saved_rule};
 
 use super::rule::{Is, State};
 

@@ -41,3 +41,28 @@ impl fmt::Display for End {
         }
     }
 }
+
+/// Writes the ways of a packet, one step a line: steps, how many choices lead there, the end. After a
+/// random choice, each way is indented below what it has in common with the one before.
+pub(crate) fn write_paths<'a, S: fmt::Display + PartialEq + 'a>(
+    f: &mut fmt::Formatter<'_>,
+    packet: &Packet,
+    paths: impl Iterator<Item = (&'a [S], usize, End)>,
+    choices: impl Fn(&S) -> usize,
+) -> fmt::Result {
+    const INDENT: usize = 2;
+    writeln!(f, "{packet}")?;
+    let mut before: &[S] = &[];
+    for (steps, made, end) in paths {
+        let same = before.iter().zip(steps);
+        let common = same.take_while(|(old, new)| old == new).count();
+        for step in steps.iter().skip(common) {
+            let width = INDENT * choices(step);
+            writeln!(f, "{:width$}{step}", "")?;
+        }
+        let width = INDENT * made;
+        writeln!(f, "{:width$}=> {end}", "")?;
+        before = steps;
+    }
+    Ok(())
+}

@@ -4,12 +4,14 @@
 
 mod random;
 
-use oracle::{Answer, World, judge};
+use oracle::{Answer, Mode, World, judge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use random::{PacketSeed, Step};
 use rules::State;
-use rules::model::Family;
+use rules::iptables::trace::Chains;
+use rules::iptables::{self, names};
+use rules::model::{EndpointAddr, Family, ObjectName};
 use rules::nft::Table;
 use rules::nft::ruleset::{AffinitySet, PortName};
 use rules::nft::trace::Tracer;
@@ -25,6 +27,46 @@ fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Table, world: &Wo
     }
 }
 
+/// Sends the packets through the chains of mode iptables, and asks the model.
+fn compare_chains(world: &World, state: &State, seeds: &[PacketSeed]) -> Result<(), TestCaseError> {
+    let view = state.view();
+    let chains = Chains::planned(&iptables::ruleset(&world.config, view, &world.addresses));
+    let tracer = iptables::trace::Tracer::new(&chains, world.addresses.iter().copied());
+    let chain_of = |service: &ObjectName, (protocol, number), backend: &EndpointAddr| {
+        let mut ports = world.services.get(service)?.ports.iter();
+        let port = ports.find(|own| (own.protocol, own.port) == (protocol, number))?;
+        let name = names::port_name(service, &port.name);
+        let endpoint = names::endpoint_name(backend);
+        Some(names::endpoint_chain(&name, protocol, &endpoint))
+    };
+    for seed in seeds {
+        let (packet, pins) = seed.packet(world);
+        let mut tracer = tracer.clone();
+        for pin in &pins {
+            let chain = chain_of(&pin.service, (pin.protocol, pin.port), &pin.backend);
+            tracer.remember(chain.expect("a port"), packet.source);
+        }
+        let trace = tracer.trace(&packet);
+        let Answer { ends, sticky } = judge(Mode::Iptables, world, &pins, &packet);
+        if trace.ends() != ends {
+            let trace = tracer.explain(&packet);
+            prop_assert!(false, "{trace}pins {pins:?}\nthe model says {ends:?}");
+        }
+        let sum: f64 = trace.paths.iter().map(|path| path.probability).sum();
+        prop_assert!((sum - 1.0).abs() < 1e-9, "{} of {}", sum, packet);
+        for path in &trace.paths {
+            let End::Endpoint { backend, .. } = path.end else {
+                continue;
+            };
+            let own = sticky.as_ref();
+            let remembered =
+                own.and_then(|own| chain_of(&own.service, (own.protocol, own.port), &backend));
+            prop_assert_eq!(&path.remembered, &Vec::from_iter(remembered), "{}", packet);
+        }
+    }
+    Ok(())
+}
+
 /// Sends the packets through the table, and asks the model.
 fn compare(world: &World, kernel: &Table, seeds: &[PacketSeed]) -> Result<(), TestCaseError> {
     let tracer = Tracer::new(kernel, world.addresses.iter().copied());
@@ -37,7 +79,7 @@ fn compare(world: &World, kernel: &Table, seeds: &[PacketSeed]) -> Result<(), Te
             tracer.remember(AffinitySet { port, backend }, packet.source);
         }
         let trace = tracer.trace(&packet);
-        let Answer { ends, sticky } = judge(world, &pins, &packet);
+        let Answer { ends, sticky } = judge(Mode::Nftables, world, &pins, &packet);
         if trace.ends() != ends {
             let trace = tracer.explain(&packet);
             prop_assert!(false, "{trace}pins {pins:?}\nthe model says {ends:?}");
@@ -96,5 +138,6 @@ proptest! {
         let mut kernel = Table::new();
         sync(&mut Planner::new(world.config.clone()), &mut state, &mut kernel, &world);
         compare(&world, &kernel, &seeds)?;
+        compare_chains(&world, &state, &seeds)?;
     }
 }

@@ -89,6 +89,7 @@ prop_compose! {
         masquerade_all in prop::bool::weighted(0.2),
         listed: bool,
         node_ip: bool,
+        localhost_nodeports: bool,
     ) -> Config {
         let interface = |name: &str, wildcard| LocalDetector::Interface {
             name: name.into(),
@@ -111,6 +112,7 @@ prop_compose! {
                 false => NodeportAddresses::All,
             },
             node_ip: node_ip.then(|| address(family, "node", 1)),
+            localhost_nodeports,
             ..Config::new(family, "n1")
         }
     }

@@ -1,6 +1,9 @@
 //! A small cluster with one Service, and packets by name.
 
 use crate::names::{address, address_of, endpoint, loopback};
+use oracle::Mode;
+use rules::iptables::trace::Chains;
+use rules::iptables::{self, names};
 use rules::model::{
     Endpoint, EndpointAddr, EndpointPort, EndpointSlice, Family, Node, ObjectName, Protocol,
     Service, ServiceCidr, ServicePort,
@@ -13,6 +16,12 @@ use rules::trace::{End, Origin, Packet, Way};
 use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// What a node has programmed.
+pub enum Programmed {
+    Nftables(Table),
+    Iptables(Chains),
+}
 
 #[derive(Clone)]
 pub struct Cluster {
@@ -93,12 +102,70 @@ impl Cluster {
     }
 
     /// What becomes of a packet: `a b*` if it reaches endpoints a and b, the
-    /// second one with the node's address as its source.
-    pub fn ends(&self, table: &Table, source: &str, destination: &str) -> String {
-        let ends = self.trace_in(table, source, destination).ends();
+    /// second one with the node's address as its source. And how.
+    pub fn ends(
+        &self,
+        programmed: &Programmed,
+        source: &str,
+        destination: &str,
+    ) -> (String, String) {
+        let (ends, trace) = match programmed {
+            Programmed::Nftables(table) => {
+                let trace = self.trace_in(table, source, destination);
+                (trace.ends(), trace.to_string())
+            }
+            Programmed::Iptables(chains) => {
+                let trace = self.trace_through(chains, source, destination);
+                (trace.ends(), trace.to_string())
+            }
+        };
         let mut words: Vec<String> = ends.iter().map(|end| self.word(end)).collect();
         words.sort_unstable();
-        words.join(" ")
+        (words.join(" "), trace)
+    }
+
+    /// A packet's way through chains of iptables.
+    pub fn trace_through(
+        &self,
+        chains: &Chains,
+        source: &str,
+        destination: &str,
+    ) -> iptables::trace::Trace {
+        let packet = self.packet(source, destination);
+        self.chain_tracer(chains).explain(&packet)
+    }
+
+    /// The ways of a packet through chains of iptables.
+    pub fn ways_through_chains(&self, source: &str, destination: &str) -> Vec<Way> {
+        let chains = self.chains();
+        let tracer = self.chain_tracer(&chains);
+        tracer.ways(&tracer.explain(&self.packet(source, destination)))
+    }
+
+    fn chain_tracer<'a>(&self, chains: &'a Chains) -> iptables::trace::Tracer<'a> {
+        let mut tracer = iptables::trace::Tracer::new(chains, self.node_addresses());
+        for (client, name) in &self.remembered {
+            let endpoint = names::endpoint_name(&self.clients_of(name).backend);
+            let port = names::port_name(&self.service.name, &self.service.ports[0].name);
+            let chain = names::endpoint_chain(&port, self.protocol, &endpoint);
+            tracer.remember(chain, self.source(client).1);
+        }
+        tracer
+    }
+
+    /// What the node has programmed in a mode.
+    pub fn programmed(&self, mode: Mode) -> Programmed {
+        match mode {
+            Mode::Nftables => Programmed::Nftables(self.table()),
+            Mode::Iptables => Programmed::Iptables(self.chains()),
+        }
+    }
+
+    /// The chains of mode iptables.
+    pub fn chains(&self) -> Chains {
+        let state = self.state();
+        let addresses = self.node_addresses();
+        Chains::planned(&iptables::ruleset(&self.config, state.view(), &addresses))
     }
 
     pub fn trace(&self, source: &str, destination: &str) -> Trace {
@@ -209,8 +276,7 @@ impl Cluster {
         all.map(|name| self.destination(name).0).collect()
     }
 
-    /// What the node has programmed.
-    pub fn table(&self) -> Table {
+    fn state(&self) -> State {
         let mut state = State::new();
         state.apply(Change::Node(Node {
             name: "n1".into(),
@@ -230,6 +296,12 @@ impl Cluster {
             state.apply(Change::Service(service.clone()));
         }
         state.apply(Change::Slice(self.slice()));
+        state
+    }
+
+    /// The table of mode nftables.
+    pub fn table(&self) -> Table {
+        let state = self.state();
         let mut kernel = Table::new();
         let mut planner = Planner::new(self.config.clone());
         let pending = planner.prepare(&state, &self.node_addresses(), Default::default);

@@ -1,11 +1,14 @@
 //! docs/reference.md#cluster-ips-that-serve-nothing, #packet-paths, #services-and-slices.
 
-use crate::{ALL_SOURCES, table};
+use crate::{ALL_SOURCES, differing, table};
 use rules::model::Protocol;
+
+/// Why mode iptables lets pass what goes to cluster IPs and their range, and is nobody's.
+const NO_RANGES: &str = "mode iptables knows no Service ranges, and looks at whole frontends alone";
 
 #[test]
 fn addresses_that_nobody_serves() {
-    table(
+    differing(
         "5.3: other ports of a cluster IP are rejected, unallocated ones dropped",
         |own| own.endpoints("a@n1 b@n2"),
         &[
@@ -14,20 +17,28 @@ fn addresses_that_nobody_serves() {
             (ALL_SOURCES, "external:81 balancer:81", "untouched"),
             (ALL_SOURCES, "a:8080 b:8080 a:81", "untouched"),
         ],
+        NO_RANGES,
+        &[(
+            ALL_SOURCES,
+            "cluster:81 unallocated unallocated:81",
+            "untouched",
+        )],
     );
-    table(
+    differing(
         "5.3: without Service ranges nothing is known to be unallocated",
         |own| own.endpoints("a@n1").with(|own| own.service_range = false),
         &[
             (ALL_SOURCES, "cluster:81", "rejected"),
             (ALL_SOURCES, "unallocated", "untouched"),
         ],
+        NO_RANGES,
+        &[(ALL_SOURCES, "cluster:81", "untouched")],
     );
 }
 
 #[test]
 fn a_cluster_ip_on_the_node() {
-    table(
+    differing(
         "5.7: unknown ports are rejected in forward and output, not in input",
         |own| {
             own.endpoints("a@n1 b@n2")
@@ -39,6 +50,8 @@ fn a_cluster_ip_on_the_node() {
             ("node", "cluster:81", "rejected"),
             ("node", "unallocated", "dropped"),
         ],
+        NO_RANGES,
+        &[("node", "cluster:81 unallocated", "untouched")],
     );
 }
 
@@ -60,7 +73,7 @@ fn a_balancer_ip_on_the_node() {
 #[test]
 fn protocols() {
     for protocol in [Protocol::Udp, Protocol::Sctp] {
-        table(
+        differing(
             "5.10: a port is a number and a protocol",
             |own| {
                 own.endpoints("a@n1 b@n2")
@@ -74,6 +87,8 @@ fn protocols() {
                     "untouched",
                 ),
             ],
+            NO_RANGES,
+            &[("pod node outside", "cluster", "untouched")],
         );
         table(
             "5.5: the same for every protocol",

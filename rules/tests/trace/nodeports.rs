@@ -2,11 +2,15 @@
 
 use crate::cluster::{Cluster, service};
 use crate::names::address;
-use crate::table;
+use crate::{differing, table};
 use rules::NodeportAddresses;
 use rules::model::TrafficPolicy;
 
 const OTHERS: &str = "nodeport@loopback nodeport@other-node";
+
+/// Of node ports that nobody serves.
+const REJECTED_EVERYWHERE: &str =
+    "mode iptables rejects them at each of the node's addresses, whichever answer others";
 
 fn all(own: Cluster) -> Cluster {
     own.endpoints("a@n1 b@n2")
@@ -26,13 +30,18 @@ fn a_list() {
             ("pod node outside", "nodeport:30081", "untouched"),
         ],
     );
-    table(
+    differing(
         "5.3: what does not answer is not rejected either",
         |own| own.endpoints("a@n1:unready"),
         &[
             ("pod node outside", "nodeport", "rejected"),
             ("pod node outside", "nodeport@second", "untouched"),
             ("node", OTHERS, "untouched"),
+        ],
+        REJECTED_EVERYWHERE,
+        &[
+            ("pod node outside", "nodeport@second", "rejected"),
+            ("node", "nodeport@loopback", "rejected"),
         ],
     );
     table(
@@ -58,13 +67,15 @@ fn every_address() {
             ("pod outside", "nodeport@other-node", "untouched"),
         ],
     );
-    table(
+    differing(
         "5.3: match-all, nobody serves",
         |own| all(own).endpoints("a@n1:gone"),
         &[
             ("pod node outside", "nodeport nodeport@second", "rejected"),
             ("node", OTHERS, "untouched"),
         ],
+        REJECTED_EVERYWHERE,
+        &[("node", "nodeport@loopback", "rejected")],
     );
     table(
         "5.3: match-all, policy Local, none here",

@@ -5,7 +5,7 @@ use rules::model::{Family, TrafficPolicy};
 use rules::trace::Way;
 use std::fmt::Write;
 
-fn shown(ways: &[Way]) -> String {
+pub fn shown(ways: &[Way]) -> String {
     let mut out = String::new();
     for way in ways {
         for decision in &way.decisions {

@@ -4,7 +4,7 @@
 use super::restore::probability;
 use super::{not, states};
 use crate::iptables::content::Content;
-use crate::iptables::names;
+use crate::iptables::names::{self, ChainName};
 use crate::iptables::rule::{Match, Rule, Target};
 use crate::model::Family;
 use std::fmt::Write;
@@ -15,10 +15,15 @@ pub fn saved(content: &Content, family: Family) -> String {
     let mut out = String::new();
     for (chain, rules) in content.by_chain() {
         for rule in rules {
-            let _ = writeln!(out, "-A {chain}{}", arguments(rule, family));
+            let _ = writeln!(out, "{}", saved_rule(chain, rule, family));
         }
     }
     out
+}
+
+/// One rule as a line: `-A CHAIN …`.
+pub fn saved_rule(chain: ChainName, rule: &Rule, family: Family) -> String {
+    format!("-A {chain}{}", arguments(rule, family))
 }
 
 /// Each with a blank before it.

@@ -1,7 +1,8 @@
 //! Traces as text.
 
-use super::{Outcome, Path, Step, Trace};
+use super::{Outcome, Step, Trace};
 use crate::nft::print;
+use crate::trace::write_paths;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -36,24 +37,8 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.packet)?;
-        let mut before: &[Step] = &[];
-        for path in &self.paths {
-            let same = before.iter().zip(&path.steps);
-            let common = same.take_while(|(old, new)| old == new).count();
-            write_path(f, path, common)?;
-            before = &path.steps;
-        }
-        Ok(())
+        let paths = self.paths.iter();
+        let paths = paths.map(|path| (path.steps.as_slice(), path.choices, path.end));
+        write_paths(f, &self.packet, paths, |step| step.choices)
     }
-}
-
-fn write_path(f: &mut fmt::Formatter<'_>, path: &Path, from: usize) -> fmt::Result {
-    const INDENT: usize = 2;
-    for step in path.steps.iter().skip(from) {
-        let width = INDENT * step.choices;
-        writeln!(f, "{:width$}{step}", "")?;
-    }
-    let width = INDENT * path.choices;
-    writeln!(f, "{:width$}=> {}", "", path.end)
 }
