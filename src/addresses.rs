@@ -37,6 +37,17 @@ pub fn nodeport_addresses(
     NodeportAddresses::from_ranges(family, &ranges(configured, primary))
 }
 
+/// Whether the address where a family's proxy for localhost listens is a node-port address, by a
+/// range of loopback addresses that has it: one of all addresses says nothing of it, and other
+/// loopback addresses are not served (KEP-6032, kubernetes/kubernetes#142129).
+pub fn name_localhost(configured: &[NodeportAddress], family: Family) -> bool {
+    let own = rules::localhost::address(family);
+    let is_it = |range: &IpNet| {
+        range.prefix_len() > 0 && range.addr().is_loopback() && range.contains(&own)
+    };
+    ranges(configured, None).iter().any(is_it)
+}
+
 fn ranges(configured: &[NodeportAddress], primary: Option<IpAddr>) -> Vec<IpNet> {
     let both = |v4: &str, v6: &str| [v4, v6].iter().filter_map(|net| net.parse().ok()).collect();
     configured
@@ -75,6 +86,35 @@ mod tests {
             Some(ip("192.0.2.9"))
         );
         assert_eq!(primary(None, any, Family::V4), None);
+    }
+
+    #[test]
+    fn localhost_is_named_by_ranges_that_have_its_address() {
+        use NodeportAddress::{All, Localhost, Primary, Range};
+        let range = |text: &str| Range(text.parse().expect("a range"));
+        for (configured, v4, v6) in [
+            (&[][..], false, false),
+            (&[Primary], false, false),
+            (&[All], false, false),
+            (&[Localhost], true, true),
+            (&[Primary, Localhost], true, true),
+            (&[All, Localhost], true, true),
+            (&[range("127.0.0.1/32")], true, false),
+            (&[range("0.0.0.0/0"), range("127.0.0.1/32")], true, false),
+            (&[range("127.0.0.0/8")], true, false),
+            (&[range("127.0.0.2/32")], false, false),
+            (&[range("127.1.0.0/16")], false, false),
+            (&[range("126.0.0.0/7")], false, false),
+            (&[range("::1/128")], false, true),
+            (&[range("::/0")], false, false),
+        ] {
+            let named = |family| name_localhost(configured, family);
+            assert_eq!(
+                (named(Family::V4), named(Family::V6)),
+                (v4, v6),
+                "{configured:?}"
+            );
+        }
     }
 
     #[test]

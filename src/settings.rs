@@ -7,7 +7,7 @@ mod notices;
 pub use checks::{IpChecks, check_ips, check_node_ports};
 pub use notices::{mode_notice, notices};
 
-use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates};
+use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates, LOCALHOST_NODE_PORTS};
 use crate::config::{
     KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPTABLES, MODE_IPVS,
     MODE_NFTABLES, parse_cidr, parse_ip,
@@ -106,6 +106,9 @@ pub struct RuleSettings {
     /// Node ports answer on loopback addresses of IPv4, if those are node-port addresses: mode
     /// iptables alone.
     pub localhost_nodeports: bool,
+    /// Node ports on loopback addresses are served, or else refused and counted: feature gate
+    /// `KubeProxyNFTablesLocalhostNodePorts` in mode nftables.
+    pub localhost_gate: bool,
     /// Packets that conntrack calls invalid are not forwarded: mode iptables alone.
     pub drop_invalid: bool,
 }
@@ -277,6 +280,7 @@ impl RuleSettings {
             external_ips: gates.enabled(ALLOW_SERVICE_EXTERNAL_IPS),
             count_services: false,
             localhost_nodeports: iptables && config.iptables.localhost_node_ports != Some(false),
+            localhost_gate: config.mode == MODE_NFTABLES && gates.enabled(LOCALHOST_NODE_PORTS),
             // The sysctl is set before it is read.
             drop_invalid: iptables && !config.conntrack.tcp_be_liberal,
         })

@@ -14,7 +14,8 @@ use ipnet::IpNet;
 use rules::iptables;
 use rules::model::{Family, Node, ObjectName};
 use rules::nft::{Planner, ruleset::Transaction};
-use rules::{Applied, Change, Config, Counters, LocalDetector, State, Trigger, View};
+use rules::{Applied, Change, Config, Counters, LocalDetector, Localhost, NodeportAddresses};
+use rules::{State, Trigger, View};
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -198,9 +199,38 @@ pub fn config(
         localhost_nodeports: settings.localhost_nodeports
             && family == Family::V4
             && nodeport_addresses.hold_ipv4_loopback(),
+        localhost: localhost(settings, family, &nodeport_addresses),
         drop_invalid: settings.drop_invalid,
         nodeport_addresses,
         ..Config::new(family, node_name.clone())
+    }
+}
+
+/// What becomes of node ports on loopback addresses where nftables serves: docs/localhost-node-ports.md.
+fn localhost(
+    settings: &RuleSettings,
+    family: Family,
+    nodeport_addresses: &NodeportAddresses,
+) -> Localhost {
+    if settings.localhost_gate {
+        return match addresses::name_localhost(&settings.nodeport_addresses, family) {
+            true => Localhost::Proxied {
+                local_policy_serves_all: false,
+            },
+            false => Localhost::Refused,
+        };
+    }
+    // Mode iptables, which has no such thing in IPv6.
+    let own = rules::localhost::address(family);
+    let is_one = match nodeport_addresses {
+        NodeportAddresses::All => true,
+        NodeportAddresses::Within(ranges) => ranges.iter().any(|range| range.contains(&own)),
+    };
+    match settings.localhost_nodeports && family == Family::V4 && is_one {
+        true => Localhost::Proxied {
+            local_policy_serves_all: true,
+        },
+        false => Localhost::Untouched,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator chose, as far as the rules depend on it.
 
-use crate::model::Family;
+use crate::model::{Family, Protocol};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -82,6 +82,36 @@ impl NodeportAddresses {
     }
 }
 
+/// What becomes of node ports on loopback addresses where nftables serves: its rules cannot bring
+/// such connections to an endpoint (KEP-6032).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Localhost {
+    /// No rule says anything about them.
+    #[default]
+    Untouched,
+    /// They are refused, and counted by protocol.
+    Refused,
+    /// This process serves TCP on 127.0.0.1 or `::1` as a proxy ([`localhost`](crate::localhost));
+    /// other protocols are refused and counted.
+    Proxied {
+        /// Under `externalTrafficPolicy: Local` every endpoint serves, as in mode iptables, to which
+        /// such clients are the node itself. Otherwise those of this node alone, as upstream has it
+        /// in mode nftables.
+        local_policy_serves_all: bool,
+    },
+}
+
+impl Localhost {
+    /// Whether node ports of this protocol are refused there.
+    pub fn refuses(self, protocol: Protocol) -> bool {
+        match self {
+            Self::Untouched => false,
+            Self::Refused => true,
+            Self::Proxied { .. } => protocol != Protocol::Tcp,
+        }
+    }
+}
+
 /// Which of the kernel's named counters (`nfnetlink_acct`) there are for rules to count in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -117,6 +147,8 @@ pub struct Config {
     ///
     /// [allow it]: NodeportAddresses::hold_ipv4_loopback
     pub localhost_nodeports: bool,
+    /// Node ports on loopback addresses where nftables serves.
+    pub localhost: Localhost,
     /// Packets to forward are dropped that conntrack calls invalid: upstream does so in mode iptables
     /// where the sysctl `nf_conntrack_tcp_be_liberal` is 0 (kubernetes/kubernetes#74839).
     pub drop_invalid: bool,
@@ -140,6 +172,7 @@ impl Config {
             node_ip: None,
             count_services: false,
             localhost_nodeports: false,
+            localhost: Localhost::Untouched,
             drop_invalid: false,
             counters: Counters::default(),
         }

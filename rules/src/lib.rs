@@ -15,6 +15,7 @@ pub mod explain;
 pub mod finding;
 pub mod flows;
 pub mod iptables;
+pub mod localhost;
 pub mod model;
 pub mod nft;
 pub mod owners;
@@ -38,6 +39,6 @@ pub use backend::{
 };
 pub use backoff::Backoff;
 pub use change::{Change, ObjectKind};
-pub use config::{Config, Counters, LocalDetector, NodeportAddresses};
+pub use config::{Config, Counters, LocalDetector, Localhost, NodeportAddresses};
 pub use remembered::RememberedClients;
 pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger, View};

@@ -23,6 +23,7 @@ mod port_chains;
 mod service;
 
 pub use backend::NftBackend;
+pub use base::counters;
 pub use kernel::{Kernel, Object, Refusal};
 pub use planner::{Pending, Planner};
 pub use table::Table;

@@ -57,6 +57,8 @@ pub struct PortPlan {
     /// Those of both lists that run on this node: what they send to the frontend may come back
     /// to them, and needs the node's address then.
     pub hairpin: Box<[EndpointAddr]>,
+    /// Its node port is refused on loopback addresses, where nftables serves.
+    pub refused_on_localhost: bool,
     /// Endpoints that slices list under the port's name and protocol, whatever their state.
     pub listed: usize,
 }

@@ -7,7 +7,7 @@ mod iptables;
 
 use build::{Cluster, endpoints, service};
 use rules::model::{Family, TrafficPolicy};
-use rules::{Config, LocalDetector, NodeportAddresses};
+use rules::{Config, LocalDetector, Localhost, NodeportAddresses};
 
 #[test]
 fn the_empty_table() {
@@ -211,4 +211,35 @@ fn pods_are_known_by_their_interface() {
         .filter(|line| line.contains("iifname"))
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// No nft_compat, or tables of legacy iptables: what mode iptables promises all the same.
+#[test]
+fn mode_iptables_where_nftables_serves() {
+    let mut cluster = Cluster::with(Config {
+        local_detector: LocalDetector::None,
+        drop_invalid: true,
+        localhost: Localhost::Proxied {
+            local_policy_serves_all: true,
+        },
+        ..Config::new(Family::V4, "n1")
+    });
+    let mut dns = build::dns();
+    for (port, node_port) in dns.ports.iter_mut().zip([30053, 30054, 30055]) {
+        port.node_port = Some(node_port);
+    }
+    let added = cluster.add(dns, build::dns_endpoints(&["n1"]));
+    insta::assert_snapshot!(format!("{}--- then\n{added}", cluster.base()));
+}
+
+#[test]
+fn node_ports_are_refused_on_localhost() {
+    let mut cluster = Cluster::with(Config {
+        localhost: Localhost::Refused,
+        ..Config::new(Family::V6, "n1")
+    });
+    let mut web = service("web");
+    web.ports[0].node_port = Some(30080);
+    let added = cluster.add(web, endpoints("web", &["n1"]));
+    insta::assert_snapshot!(format!("{}--- then\n{added}", cluster.base()));
 }

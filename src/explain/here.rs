@@ -150,7 +150,10 @@ fn other(reader: &mut Reader, family: Family) -> io::Result<Option<String>> {
     let mut missing = Vec::new();
     for set in SetId::ALL {
         // Those are there or not, as settings ask for them.
-        let is_optional = matches!(set, SetId::NodeportIps | SetId::ServiceConnections);
+        let is_optional = matches!(
+            set,
+            SetId::NodeportIps | SetId::ServiceConnections | SetId::LocalhostNodeports
+        );
         if !is_optional && !reader.has_set(set)? {
             missing.push(set.name());
         }

@@ -3,6 +3,7 @@
 use super::FAMILY;
 use super::maker::Maker;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, IntGaugeVec};
+use rules::Config;
 use rules::model::Family;
 use rules::nft::ruleset::Counter;
 use rules::series::{Got, ServicePort};
@@ -14,6 +15,7 @@ const SERVICE: &[&str] = &["namespace", "name", "port"];
 pub struct CountMetrics {
     connections: IntCounterVec,
     refused: IntCounterVec,
+    localhost_refused: IntCounterVec,
     service_connections: IntCounterVec,
     service_open: IntGaugeVec,
     service_spread: GaugeVec,
@@ -32,6 +34,11 @@ impl CountMetrics {
                 "kubeproxyrs_refused_packets_total",
                 "First packets of connections that the rules rejected or dropped, by reason",
                 &[FAMILY, "reason"],
+            )?,
+            localhost_refused: make.int_counters(
+                "kubeproxy_nftables_localhost_nodeport_rejected_packets_total",
+                "Packets that were rejected on localhost node ports",
+                &[FAMILY, "protocol"],
             )?,
             service_connections: make.int_counters(
                 "kubeproxyrs_service_connections_total",
@@ -57,7 +64,9 @@ impl CountMetrics {
 
     /// From here on the family's counters are there, at zero.
     pub fn begin(&self, family: Family) {
-        for counter in Counter::ALL {
+        // Others are told once a table has them.
+        let config = Config::new(family, "");
+        for counter in rules::nft::counters(&config) {
             self.counted(family, counter, 0);
         }
     }
@@ -70,6 +79,11 @@ impl CountMetrics {
             Some(reason) => self.refused.with_label_values(&[family, reason]),
         };
         metric.inc_by(packets);
+        if let Counter::LocalhostNodeport(protocol) = counter {
+            self.localhost_refused
+                .with_label_values(&[family, &protocol.nft().to_uppercase()])
+                .inc_by(packets);
+        }
     }
 
     /// What a Service port got.

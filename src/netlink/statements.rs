@@ -52,6 +52,7 @@ impl Sink {
     fn add(&mut self, statement: &Statement) {
         match statement {
             Statement::CtStateNew => self.ct_bit(libc::NFT_CT_STATE, 8),
+            Statement::CtStateInvalid => self.ct_bit(libc::NFT_CT_STATE, 1),
             Statement::CtStatusDnat => self.ct_bit(libc::NFT_CT_STATUS, 1 << 5),
             Statement::FibLocal(side) => self.fib_local(*side),
             Statement::Address {

@@ -225,7 +225,11 @@ impl Messages {
                 self.base("nat", libc::NF_INET_LOCAL_OUT, DSTNAT);
                 self.base("nat", libc::NF_INET_POST_ROUTING, -DSTNAT);
             }
-            Part::Ct => self.filtered(&[Statement::CtStateNew, Statement::CtStatusDnat]),
+            Part::Ct => self.filtered(&[
+                Statement::CtStateNew,
+                Statement::CtStateInvalid,
+                Statement::CtStatusDnat,
+            ]),
             Part::Fib => self.filtered(&[Statement::FibLocal(Side::Destination)]),
             Part::Numgen => self.filtered(&[Statement::OneIn(2)]),
             Part::Reject => self.filtered(&[Statement::Reject]),

@@ -2,7 +2,7 @@
 
 use super::sample::{Drops, Reason, Row, per_second};
 use crate::netlink::dump::Reader;
-use rules::model::Family;
+use rules::model::{Family, Protocol};
 use rules::nft::ruleset::Counter;
 use rules::nft::totals::Totals;
 use rules::usage::Refusals;
@@ -57,7 +57,11 @@ impl Refused {
 /// The node's rates, those of every reason.
 pub(super) fn reasons(counts: &Counts, time: Duration) -> Vec<Reason> {
     let reasons = Counter::ALL.into_iter().filter_map(|counter| {
-        let packets = counts.get(&counter).copied().unwrap_or(0);
+        let packets = match counter {
+            // Those that the table's settings have no use for are not in it.
+            Counter::Invalid | Counter::LocalhostNodeport(_) => *counts.get(&counter)?,
+            _ => counts.get(&counter).copied().unwrap_or(0),
+        };
         Some(Reason {
             reason: words(counter)?,
             per_second: per_second(packets, time),
@@ -121,5 +125,9 @@ fn words(counter: Counter) -> Option<&'static str> {
         Counter::SourceRange => "source range",
         Counter::UnallocatedClusterIp => "unallocated cluster IP",
         Counter::WrongPort => "wrong port",
+        Counter::Invalid => "invalid",
+        Counter::LocalhostNodeport(Protocol::Tcp) => "TCP node port on localhost",
+        Counter::LocalhostNodeport(Protocol::Udp) => "UDP node port on localhost",
+        Counter::LocalhostNodeport(Protocol::Sctp) => "SCTP node port on localhost",
     })
 }

@@ -77,3 +77,95 @@ fn a_node_that_is_not_there_is_planned_for_here_alone() {
     assert!(text(&world.here()).contains("10.96.0.10"));
     assert_eq!(world.nodes().len(), 3);
 }
+
+#[test]
+fn node_ports_on_localhost_are_as_the_mode_has_them() {
+    const GATE: &str = "--feature-gates=KubeProxyNFTablesLocalhostNodePorts=true";
+    let localhost = |flags: &[&str]| {
+        let words = [&["--hostname-override=n1"], flags].concat();
+        let settings = Settings::from_flags(&words).expect("valid flags");
+        let world = World::new(&settings);
+        Family::ALL.map(|family| world.here().config(family).localhost)
+    };
+    let all = Localhost::Proxied {
+        local_policy_serves_all: true,
+    };
+    let own = Localhost::Proxied {
+        local_policy_serves_all: false,
+    };
+    let (nothing, refused) = (Localhost::Untouched, Localhost::Refused);
+    for (flags, expected) in [
+        // As upstream's kube-proxy, whatever programs mode iptables.
+        (&["--proxy-mode=iptables"][..], [all, nothing]),
+        (&[], [all, nothing]),
+        (
+            &[
+                "--proxy-mode=iptables",
+                "--iptables-localhost-nodeports=false",
+            ],
+            [nothing, nothing],
+        ),
+        (
+            &["--proxy-mode=iptables", "--nodeport-addresses=192.0.2.0/24"],
+            [nothing, nothing],
+        ),
+        (
+            &["--proxy-mode=iptables", "--nodeport-addresses=127.0.0.2/32"],
+            [nothing, nothing],
+        ),
+        (
+            &["--proxy-mode=iptables", "--nodeport-addresses=localhost"],
+            [all, nothing],
+        ),
+        // The gate is of mode nftables.
+        (&["--proxy-mode=iptables", GATE], [all, nothing]),
+        (&["--proxy-mode=nftables"], [nothing, nothing]),
+        (
+            &["--proxy-mode=nftables", "--nodeport-addresses=localhost"],
+            [nothing, nothing],
+        ),
+        (&["--proxy-mode=nftables", GATE], [refused, refused]),
+        (
+            &["--proxy-mode=nftables", GATE, "--nodeport-addresses=all"],
+            [refused, refused],
+        ),
+        (
+            &[
+                "--proxy-mode=nftables",
+                GATE,
+                "--nodeport-addresses=primary,localhost",
+            ],
+            [own, own],
+        ),
+        (
+            &[
+                "--proxy-mode=nftables",
+                GATE,
+                "--nodeport-addresses=127.0.0.1/32",
+            ],
+            [own, refused],
+        ),
+        (
+            &[
+                "--proxy-mode=nftables",
+                GATE,
+                "--nodeport-addresses=127.0.0.2/32",
+            ],
+            [refused, refused],
+        ),
+    ] {
+        assert_eq!(localhost(flags), expected, "{flags:?}");
+    }
+}
+
+#[test]
+fn mode_iptables_drops_invalid_packets_unless_conntrack_is_liberal() {
+    let drops = |flags: &[&str]| {
+        let words = [&["--hostname-override=n1"], flags].concat();
+        let settings = Settings::from_flags(&words).expect("valid flags");
+        World::new(&settings).here().config(Family::V4).drop_invalid
+    };
+    assert!(drops(&[]));
+    assert!(!drops(&["--conntrack-tcp-be-liberal"]));
+    assert!(!drops(&["--proxy-mode=nftables"]));
+}

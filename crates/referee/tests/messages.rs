@@ -58,6 +58,7 @@ fn statements(family: Family) -> Vec<Statement> {
     let sides = [Side::Source, Side::Destination];
     let mut all = vec![
         Statement::CtStateNew,
+        Statement::CtStateInvalid,
         Statement::CtStatusDnat,
         Statement::NotFrom(sources(family)),
         Statement::InAffinity(affinity_set(family)),

@@ -2,13 +2,15 @@
 //! shared chains that endpoint counts call for.
 
 mod hooks;
+mod localhost;
 mod shared;
 
-use crate::config::{Config, LocalDetector, NodeportAddresses};
+use crate::config::{Config, LocalDetector, Localhost, NodeportAddresses};
 use crate::model::Family;
 use crate::nft::ruleset::{Chain, ChainId, Counter, Header, Rule, SetId, Side, Statement, Verdict};
 use hooks::hooks;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+pub(crate) use localhost::refusing;
 pub(crate) use shared::{external_local, required, shared_chain};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -56,9 +58,20 @@ pub(crate) fn sets(config: &Config) -> Vec<SetId> {
         .filter(|set| match set {
             SetId::NodeportIps => listed,
             SetId::ServiceConnections => config.count_services,
+            SetId::LocalhostNodeports => config.localhost != Localhost::Untouched,
             _ => true,
         })
         .collect()
+}
+
+/// The counters of a table under these settings, in the order of a listing.
+pub fn counters(config: &Config) -> impl Iterator<Item = Counter> {
+    let all = Counter::ALL.into_iter();
+    all.filter(|counter| match counter {
+        Counter::Invalid => config.drop_invalid,
+        Counter::LocalhostNodeport(protocol) => config.localhost.refuses(*protocol),
+        _ => true,
+    })
 }
 
 /// The chains that are always there, each after those that it refers to.
@@ -120,16 +133,20 @@ pub(crate) fn chains(config: &Config, service_cidrs: &[IpNet]) -> Vec<Chain> {
         plain(
             CHECK_NODEPORTS,
             "node ports that nothing serves",
-            vec![rule(nodeport_addresses(config).into_iter().chain([
+            [rule(nodeport_addresses(config).into_iter().chain([
                 Statement::VerdictMap {
                     key: NODEPORT,
                     map: SetId::NodeportNoEndpoints,
                 },
-            ]))],
+            ]))]
+            .into_iter()
+            .chain(localhost::check(config))
+            .collect(),
         ),
         check_cluster_ips(service_cidrs),
     ];
-    chains.extend(hooks());
+    chains.extend(localhost::chains(config));
+    chains.extend(hooks(config));
     chains
 }
 

@@ -2,7 +2,7 @@
 //! holds gets the same types as whoever plans one. A name that we would not have given is none of
 //! ours.
 
-use crate::config::Config;
+use crate::config::{Config, Localhost};
 use crate::model::{EndpointAddr, Family};
 use crate::nft::ruleset::{AffinitySet, ChainId, PortChain, PortKind, PortName, PortRole, SetId};
 use crate::nft::{base, port_chains};
@@ -13,7 +13,11 @@ use std::sync::OnceLock;
 fn fixed() -> &'static [(&'static str, &'static str)] {
     static FIXED: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
     FIXED.get_or_init(|| {
-        let chains = base::chains(&Config::new(Family::V4, ""), &[]);
+        let config = Config {
+            localhost: Localhost::Refused,
+            ..Config::new(Family::V4, "")
+        };
+        let chains = base::chains(&config, &[]);
         let names = chains.into_iter().filter_map(|chain| match chain.id {
             ChainId::Fixed(name) => Some((name, chain.comment)),
             _ => None,

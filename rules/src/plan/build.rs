@@ -102,6 +102,7 @@ impl PortBuild<'_> {
             cluster: selection.cluster,
             local: selection.local,
             hairpin: selection.on_this_node.into(),
+            refused_on_localhost: self.config.localhost.refuses(self.port.protocol),
             listed: selection.listed,
         }
     }

@@ -63,6 +63,11 @@ impl Cluster {
         self.sync()
     }
 
+    /// The table of these settings without any Service.
+    pub fn base(&self) -> String {
+        Self::with(self.planner.config().clone()).table()
+    }
+
     /// Adds or changes a Service and its slices; returns what that changes.
     pub fn add(&mut self, service: Service, slices: Vec<EndpointSlice>) -> String {
         self.sync();

@@ -192,9 +192,15 @@ fn by_address(names: &Names, list: &[Expression]) -> Option<Statement> {
 
 /// Statements that their first expressions tell.
 fn simple(names: &Names, list: &[Expression]) -> Option<Statement> {
+    let number = |bytes: &[u8]| Some(u32::from_ne_bytes(bytes.try_into().ok()?));
     Some(match list {
-        [Expression::Ct { key, .. }, ..] => match key.cast_signed() {
-            libc::NFT_CT_STATE => Statement::CtStateNew,
+        [
+            Expression::Ct { key, .. },
+            Expression::Bitwise { mask, .. },
+            ..,
+        ] => match (key.cast_signed(), number(mask)?) {
+            (libc::NFT_CT_STATE, 1) => Statement::CtStateInvalid,
+            (libc::NFT_CT_STATE, _) => Statement::CtStateNew,
             _ => Statement::CtStatusDnat,
         },
         [Expression::Fib { flags, .. }, ..] => Statement::FibLocal(match flags {
@@ -220,7 +226,6 @@ fn simple(names: &Names, list: &[Expression]) -> Option<Statement> {
             next,
             ..,
         ] => {
-            let number = |bytes: &[u8]| Some(u32::from_ne_bytes(bytes.try_into().ok()?));
             let (mask, xor) = (number(mask)?, number(xor)?);
             match next {
                 Expression::Meta {

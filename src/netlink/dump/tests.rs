@@ -112,6 +112,7 @@ fn any_statement(family: Family) -> impl Strategy<Value = Statement> {
     let mark = (0..32u32).prop_map(|bit| 1 << bit);
     let first = prop_oneof![
         Just(Statement::CtStateNew),
+        Just(Statement::CtStateInvalid),
         Just(Statement::CtStatusDnat),
         side.clone().prop_map(Statement::FibLocal),
         (side, any_prefix(family), any::<bool>()).prop_map(|(side, prefix, negated)| {
@@ -193,10 +194,11 @@ fn number(statement: &Statement) -> usize {
         Statement::Verdict(_) => 19,
         Statement::Count(_) => 20,
         Statement::CountIn { .. } => 21,
+        Statement::CtStateInvalid => 22,
     }
 }
 
-const STATEMENTS: usize = 22;
+const STATEMENTS: usize = 23;
 
 /// Names with those sources that statements and values refer to.
 fn names(family: Family, sources: impl IntoIterator<Item = SourceSet>) -> Names {

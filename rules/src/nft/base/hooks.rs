@@ -3,11 +3,14 @@
 use super::{
     CHECK_CLUSTER_IPS, CHECK_ENDPOINTS, CHECK_NODEPORTS, CHECK_SOURCES, MASQUERADE, SERVICES, rule,
 };
-use crate::nft::ruleset::{Chain, ChainId, Hook, HookKind, HookPoint, Rule, Statement, Verdict};
+use crate::config::Config;
+use crate::nft::ruleset::{
+    Chain, ChainId, Counter, Hook, HookKind, HookPoint, Rule, Statement, Verdict,
+};
 
 /// docs/reference.md#base-chains. Priorities are the kernel's own names: dstnat is
 /// -100, srcnat 100, filter 0.
-pub(super) fn hooks() -> Vec<Chain> {
+pub(super) fn hooks(config: &Config) -> Vec<Chain> {
     use HookKind::{Filter, Nat};
     use HookPoint::{Forward, Input, Output, Postrouting, Prerouting};
     /// Sources are checked while the destination is still the frontend.
@@ -19,6 +22,16 @@ pub(super) fn hooks() -> Vec<Chain> {
         ])
     };
     let all = |chain| rule([Statement::Verdict(Verdict::Jump(chain))]);
+    // First of all, as upstream has it in mode iptables: what is invalid would pass untranslated
+    // (kubernetes/kubernetes#74839).
+    let invalid = config.drop_invalid.then(|| {
+        rule([
+            Statement::CtStateInvalid,
+            Statement::Count(Counter::Invalid),
+            Statement::Verdict(Verdict::Drop),
+        ])
+    });
+    let endpoints = [new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)];
     vec![
         hook(
             "filter-prerouting-pre-dnat",
@@ -46,7 +59,7 @@ pub(super) fn hooks() -> Vec<Chain> {
             Filter,
             Forward,
             0,
-            vec![new(CHECK_ENDPOINTS), new(CHECK_CLUSTER_IPS)],
+            invalid.into_iter().chain(endpoints).collect(),
         ),
         hook(
             "filter-output",

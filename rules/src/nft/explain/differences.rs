@@ -79,6 +79,7 @@ fn elements(wanted: &Excerpt, held: &Excerpt, asked: &Asked) -> Vec<String> {
         SetId::Nodeports,
         SetId::NoEndpoints,
         SetId::NodeportNoEndpoints,
+        SetId::LocalhostNodeports,
         SetId::SourceChecked,
     ];
     for frontend in &asked.frontends {

@@ -148,7 +148,11 @@ impl<L: Look> Reader<'_, L> {
         let key = Key::Frontend(*frontend);
         let sets: &[SetId] = match frontend.address {
             Some(_) => &[SetId::Services, SetId::NoEndpoints, SetId::SourceChecked],
-            None => &[SetId::Nodeports, SetId::NodeportNoEndpoints],
+            None => &[
+                SetId::Nodeports,
+                SetId::NodeportNoEndpoints,
+                SetId::LocalhostNodeports,
+            ],
         };
         if let Some(address) = frontend.address {
             self.elements(SetId::ClusterIps, vec![Key::Address(address)])?;

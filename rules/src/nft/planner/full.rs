@@ -8,7 +8,7 @@ use super::{Pending, Planner, address_element};
 use crate::View;
 use crate::nft::base;
 use crate::nft::clients::Clients;
-use crate::nft::ruleset::{Counter, Op, SetId};
+use crate::nft::ruleset::{Op, SetId};
 use crate::nft::service::{Counts, PlannedServices, ServiceObjects};
 use crate::plan;
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ impl Planner {
 
         let ops = &mut pending.transaction.ops;
         ops.push(Op::ReplaceTable);
-        ops.extend(Counter::ALL.map(Op::AddCounter));
+        ops.extend(base::counters(&self.config).map(Op::AddCounter));
         ops.extend(base::sets(&self.config).into_iter().map(|set| Op::AddSet {
             set,
             size: pending.room.size(set),

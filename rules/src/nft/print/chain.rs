@@ -56,6 +56,7 @@ pub fn statement(statement: &Statement, family: Family) -> String {
     let not = |negated: bool| if negated { "!= " } else { "" };
     match statement {
         Statement::CtStateNew => "ct state new".to_owned(),
+        Statement::CtStateInvalid => "ct state invalid".to_owned(),
         Statement::CtStatusDnat => "ct status dnat".to_owned(),
         Statement::FibLocal(side) => format!("fib {} type local", addr(*side)),
         Statement::Address {

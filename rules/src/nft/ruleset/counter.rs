@@ -1,5 +1,6 @@
 //! The table's named counters: a fixed list, whatever the cluster holds.
 
+use crate::model::Protocol;
 use std::fmt;
 
 /// A named counter. Rules of chains that only see the first packets of connections count there, so
@@ -19,17 +20,26 @@ pub enum Counter {
     UnallocatedClusterIp,
     /// To a cluster IP, on a port that its Service has not: rejected.
     WrongPort,
+    /// Conntrack calls it invalid: dropped rather than forwarded.
+    Invalid,
+    /// To a node port on a loopback address: rejected.
+    LocalhostNodeport(Protocol),
 }
 
 impl Counter {
-    /// Every counter, in the order of a listing.
-    pub const ALL: [Self; 6] = [
+    /// Every counter, in the order of a listing. Not each is in every table
+    /// ([`counters`](crate::nft::counters)).
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::NoEndpoint,
         Self::NoLocalEndpoint,
         Self::SourceRange,
         Self::UnallocatedClusterIp,
         Self::WrongPort,
+        Self::Invalid,
+        Self::LocalhostNodeport(Protocol::Tcp),
+        Self::LocalhostNodeport(Protocol::Udp),
+        Self::LocalhostNodeport(Protocol::Sctp),
     ];
 
     /// The name in the table.
@@ -41,6 +51,10 @@ impl Counter {
             Self::SourceRange => "source-ranges",
             Self::UnallocatedClusterIp => "unallocated-cluster-ip",
             Self::WrongPort => "wrong-port",
+            Self::Invalid => "invalid",
+            Self::LocalhostNodeport(Protocol::Tcp) => "localhost-node-port-tcp",
+            Self::LocalhostNodeport(Protocol::Udp) => "localhost-node-port-udp",
+            Self::LocalhostNodeport(Protocol::Sctp) => "localhost-node-port-sctp",
         }
     }
 
@@ -58,12 +72,20 @@ impl Counter {
             Self::SourceRange => "dropped: not in loadBalancerSourceRanges",
             Self::UnallocatedClusterIp => "dropped: no Service has this cluster IP",
             Self::WrongPort => "rejected: the cluster IP's Service has no such port",
+            Self::Invalid => "dropped: not forwarded, as conntrack calls it invalid",
+            Self::LocalhostNodeport(Protocol::Tcp) => "rejected: TCP to a node port on localhost",
+            Self::LocalhostNodeport(Protocol::Udp) => "rejected: UDP to a node port on localhost",
+            Self::LocalhostNodeport(Protocol::Sctp) => "rejected: SCTP to a node port on localhost",
         }
     }
 
     /// Why packets that it counts are refused; `None` if they are not.
     pub fn reason(self) -> Option<&'static str> {
-        (self != Self::Connections).then(|| self.name())
+        match self {
+            Self::Connections => None,
+            Self::LocalhostNodeport(_) => Some("localhost-node-port"),
+            other => Some(other.name()),
+        }
     }
 }
 

@@ -46,6 +46,9 @@ pub enum SetId {
     NoEndpoints,
     /// Node ports that nothing serves → reject or drop.
     NodeportNoEndpoints,
+    /// Node ports that are refused on loopback addresses → the chain that counts and rejects; only
+    /// there where some are.
+    LocalhostNodeports,
     /// Load-balancer frontends that only some sources may reach → the chain
     /// that drops the others.
     SourceChecked,
@@ -62,7 +65,7 @@ pub enum SetId {
 
 impl SetId {
     /// Every set, in the order of a listing.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Services,
         Self::Nodeports,
         Self::Endpoints,
@@ -72,6 +75,7 @@ impl SetId {
         Self::PortEndpoints,
         Self::NoEndpoints,
         Self::NodeportNoEndpoints,
+        Self::LocalhostNodeports,
         Self::SourceChecked,
         Self::ClusterIps,
         Self::NodeportIps,
@@ -96,6 +100,7 @@ impl SetId {
             Self::PortEndpoints => "port-endpoints",
             Self::NoEndpoints => "no-endpoints",
             Self::NodeportNoEndpoints => "nodeport-no-endpoints",
+            Self::LocalhostNodeports => "localhost-nodeports",
             Self::SourceChecked => "source-checked",
             Self::ClusterIps => "cluster-ips",
             Self::NodeportIps => "nodeport-ips",
@@ -111,7 +116,9 @@ impl SetId {
             Self::Services | Self::NoEndpoints | Self::SourceChecked | Self::ServiceConnections => {
                 &[Address, Protocol, Port]
             }
-            Self::Nodeports | Self::NodeportNoEndpoints => &[Protocol, Port],
+            Self::Nodeports | Self::NodeportNoEndpoints | Self::LocalhostNodeports => {
+                &[Protocol, Port]
+            }
             Self::Endpoints | Self::LocalEndpoints => &[Address, Protocol, Port, Index],
             Self::NodeportEndpoints | Self::NodeportLocalEndpoints => &[Protocol, Port, Index],
             Self::PortEndpoints => &[Index],
@@ -127,6 +134,7 @@ impl SetId {
             | Self::Nodeports
             | Self::NoEndpoints
             | Self::NodeportNoEndpoints
+            | Self::LocalhostNodeports
             | Self::SourceChecked => Some(DataType::Verdict),
             Self::Endpoints
             | Self::NodeportEndpoints
@@ -164,6 +172,7 @@ impl SetId {
             Self::NodeportNoEndpoints => {
                 "node ports without endpoints: reject; policy Local without local ones: drop"
             }
+            Self::LocalhostNodeports => "node ports that are refused on loopback addresses",
             Self::SourceChecked => {
                 "frontends with loadBalancerSourceRanges: who drops other sources"
             }

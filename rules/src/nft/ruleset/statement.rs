@@ -46,6 +46,8 @@ impl Pick {
 pub enum Statement {
     /// `ct state new`.
     CtStateNew,
+    /// `ct state invalid`: a packet that conntrack cannot place in any connection.
+    CtStateInvalid,
     /// `ct status dnat`: the connection was translated.
     CtStatusDnat,
     /// `fib saddr type local` or `fib daddr type local`.

@@ -25,6 +25,8 @@ pub(super) struct PortObjects {
     /// has no use for.
     pub(super) lists: Option<Box<Lists>>,
     pub(super) frontends: Box<[(Frontend, Serving)]>,
+    /// Its node ports are refused on loopback addresses.
+    pub(super) refused_on_localhost: bool,
     /// In the order of their index: see `keep_order`.
     pub(super) cluster: Box<[EndpointAddr]>,
     pub(super) local: Box<[EndpointAddr]>,
@@ -66,6 +68,7 @@ impl PortObjects {
             affinity,
             lists,
             frontends: plan.frontends,
+            refused_on_localhost: plan.refused_on_localhost,
             cluster,
             local,
             hairpin: plan.hairpin,
@@ -120,6 +123,8 @@ impl PortObjects {
             counts.add(sets.services, usize::from(serving.is_served()));
             let nobody = self.without_endpoints(*serving);
             counts.add(sets.nobody, usize::from(nobody.is_some()));
+            let refused = self.refused_on_localhost(frontend);
+            counts.add(SetId::LocalhostNodeports, usize::from(refused.is_some()));
             for (set, backends) in self.numbered(&sets, *serving) {
                 counts.add(set, backends.len());
             }
@@ -156,6 +161,9 @@ impl PortObjects {
             }
             if let Some(what) = self.without_endpoints(*serving) {
                 verdict(sets.nobody, what);
+            }
+            if let Some(what) = self.refused_on_localhost(frontend) {
+                verdict(SetId::LocalhostNodeports, what);
             }
             for (set, backends) in self.numbered(&sets, *serving) {
                 for (index, backend) in (0u32..).zip(backends) {
@@ -195,6 +203,12 @@ impl PortObjects {
             Serving::ExternalLocal if self.local.is_empty() => Some(Verdict::Goto(base::DROP)),
             _ => None,
         }
+    }
+
+    /// What becomes of a node port's packets on loopback addresses.
+    fn refused_on_localhost(&self, frontend: &Frontend) -> Option<Verdict> {
+        let refused = self.refused_on_localhost && frontend.address.is_none();
+        refused.then(|| Verdict::Goto(base::refusing(self.protocol)))
     }
 
     /// The chain that a frontend goes to; `own` names a port with its own chains.

@@ -17,6 +17,7 @@ impl<'a> Walk<'a, '_> {
         match statement {
             // Only first packets are traced.
             Statement::CtStateNew => go_on(true),
+            Statement::CtStateInvalid => go_on(false),
             Statement::CtStatusDnat => go_on(self.flight.translated),
             Statement::FibLocal(side) => go_on(self.tracer.is_local(self.address(*side))),
             Statement::Address {

@@ -57,6 +57,7 @@ fn service(step: &Step) -> Option<Arc<str>> {
             | SetId::Nodeports
             | SetId::NoEndpoints
             | SetId::NodeportNoEndpoints
+            | SetId::LocalhostNodeports
             | SetId::SourceChecked
     );
     matched.element.comment.clone().filter(|_| is_frontend)
