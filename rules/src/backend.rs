@@ -73,6 +73,11 @@ pub trait Backend: Sized {
         self.distrust();
     }
 
+    /// Whether all rules are to be replaced once in a while though nobody has said why.
+    fn wants_periodic_replacement(&self) -> bool {
+        true
+    }
+
     /// From now on these are planned as if they were not there, until they change or are
     /// [taken back](Self::take_back).
     fn leave_out(&mut self, services: impl IntoIterator<Item = ObjectName>);

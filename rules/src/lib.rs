@@ -26,10 +26,12 @@ pub mod spread;
 pub mod trace;
 pub mod usage;
 
+mod agenda;
 mod backend;
 mod backoff;
 mod change;
 mod config;
+mod health_checks;
 mod limits;
 mod remembered;
 mod state;
@@ -42,3 +44,6 @@ pub use change::{Change, ObjectKind};
 pub use config::{Config, Counters, LocalDetector, Localhost, NodeportAddresses};
 pub use remembered::RememberedClients;
 pub use state::{Applied, NodeNotice, Problem, ProblemKind, State, Trigger, View};
+
+#[cfg(test)]
+mod histories;

@@ -29,6 +29,13 @@ pub struct ServicePlan {
     pub no_local_external: i64,
 }
 
+impl ServicePlan {
+    /// Endpoints that slices list, for each port anew, whatever their state.
+    pub fn listed(&self) -> usize {
+        self.ports.iter().map(|port| port.listed).sum()
+    }
+}
+
 /// What one Service port does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortPlan {

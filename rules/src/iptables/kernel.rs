@@ -9,8 +9,9 @@ use std::io;
 
 /// Something that takes transactions: the kernel, or tables in memory.
 pub trait Kernel {
-    /// Applies a transaction. If it is refused, the old rules serve: what is filled before
-    /// [`Step::Together`](super::Step::Together) may be there already.
+    /// Applies a transaction. If it is refused, the old rules serve: of one that is
+    /// [whole](Transaction::whole), what is filled before [`Step::Together`](super::Step::Together) may be
+    /// there already; of another one, nothing is.
     ///
     /// # Errors
     /// Names the chains that were refused, or the step that failed.

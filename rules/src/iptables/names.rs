@@ -68,6 +68,20 @@ impl ChainName {
         let prefixes = [SERVICE, LOCAL, ENDPOINT, FIREWALL, EXTERNAL];
         prefixes.iter().any(|own| self.as_str().starts_with(own))
     }
+
+    /// How many chains of Services a packet meets at most from here on: what a chain leads to has a
+    /// lower number.
+    pub(super) fn height(&self) -> u8 {
+        let heights = [
+            (ENDPOINT, 1),
+            (SERVICE, 2),
+            (LOCAL, 2),
+            (EXTERNAL, 3),
+            (FIREWALL, 4),
+        ];
+        let own = |(prefix, _): &&(&str, u8)| self.as_str().starts_with(prefix);
+        heights.iter().find(own).map_or(0, |(_, height)| *height)
+    }
 }
 
 impl fmt::Display for ChainName {

@@ -19,6 +19,10 @@ pub(super) struct Build<'a> {
     pub(super) large: bool,
 }
 
+/// With more listed endpoints than this in all, rules of endpoints carry no comments: upstream's
+/// large-cluster mode (`largeClusterEndpointsThreshold`).
+pub(super) const LARGE: usize = 1000;
+
 /// One port, with its names.
 pub(super) struct Port<'a> {
     pub(super) build: Build<'a>,
@@ -46,16 +50,20 @@ impl<'a> Port<'a> {
         }
     }
 
-    /// Adds its chains and rules but those of its endpoints, in upstream's order.
-    pub(super) fn add(&self, out: &mut Ruleset) {
+    /// Adds its rules in chains that all ports share, in upstream's order.
+    pub(super) fn add_shared(&self, out: &mut Ruleset) {
         self.cluster_ips(out);
         self.addresses(FrontendKind::ExternalIp, out);
         self.addresses(FrontendKind::LoadBalancerIp, out);
         self.node_ports(out);
         self.health(&mut out.filter);
-        self.cluster_ip_masquerade(&mut out.nat);
-        self.external_chain(&mut out.nat);
-        self.firewall_chain(&mut out.nat);
+    }
+
+    /// Adds its own chains and their rules but those of its endpoints, in upstream's order.
+    pub(super) fn add_own(&self, nat: &mut Content) {
+        self.cluster_ip_masquerade(nat);
+        self.external_chain(nat);
+        self.firewall_chain(nat);
     }
 
     fn cluster_ips(&self, out: &mut Ruleset) {

@@ -43,6 +43,16 @@ pub struct Rule {
     pub target: Option<Target>,
 }
 
+impl Rule {
+    /// The chain that it jumps to, if it does.
+    pub fn leads_to(&self) -> Option<ChainName> {
+        match self.target {
+            Some(Target::Jump(chain)) => Some(chain),
+            _ => None,
+        }
+    }
+}
+
 /// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {

@@ -58,9 +58,9 @@ pub(super) fn first(config: &Config, out: &mut Ruleset) {
     out.nat.add(MARK_MASQ, rule([], Target::MarkOr(mark)));
 }
 
-/// The rules that come after those of Services. `local_addresses` are those of the node.
-pub(super) fn last(config: &Config, local_addresses: &[IpAddr], out: &mut Ruleset) {
-    for rule in to_node_ports(config, local_addresses) {
+/// The rules that come after those of Services; `node_ports` are [`to_node_ports`].
+pub(super) fn last(config: &Config, node_ports: Vec<Rule>, out: &mut Ruleset) {
+    for rule in node_ports {
         out.nat.add(SERVICES, rule);
     }
     if config.drop_invalid {
@@ -108,7 +108,9 @@ fn martians() -> Rule {
     rule(matches, Target::Drop)
 }
 
-fn to_node_ports(config: &Config, local_addresses: &[IpAddr]) -> Vec<Rule> {
+/// The rules that lead to node ports, the last ones of `KUBE-SERVICES`. `local_addresses` are those of
+/// the node.
+pub(super) fn to_node_ports(config: &Config, local_addresses: &[IpAddr]) -> Vec<Rule> {
     let localhost = serves_localhost(config);
     let NodeportAddresses::Within(ranges) = &config.nodeport_addresses else {
         let outside = Match::Destination(Is::Not, loopback(config.family));

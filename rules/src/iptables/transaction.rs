@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 /// A change of one family's chains in tables `filter` and `nat`.
 ///
-/// What comes before [`Step::Together`] may be taken piece by piece, in this order: in each state in
-/// between every connection is served by the old rules or the new ones.
+/// One that is not [whole](Self::whole) is taken at once or not at all. Of a whole one, what comes before
+/// [`Step::Together`] may be taken piece by piece, in this order: in each state in between every
+/// connection is served by the old rules or the new ones.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// The family.
@@ -31,13 +32,22 @@ pub trait Steps: fmt::Debug + Send + Sync {
     /// Calls `each` with each of them, in order.
     fn for_each_step(&self, each: &mut dyn FnMut(Step<'_>));
 
-    /// How many rules all steps have.
+    /// How many rules all steps have. May make them all to count them, where nobody has asked for the
+    /// steps before.
     fn rule_count(&self) -> usize;
 }
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
+    /// A chain is made, empty, if it is not there: others lead to it before it gets its rules together
+    /// with what depends on them. Only in a transaction that is [whole](Transaction::whole).
+    Make {
+        /// The chain's table.
+        table: Table,
+        /// The chain.
+        chain: ChainName,
+    },
     /// A chain has these rules from here on, and no others. What they lead to is there already.
     Fill {
         /// The chain's table.
@@ -50,7 +60,7 @@ pub enum Step<'a> {
         rules: &'a [Rule],
     },
     /// Once in each transaction: the steps from here on to the first `Delete` are taken at once or not at
-    /// all. Before it nothing leads to chains that are new, but other new ones.
+    /// all, also in a whole one. Before it nothing leads to chains that are new, but other new ones.
     Together,
     /// A chain that nothing leads to any more is emptied and deleted. Others' rules may lead there: then
     /// it stays, empty.

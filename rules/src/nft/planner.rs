@@ -13,7 +13,9 @@ mod left_out;
 mod own;
 mod room;
 
+use crate::agenda::Agenda;
 use crate::config::{Config, NodeportAddresses};
+use crate::health_checks::HealthChecks;
 use crate::model::ObjectName;
 use crate::nft::clients::Clients;
 use crate::nft::ruleset::{ChainId, Element, Key, SetId, Transaction};
@@ -43,19 +45,13 @@ pub struct Planner {
     left_over: BTreeSet<ChainId>,
     service_cidrs: Vec<IpNet>,
     nodeport_ips: Vec<IpAddr>,
-    dirty: HashSet<ObjectName>,
-    /// Services that are planned as if they were not there.
-    left_out: BTreeSet<ObjectName>,
-    /// The next sync replaces the whole table.
-    full: bool,
+    agenda: Agenda,
     room: Room,
     rows: Rows,
     /// From how many elements on a set gets a size.
     large: usize,
     summary: Summary,
-    health: BTreeMap<ObjectName, HealthCheck>,
-    /// Services whose health checks are others than they were told to be last.
-    health_changed: BTreeSet<ObjectName>,
+    health: HealthChecks,
 }
 
 /// A prepared sync.
@@ -94,15 +90,12 @@ impl Planner {
             left_over: BTreeSet::new(),
             service_cidrs: Vec::new(),
             nodeport_ips: Vec::new(),
-            dirty: HashSet::new(),
-            left_out: BTreeSet::new(),
-            full: true,
+            agenda: Agenda::new(),
             room: Room::default(),
             rows: Rows::new(),
             large: room::LARGE,
             summary: Summary::default(),
-            health: BTreeMap::new(),
-            health_changed: BTreeSet::new(),
+            health: HealthChecks::default(),
         }
     }
 
@@ -120,7 +113,9 @@ impl Planner {
             nodeport_addresses: self.config.nodeport_addresses.clone(),
             ..config.clone()
         } == self.config;
-        self.full |= !same_rules || listed(&config) != listed(&self.config);
+        if !same_rules || listed(&config) != listed(&self.config) {
+            self.agenda.distrust();
+        }
         self.config = config;
     }
 
@@ -131,21 +126,13 @@ impl Planner {
 
     /// What `healthCheckNodePort`s answer, by Service.
     pub fn health(&self) -> &BTreeMap<ObjectName, HealthCheck> {
-        &self.health
+        self.health.now()
     }
 
     /// Adds Services to plan at the next sync, unless that plans all of them. One that is left
     /// out and changes may be accepted now.
     pub fn mark<'a>(&mut self, services: impl IntoIterator<Item = &'a ObjectName>) {
-        if self.full && self.left_out.is_empty() {
-            return;
-        }
-        for name in services {
-            self.left_out.remove(name);
-            if !self.full {
-                self.dirty.insert(name.clone());
-            }
-        }
+        self.agenda.mark(services);
     }
 
     /// [`prepare_seen`](Self::prepare_seen) by this node.
@@ -168,22 +155,24 @@ impl Planner {
         local_addresses: &[IpAddr],
         clients: impl FnOnce() -> RememberedClients,
     ) -> Option<Pending> {
-        self.full |= self.rows.is_used_up();
+        if self.rows.is_used_up() {
+            self.agenda.distrust();
+        }
         let mut pending = self.nothing_yet(view.state, local_addresses);
-        if !self.full {
+        if !self.agenda.is_whole() {
             self.prepare_dirty(view, &mut pending);
             let outgrown = pending.room.too_small();
             if outgrown.is_some() {
-                self.full = true;
+                self.agenda.distrust();
                 pending = self.nothing_yet(view.state, local_addresses);
                 pending.outgrown = outgrown;
             }
         }
-        if self.full {
+        if self.agenda.is_whole() {
             self.prepare_full(view, &Clients::new(clients()), &mut pending);
         }
         if pending.transaction.ops.is_empty() && pending.services.services.is_empty() {
-            self.dirty.clear();
+            self.agenda.done();
             return None;
         }
         Some(pending)
@@ -198,7 +187,7 @@ impl Planner {
                 family,
                 ops: Vec::new(),
             },
-            full: self.full,
+            full: self.agenda.is_whole(),
             outgrown: None,
             services: Arc::default(),
             touched: Touched::default(),
@@ -208,7 +197,7 @@ impl Planner {
             service_cidrs: state.service_cidrs(family),
             nodeport_ips: nodeport.choose(family, local_addresses).unwrap_or_default(),
             room: self.room.clone(),
-            rows: if self.full {
+            rows: if self.agenda.is_whole() {
                 Rows::new()
             } else {
                 self.rows.clone()
@@ -221,7 +210,6 @@ impl Planner {
         // It may be large, room is needed now, and it refers to the plans.
         drop(pending.transaction);
         let planned = Arc::unwrap_or_clone(pending.services);
-        let mut health = BTreeMap::new();
         if pending.full {
             self.applied.clear();
             self.applied.reserve(planned.services.len());
@@ -229,10 +217,8 @@ impl Planner {
             self.chains.clear();
             self.idle.clear();
             self.summary = Summary::default();
-            health.extend(self.health.keys().map(|name| (name.clone(), None)));
         }
-        self.full = false;
-        self.dirty.clear();
+        self.agenda.done();
         for chain in &pending.stale {
             self.chains.remove(chain);
             self.idle.remove(chain);
@@ -250,9 +236,12 @@ impl Planner {
         self.nodeport_ips = pending.nodeport_ips;
         self.room = pending.room;
         self.rows = pending.rows;
-        for (name, plan) in planned.services {
+        let checks = planned.services.iter().map(|(name, plan)| {
             let check = plan.as_ref().and_then(|plan| plan.health);
-            health.insert(name.clone(), check);
+            (name, check)
+        });
+        self.health.planned(pending.full, checks);
+        for (name, plan) in planned.services {
             let old = match plan {
                 Some(plan) => {
                     self.summary.add(&plan);
@@ -264,36 +253,22 @@ impl Planner {
                 self.summary.subtract(&old);
             }
         }
-        for (name, check) in health {
-            let before = match check {
-                Some(check) => self.health.insert(name.clone(), check),
-                None => self.health.remove(&name),
-            };
-            if before != check {
-                self.health_changed.insert(name);
-            }
-        }
     }
 
     /// The health checks that changed since the last call; `None` where there is none any more.
     pub fn take_health_changes(&mut self) -> Vec<(ObjectName, Option<HealthCheck>)> {
-        let changed = std::mem::take(&mut self.health_changed).into_iter();
-        let now = |name: ObjectName| {
-            let check = self.health.get(&name).copied();
-            (name, check)
-        };
-        changed.map(now).collect()
+        self.health.take_changes()
     }
 
     /// The table is not, or may not be, what the last sync left there: the next one replaces it
     /// whole.
     pub fn distrust(&mut self) {
-        self.full = true;
+        self.agenda.distrust();
     }
 
     /// Whether the next sync replaces the table.
     pub fn replaces(&self) -> bool {
-        self.full
+        self.agenda.is_whole()
     }
 }
 

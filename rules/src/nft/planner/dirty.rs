@@ -18,13 +18,11 @@ impl Planner {
         let mut gone: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let mut come: BTreeMap<SetId, Vec<Element>> = BTreeMap::new();
         let mut own = OwnObjects::default();
-        let mut names: Vec<&ObjectName> = self.dirty.iter().collect();
-        names.sort_unstable();
         let mut services = Vec::new();
-        for name in names {
+        for name in self.agenda.dirty() {
             let old = self.applied.get(name);
             let entry = view.state.entry(name);
-            let entry = entry.filter(|_| !self.left_out.contains(name));
+            let entry = entry.filter(|_| !self.agenda.left_out().contains(name));
             let new = entry.and_then(|entry| plan::of_entry(&self.config, view, entry));
             let new = new.map(|plan| ServiceObjects::new(plan, old, &pending.rows));
             if old == new.as_ref() {

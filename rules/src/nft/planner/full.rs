@@ -25,7 +25,7 @@ impl Planner {
         let entries = view.state.entries();
         planned.services.reserve(entries.len());
         for (name, entry) in entries {
-            if self.left_out.contains(name) {
+            if self.agenda.left_out().contains(name) {
                 continue;
             }
             let Some(plan) = plan::of_entry(&self.config, view, entry) else {

@@ -61,23 +61,16 @@ impl Planner {
     /// From now on these are planned as if they were not there, until they change or are
     /// [taken back](Self::take_back).
     pub fn leave_out(&mut self, services: impl IntoIterator<Item = ObjectName>) {
-        for name in services {
-            self.dirty.insert(name.clone());
-            self.left_out.insert(name);
-        }
+        self.agenda.leave_out(services);
     }
 
     /// These are planned again.
     pub fn take_back<'a>(&mut self, services: impl IntoIterator<Item = &'a ObjectName>) {
-        for name in services {
-            if let Some(name) = self.left_out.take(name) {
-                self.dirty.insert(name);
-            }
-        }
+        self.agenda.take_back(services);
     }
 
     /// Those that are left out.
     pub fn left_out(&self) -> &BTreeSet<ObjectName> {
-        &self.left_out
+        self.agenda.left_out()
     }
 }

@@ -196,10 +196,10 @@ fn clients_are_carried_over_when_the_table_is_replaced() {
     let (set, kept) = remember(&mut kernel);
 
     let mut restarted = Planner::new(config(Family::V4));
-    assert!(restarted.full);
+    assert!(restarted.replaces());
     sync(&mut restarted, &mut state, &mut kernel);
     assert_eq!(kernel.affinity_sets()[&set], kept);
-    assert!(!restarted.full);
+    assert!(!restarted.replaces());
 }
 
 #[test]
