@@ -75,12 +75,13 @@ bench-hostile: deps
 	@target/release/e2e bench-hostile
 
 # Upstream's kube-proxy and the image's on the same objects: SIZES="1000x10 10000x10",
-# FLAGS="--packets --docs"; `target/release/e2e bench-upstream --help` has the rest.
+# FLAGS="--packets --docs", MODE=iptables; `target/release/e2e bench-upstream --help` has the rest.
 bench-upstream: deps-go deps-image $(CONTROL_PLANE_PROGRAMS)
 	cargo build --quiet --release -p e2e --bin e2e
 	cargo build --quiet --release -p kube-proxy-rs --example replay
 	@image/binary.sh $(OWN_ARCH)
-	@KUBE_PROXY=$(firstword $(IMAGE_BINARIES)) target/release/e2e bench-upstream $(SIZES) $(FLAGS)
+	@KUBE_PROXY=$(firstword $(IMAGE_BINARIES)) target/release/e2e bench-upstream \
+		$(if $(MODE),--mode $(MODE)) $(SIZES) $(FLAGS)
 
 # The static image as an OCI archive, and run with no more rights than it needs.
 image: deps-image

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::cleanup::left;
@@ -69,6 +69,16 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.pid), signal)
             .with_context(|| format!("send {signal} to {}", self.name))
+    }
+
+    /// Kills it and all that it started.
+    ///
+    /// # Errors
+    /// If it has ended already, or does not end.
+    pub fn kill_all(&mut self) -> Result<()> {
+        killpg(Pid::from_raw(self.pid), Signal::SIGKILL)
+            .with_context(|| format!("kill {} and what it started", self.name))?;
+        self.wait(Duration::from_secs(60)).map(drop)
     }
 
     /// Waits up to `limit` for its end.

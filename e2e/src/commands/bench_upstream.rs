@@ -19,6 +19,7 @@ pub(crate) use args::Args;
 use report::{Report, Row};
 use rig::{Rig, Side};
 
+use crate::mode::Mode;
 use crate::size::Size;
 
 pub(crate) fn run(args: &Args) -> Result<bool> {
@@ -28,23 +29,23 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     // First, as a transaction of upstream's that was cut off may go on for minutes.
     if args.packets {
-        for services in args.packet_sizes() {
-            let rows = packets::measure(args, services)
-                .with_context(|| format!("connections at {services} Services"))?;
+        for size in args.packet_sizes() {
+            let rows = packets::measure(args, *size)
+                .with_context(|| format!("connections at {} Services", size.services))?;
             report.packets.extend(rows);
-            report.save()?;
+            report.save(args.mode)?;
         }
     }
     for size in args.sizes() {
         report
             .sizes
             .push(run_size(args, *size).with_context(|| size.to_string())?);
-        report.save()?;
+        report.save(args.mode)?;
     }
     println!("{}", report.text());
-    report.save()?;
+    report.save(args.mode)?;
     if args.docs {
-        report.write_docs()?;
+        report.write_docs(args.mode)?;
     }
     Ok(true)
 }
@@ -64,9 +65,12 @@ fn run_size(args: &Args, size: Size) -> Result<Row> {
         None
     };
     let ours = measure::run(args, &rig, Side::Ours, size)?;
-    // A run without the replay program is still a comparison.
-    let floor = floor::measure(&rig, size)
-        .inspect_err(|error| eprintln!("{size}: no floor: {error:#}"))
-        .ok();
+    let floor = match args.mode {
+        // A run without the replay program is still a comparison.
+        Mode::Nftables => floor::measure(&rig, size)
+            .inspect_err(|error| eprintln!("{size}: no floor: {error:#}"))
+            .ok(),
+        Mode::Iptables => None,
+    };
     Ok(Row::new(size, upstream, ours, floor))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use crate::mode::Mode;
 use crate::size::Size;
 
 const SIZES: [&str; 2] = ["1000x10", "10000x10"];
@@ -15,6 +16,9 @@ pub(crate) struct Args {
     /// Services × endpoints of each
     #[arg(value_name = "SERVICESxENDPOINTS", default_values = SIZES, value_parser = in_one_range)]
     sizes: Vec<Size>,
+    /// The mode of both
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
     /// Give upstream no more than this for its first sync
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) cutoff: Duration,
@@ -30,7 +34,7 @@ pub(crate) struct Args {
     /// Run upstream also where it may hold the kernel's lock for minutes
     #[arg(long)]
     heavy: bool,
-    /// Also measure connections, at 10 and 10,000 Services
+    /// Also measure connections, at 10 and 10,000 Services (mode iptables: 10,000 alone)
     #[arg(long)]
     pub(crate) packets: bool,
     /// Measure no sizes
@@ -56,8 +60,21 @@ impl Args {
         self.heavy || (size.services <= 10_000 && size.endpoints <= 10)
     }
 
-    pub(crate) fn packet_sizes(&self) -> [usize; 2] {
-        [10, 10_000]
+    /// Services and endpoints of each. Mode iptables asks a chain of all Services, and with ten
+    /// endpoints of each upstream would not come to an end.
+    pub(crate) fn packet_sizes(&self) -> &[Size] {
+        const fn size(services: usize, endpoints: usize) -> Size {
+            Size {
+                services,
+                endpoints,
+            }
+        }
+        const NFTABLES: [Size; 2] = [size(10, 10), size(10_000, 10)];
+        const IPTABLES: [Size; 1] = [size(10_000, 1)];
+        match self.mode {
+            Mode::Nftables => &NFTABLES,
+            Mode::Iptables => &IPTABLES,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::bench_upstream::objects;
 use crate::bench_upstream::proxy::Proxy;
 use crate::bench_upstream::rig::{Rig, Side};
 use crate::bench_upstream::sample::Sampler;
+use crate::mode::Mode;
 use crate::size::Size;
 
 const FULL: &str = "sync_full_proxy_rules_duration_seconds";
@@ -44,11 +45,11 @@ pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figu
             break started;
         }
         drop(started);
-        delete_table(node)?;
+        delete_rules(node, args.mode)?;
     };
     let Started {
         times,
-        proxy,
+        mut proxy,
         sampler,
     } = started;
     let pid = proxy.process.pid();
@@ -79,13 +80,19 @@ pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figu
     if times.is_some() {
         changes(args, rig, side, size, &proxy, &mut figures)
             .with_context(|| format!("{side}: changes"))?;
+        services(args, rig, side, &proxy, &mut figures)
+            .with_context(|| format!("{side}: Services that come and go"))?;
         figures.insert("rss_after_changes_mb".to_owned(), resident_mb(pid)?);
         figures.insert("peak_rss_after_changes_mb".to_owned(), peak_mb(pid)?);
     }
     drop(sampler);
+    if times.is_none() {
+        // Its children would go on.
+        proxy.process.kill_all()?;
+    }
     drop(proxy);
     if times.is_some() {
-        figures.insert("kernel_mb".to_owned(), table_mb(node)?);
+        figures.insert("kernel_mb".to_owned(), table_mb(node, args.mode)?);
     }
     eprintln!("{size}: {side}: {figures:.4?}");
     Ok(figures)
@@ -230,6 +237,40 @@ fn changes(
     Ok(())
 }
 
+/// A Service comes and goes, some times.
+fn services(
+    args: &Args,
+    rig: &Rig,
+    side: Side,
+    proxy: &Proxy<'_>,
+    figures: &mut Figures,
+) -> Result<()> {
+    /// For so many changes of an endpoint.
+    const RARER: usize = 5;
+    let place = rig.place(side);
+    let (count, sum) = (format!("{PARTIAL}_count"), format!("{PARTIAL}_sum"));
+    let (mut syncs, mut packets) = (Vec::new(), Vec::new());
+    for round in 1..=args.updates.div_ceil(RARER) {
+        let pause = 1200 + (round as u64 * 617) % 1400;
+        std::thread::sleep(Duration::from_millis(pause));
+        let (counted, summed) = (proxy.metric(&count)?, proxy.metric(&sum)?);
+        let start = Instant::now();
+        objects::post_another(&rig.api)?;
+        let answered = answered(place.node(), objects::another(), place.pod(0), LIMIT)?;
+        answered.with_context(|| format!("Service {round} did not answer"))?;
+        packets.push(start.elapsed().as_secs_f64() * 1e3);
+        let now = proxy.await_above(&count, counted, LIMIT)?;
+        syncs.push((proxy.metric(&sum)? - summed) * 1e3);
+        objects::delete_another(&rig.api)?;
+        proxy.await_above(&count, now, LIMIT)?;
+    }
+    for (name, mut values) in [("service_sync", syncs), ("service_to_packet", packets)] {
+        figures.insert(format!("{name}_ms_p50"), percentile(&mut values, 50));
+        figures.insert(format!("{name}_ms_p99"), percentile(&mut values, 99));
+    }
+    Ok(())
+}
+
 /// The value below which so many per cent lie.
 pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -238,15 +279,21 @@ pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
 }
 
 /// How much kernel memory comes back with the table: of the whole machine, hence rough.
-fn table_mb(node: &Namespace) -> Result<f64> {
+fn table_mb(node: &Namespace, mode: Mode) -> Result<f64> {
     let before = KernelMemory::now()?;
-    delete_table(node)?;
+    delete_rules(node, mode)?;
     Ok(before.mb_since(KernelMemory::now()?))
 }
 
-fn delete_table(node: &Namespace) -> Result<()> {
-    for family in ["ip", "ip6"] {
-        node.exec(&["nft", "delete", "table", family, "kube-proxy"])?;
+fn delete_rules(node: &Namespace, mode: Mode) -> Result<()> {
+    match mode {
+        Mode::Nftables => {
+            for family in ["ip", "ip6"] {
+                node.exec(&["nft", "delete", "table", family, "kube-proxy"])?;
+            }
+        }
+        // The node has no others.
+        Mode::Iptables => drop(node.exec(&["nft", "flush", "ruleset"])?),
     }
     // The kernel frees elements in the background.
     std::thread::sleep(Duration::from_secs(2));

@@ -1,6 +1,6 @@
 //! The objects of a size: plain Services with made-up endpoints, and one that a pod serves.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -13,24 +13,58 @@ use crate::size::Size;
 pub(crate) const SERVICES: &str = "/api/v1/namespaces/default/services";
 pub(crate) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
+/// A Service that comes and goes.
+const ANOTHER: &str = "another";
+
 /// Creates all; the last Service has one endpoint, the first pod.
 pub(crate) fn create(api: &Api, size: Size) -> Result<Duration> {
-    let start = Instant::now();
     let last = size.services - 1;
-    let slices = (0..size.services).map(|number| {
-        let endpoints = if number == last {
-            vec![real(0)]
-        } else {
-            (0..size.endpoints)
-                .map(|k| made_up(number * size.endpoints + k))
-                .collect()
-        };
-        (SLICES.to_owned(), slice(&name(number), endpoints))
+    create_with(api, size.services, |number| {
+        if number == last {
+            return vec![real(0)];
+        }
+        let all = 0..size.endpoints;
+        all.map(|k| made_up(number * size.endpoints + k)).collect()
+    })
+}
+
+/// Creates all; each Service has the first pod alone.
+pub(crate) fn create_served(api: &Api, services: usize) -> Result<Duration> {
+    create_with(api, services, |_| vec![real(0)])
+}
+
+fn create_with(
+    api: &Api,
+    services: usize,
+    endpoints: impl Fn(usize) -> Vec<Value> + Sync,
+) -> Result<Duration> {
+    let start = Instant::now();
+    let slices = (0..services).map(|number| {
+        let slice = slice(&name(number), endpoints(number));
+        (SLICES.to_owned(), slice)
     });
     api.post_all(slices)?;
-    let services = (0..size.services).map(|number| (SERVICES.to_owned(), service(number)));
+    let services = (0..services).map(|number| (SERVICES.to_owned(), service(number)));
     api.post_all(services)?;
     Ok(start.elapsed())
+}
+
+/// Where the Service of [`post_another`] answers.
+pub(crate) fn another() -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::new(10, 96, 0, 200).into(), 80)
+}
+
+/// Creates one more Service, which the first pod serves.
+pub(crate) fn post_another(api: &Api) -> Result<()> {
+    api.post(SLICES, &slice(ANOTHER, vec![real(0)]))?;
+    let value = service_at(ANOTHER, another().ip());
+    api.post(SERVICES, &value).map(drop)
+}
+
+/// Deletes it.
+pub(crate) fn delete_another(api: &Api) -> Result<()> {
+    api.delete(&format!("{SERVICES}/{ANOTHER}"))?;
+    api.delete(&format!("{SLICES}/{ANOTHER}-x")).map(drop)
 }
 
 /// The n-th Service's name.
@@ -66,11 +100,14 @@ fn slice_path(number: usize) -> String {
 }
 
 fn service(number: usize) -> Value {
-    let address = frontend(number).ip();
+    service_at(&name(number), frontend(number).ip())
+}
+
+fn service_at(name: &str, address: IpAddr) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name(number)},
+        "metadata": {"name": name},
         "spec": {
             "clusterIP": address,
             "clusterIPs": [address],

@@ -21,7 +21,8 @@ impl<'a> Proxy<'a> {
         let node = rig.place(side).node();
         let mut command = node.command(&program);
         command
-            .args(["--hostname-override", "node-1", "--proxy-mode", "nftables"])
+            .args(["--hostname-override", "node-1"])
+            .args(args.mode.flags())
             .args(["--cluster-cidr", CLUSTER_CIDR])
             .args(CONNTRACK_FLAGS)
             .arg("--kubeconfig")

@@ -10,17 +10,20 @@ use serde::{Deserialize, Serialize};
 use crate::bench_upstream::chart;
 use crate::bench_upstream::measure::Figures;
 use crate::bench_upstream::packets::PacketRow;
+use crate::mode::Mode;
 use crate::report::write_report;
 use crate::size::Size;
 
 /// Name in the report, title, unit.
-const SHOWN: [(&str, &str); 14] = [
+const SHOWN: [(&str, &str); 16] = [
     ("first_sync_s", "first sync, s"),
     ("start_to_programmed_s", "start → last Service answers, s"),
     ("update_sync_ms_p50", "sync of one change p50, ms"),
     ("update_sync_ms_p99", "sync of one change p99, ms"),
     ("change_to_packet_ms_p50", "change → packet p50, ms"),
     ("change_to_packet_ms_p99", "change → packet p99, ms"),
+    ("service_sync_ms_p50", "sync of a new Service p50, ms"),
+    ("service_to_packet_ms_p50", "new Service → packet p50, ms"),
     ("burst_s", "burst of 1,000 changes, s"),
     ("burst_cpu_s", "CPU of the burst, s"),
     ("peak_rss_mb", "peak resident memory, first sync, MB"),
@@ -94,9 +97,9 @@ impl Report {
         Ok(())
     }
 
-    /// Writes `target/bench/report.json`.
-    pub(crate) fn save(&self) -> Result<PathBuf> {
-        write_report("bench", self)
+    /// Writes `target/bench/report.json`, or that of another mode.
+    pub(crate) fn save(&self, mode: Mode) -> Result<PathBuf> {
+        write_report(&mode.directory("bench"), self)
     }
 
     /// Tables as Markdown, which a terminal shows well enough.
@@ -118,10 +121,11 @@ impl Report {
         text
     }
 
-    /// Replaces this program's part of `docs/benchmarks.md`, and the chart.
-    pub(crate) fn write_docs(&self) -> Result<()> {
+    /// Replaces this program's part of the mode's page in `docs`, and its chart.
+    pub(crate) fn write_docs(&self, mode: Mode) -> Result<()> {
         let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
-        let path = docs.join("benchmarks.md");
+        let name = mode.directory("benchmarks");
+        let path = docs.join(format!("{name}.md"));
         let page = fs::read_to_string(&path).unwrap_or_default();
         let ours = format!("{BEGIN}\n{}\n{END}", self.text().trim_end());
         let page = match (page.find(BEGIN), page.find(END)) {
@@ -131,8 +135,9 @@ impl Report {
             _ => format!("{page}\n{ours}"),
         };
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
-        fs::write(docs.join("benchmarks.svg"), chart::svg(&self.sizes))?;
-        fs::copy(self.save()?, docs.join("benchmarks.json")).context("copy the report")?;
+        fs::write(docs.join(format!("{name}.svg")), chart::svg(&self.sizes))?;
+        let report = docs.join(format!("{name}.json"));
+        fs::copy(self.save(mode)?, report).context("copy the report")?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use e2e::address::CONTROL;
 use e2e::cleanup::ScratchDir;
 use e2e::controlplane::{Api, ControlPlane, kubeconfig, program};
-use e2e::{Bed, Namespace, Pod, ip, manifest, veth};
+use e2e::{Answers, Bed, Namespace, Pod, Server, ip, manifest, veth};
 
 /// Whose kube-proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl Place {
     /// A pod that is no endpoint.
     pub(crate) fn client_pod(&self) -> &Namespace {
         self.pods[2].namespace()
+    }
+
+    /// Lets the first pod answer on connections that last.
+    pub(crate) fn serve(&self, port: u16) -> Result<Server> {
+        let pod = &self.pods[0];
+        Server::start(pod.namespace(), pod.name(), port, Answers::Client)
     }
 
     /// The name of the n-th endpoint's pod.
