@@ -40,6 +40,7 @@ pub use follow::Follower;
 pub use iptables::Iptables;
 use leftovers::Leftovers;
 use nft_wire::{Reply, TooLong};
+use notifications::Ours;
 use rules::Commit;
 use rules::RememberedClients;
 use rules::model::Family;
@@ -157,7 +158,7 @@ impl Nftables {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn follow(&mut self) -> io::Result<Follower> {
-        let (membership, follower) = follow::open(self.session.socket().port()?)?;
+        let (membership, follower) = follow::open(Ours::Table, self.session.socket().port()?)?;
         self.session.followed_by(membership);
         Ok(follower)
     }

@@ -5,8 +5,9 @@
 //! hundreds of megabytes and half of their time. So the socket leaves the group for those, and
 //! the generation tells whether others changed anything meanwhile.
 
+use super::iptables;
 use super::notifications::{Decoder, Ours};
-use nft_wire::{Heard, Listener, Membership, Protocol, nf_tables};
+use nft_wire::{Heard, Listener, Membership, Protocol, Socket, nf_tables};
 use rules::drift::Notice;
 use std::io;
 use std::time::Duration;
@@ -25,26 +26,37 @@ const BUNCH: usize = 1000;
 pub struct Follower {
     listener: Listener,
     decoder: Decoder,
+    /// Looks whether jumps to our chains are there, where there are any.
+    looks: Option<Socket>,
 }
 
 /// Opens both ends; nothing is told before [`Membership::join`]. `own_port` is the address of
 /// the socket whose transactions are not told: all messages of a datagram are of one
 /// transaction.
-pub(super) fn open(own_port: u32) -> io::Result<(Membership, Follower)> {
+pub(super) fn open(ours: Ours, own_port: u32) -> io::Result<(Membership, Follower)> {
     let listener = Listener::open(Protocol::Netfilter)?;
     listener.make_room(RECEIVE_BUFFER)?;
     listener.refuse_from(own_port)?;
     let membership = listener.membership(nf_tables::GROUP);
-    let decoder = Decoder::new(Ours::Table, own_port);
-    Ok((membership, Follower { listener, decoder }))
+    let follower = Follower {
+        listener,
+        decoder: Decoder::new(ours, own_port),
+        looks: match ours {
+            Ours::Table => None,
+            Ours::Chains => Some(nf_tables::open()?),
+        },
+    };
+    Ok((membership, follower))
 }
 
 impl Follower {
-    /// Waits for what others do to our table. What they do to theirs wakes nobody more often
+    /// Waits for what others do to our rules. What they do to theirs wakes nobody more often
     /// than 50 times a second.
     pub async fn next(&mut self) -> Vec<Notice> {
         loop {
-            let Self { listener, decoder } = self;
+            let Self {
+                listener, decoder, ..
+            } = self;
             let heard = listener.hear(BUNCH, |heard| match heard {
                 Heard::Datagram(datagram) => decoder.read(datagram),
                 Heard::Lost => decoder.lost(),
@@ -54,12 +66,32 @@ impl Follower {
                 self.decoder.lost();
                 true
             });
-            let notices = self.decoder.take_notices();
+            let mut notices = self.decoder.take_notices();
+            self.resolve_doubts(&mut notices);
             if !notices.is_empty() {
                 return notices;
             }
             if all {
                 tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// Adds what deleted jumps of ours indeed, and not only rules of others beside them.
+    fn resolve_doubts(&mut self, notices: &mut Vec<Notice>) {
+        let Some(socket) = &mut self.looks else {
+            return;
+        };
+        for (family, mut change) in self.decoder.take_doubts() {
+            match iptables::lost_jumps(socket, family) {
+                Ok(lost) => change.edits = lost,
+                // Who mends looks again.
+                Err(error) => {
+                    tracing::debug!("{family}: looking for the jumps to our chains: {error}");
+                }
+            }
+            if !change.edits.is_empty() {
+                notices.push(Notice::Changed(change));
             }
         }
     }

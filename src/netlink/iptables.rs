@@ -7,12 +7,16 @@
 #[expect(dead_code, reason = "transactions come by it next")]
 mod batch;
 mod encode;
+#[expect(dead_code, unused_imports, reason = "transactions come by it next")]
+mod setup;
 mod support;
 mod xt;
 
-use super::OpenError;
+use super::notifications::Ours;
 use super::session::Session;
+use super::{Follower, OpenError, follow};
 use rules::model::Family;
+pub(super) use setup::told_lost as lost_jumps;
 use std::io;
 pub use support::Support;
 
@@ -45,5 +49,16 @@ impl Iptables {
     /// How many bytes the last transaction took.
     pub fn sent_bytes(&self) -> usize {
         self.session.sent_bytes()
+    }
+
+    /// Lets somebody follow what others do to our chains and to what leads there, from the first whole
+    /// transaction on. Inside a runtime.
+    ///
+    /// # Errors
+    /// There is no netlink socket to be had.
+    pub fn follow(&mut self) -> io::Result<Follower> {
+        let (membership, follower) = follow::open(Ours::Chains, self.session.socket().port()?)?;
+        self.session.followed_by(membership);
+        Ok(follower)
     }
 }

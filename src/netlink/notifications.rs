@@ -32,10 +32,6 @@ pub(super) enum Ours {
     #[default]
     Table,
     /// kube-proxy's chains in the tables of iptables, and the jumps to them.
-    #[cfg_attr(
-        not(any(test, feature = "fuzzing")),
-        expect(dead_code, reason = "nobody writes chains yet")
-    )]
     Chains,
 }
 
@@ -85,10 +81,6 @@ impl Decoder {
         std::mem::take(&mut self.notices)
     }
 
-    #[cfg_attr(
-        not(any(test, feature = "fuzzing")),
-        expect(dead_code, reason = "nobody writes chains yet")
-    )]
     /// What may have deleted jumps since the last call, the last such change of each family: who looks
     /// for them knows.
     pub(super) fn take_doubts(&mut self) -> impl Iterator<Item = (Family, ForeignChange)> {
