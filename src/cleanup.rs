@@ -4,7 +4,7 @@
 //! legacy iptables have no such door: they are left to `iptables-legacy-save` and
 //! `-restore`, where those are installed and `--cleanup` asks for it.
 
-mod chains;
+pub(crate) mod chains;
 mod legacy;
 
 use crate::mode::Mode;

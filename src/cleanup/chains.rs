@@ -19,7 +19,7 @@ struct Plan {
 }
 
 /// Removes them from nf_tables; each line tells what was done.
-pub(super) fn remove(family: Family) -> io::Result<Vec<String>> {
+pub(crate) fn remove(family: Family) -> io::Result<Vec<String>> {
     let mut leftovers = Leftovers::open()?;
     let all = leftovers.chains(family)?;
     let mut removal = Removal::default();

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 mod kernel {
+    /// `NFNL_SUBSYS_ACCT` and `NFNL_MSG_ACCT_NEW`.
+    pub(super) const NEW: u16 = 7 << 8;
     /// `NFNL_SUBSYS_ACCT` and `NFNL_MSG_ACCT_GET`.
     pub(super) const GET: u16 = 7 << 8 | 1;
     pub(super) const NAME: u16 = 1;
@@ -40,5 +42,20 @@ pub fn packets(names: &[&'static str]) -> io::Result<BTreeMap<&'static str, u64>
             Ok(BTreeMap::new())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Makes a counter, or leaves it as it is if it is there, in the socket's network namespace.
+///
+/// # Errors
+/// The kernel has no such counters, or does not permit it.
+pub(super) fn make(socket: &mut Socket, name: &str) -> io::Result<()> {
+    let made = socket.request(kernel::NEW, libc::NLM_F_CREATE | libc::NLM_F_EXCL, |out| {
+        out.raw(&[0; HEADER]);
+        out.text(kernel::NAME, name);
+    });
+    match made {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY)) => Ok(()),
+        made => made.map(|_| ()),
     }
 }

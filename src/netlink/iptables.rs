@@ -4,10 +4,11 @@
 //! The tables are everybody's. None is deleted, no policy is set over another's, and no rule of
 //! others is moved.
 
-#[expect(dead_code, reason = "transactions come by it next")]
+mod apply;
 mod batch;
+mod chains;
 mod encode;
-#[expect(dead_code, unused_imports, reason = "transactions come by it next")]
+mod refusal;
 mod setup;
 mod support;
 mod xt;
@@ -15,7 +16,11 @@ mod xt;
 use super::notifications::Ours;
 use super::session::Session;
 use super::{Follower, OpenError, follow};
+use apply::Kept;
+use rules::Commit;
+use rules::iptables::{Kernel, Refusal, Transaction};
 use rules::model::Family;
+use setup::Strangers;
 pub(super) use setup::told_lost as lost_jumps;
 use std::io;
 pub use support::Support;
@@ -23,6 +28,10 @@ pub use support::Support;
 /// The kernel's nf_tables with iptables' extensions, in the network namespace that it was opened in.
 pub struct Iptables {
     session: Session,
+    /// So many messages are a piece of a larger transaction.
+    piece: usize,
+    kept: Kept,
+    strangers: Strangers,
 }
 
 impl Iptables {
@@ -34,7 +43,16 @@ impl Iptables {
     pub fn open() -> Result<Self, OpenError> {
         Ok(Self {
             session: Session::open()?,
+            piece: apply::PIECE,
+            kept: Kept::new(),
+            strangers: Strangers::default(),
         })
+    }
+
+    /// Larger transactions go in pieces of so many messages from here on, as far as that is
+    /// permitted. For tests.
+    pub fn in_pieces_of(&mut self, messages: usize) {
+        self.piece = messages;
     }
 
     /// Which of the matches and targets that kube-proxy uses the kernel has for a family. Loads their
@@ -60,5 +78,35 @@ impl Iptables {
         let (membership, follower) = follow::open(Ours::Chains, self.session.socket().port()?)?;
         self.session.followed_by(membership);
         Ok(follower)
+    }
+}
+
+impl Kernel for Iptables {
+    fn apply(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
+        let Self {
+            session,
+            piece,
+            kept,
+            strangers,
+        } = self;
+        apply::apply(session, kept, transaction, *piece)?;
+        if transaction.whole {
+            strangers.look(session.socket(), transaction.family);
+        }
+        Ok(())
+    }
+
+    fn would_take(&mut self, transaction: &Transaction) -> bool {
+        apply::would_take(&mut self.session, &self.kept, transaction)
+    }
+
+    fn clean_up(&mut self, family: Family) -> io::Result<bool> {
+        let done = crate::cleanup::chains::remove(family)?;
+        done.iter().for_each(|line| tracing::info!("{line}"));
+        Ok(!done.is_empty())
+    }
+
+    fn last_commit(&self) -> Commit {
+        self.session.commit()
     }
 }

@@ -57,6 +57,13 @@ impl Unfollowed {
         self.expected = self.expected.map(|before| before.wrapping_add(1));
     }
 
+    /// The ruleset is at this generation before a transaction of ours.
+    pub(super) fn found(&mut self, generation: u32) {
+        if self.expected != Some(generation) {
+            self.moved(Some(generation));
+        }
+    }
+
     /// Others were there, and the ruleset is at another generation, if it is known at which.
     pub(super) fn moved(&mut self, to: Option<u32>) {
         self.alone = false;

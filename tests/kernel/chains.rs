@@ -7,7 +7,7 @@ use rules::model::{Family, TrafficPolicy};
 use rules::{Config, Counters, LocalDetector};
 
 /// States of one node, each made of the last one, with all matches and targets that there are.
-fn states(family: Family) -> Vec<Ruleset> {
+pub fn states(family: Family) -> Vec<Ruleset> {
     let pods = match family {
         Family::V4 => "10.244.0.0/16",
         Family::V6 => "fd00:10:244::/48",
@@ -49,7 +49,7 @@ fn states(family: Family) -> Vec<Ruleset> {
 }
 
 /// The rules of our chains, in the order of the chains' names.
-fn saved(namespace: &Namespace, family: Family, table: &str) -> String {
+pub fn saved(namespace: &Namespace, family: Family, table: &str) -> String {
     let program = match family {
         Family::V4 => "iptables-save",
         Family::V6 => "ip6tables-save",

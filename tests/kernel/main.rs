@@ -20,3 +20,4 @@ mod small;
 mod sources;
 mod table;
 mod text;
+mod written;

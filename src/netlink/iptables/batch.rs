@@ -66,6 +66,11 @@ impl Batch {
         self.messages.end();
     }
 
+    /// Lets the kernel take it at this generation of the ruleset only.
+    pub(super) fn at_generation(&mut self, generation: u32) {
+        self.messages.set_generation(generation);
+    }
+
     /// What the message with that number is about.
     pub(super) fn find(&self, sequence: u32) -> Option<Subject> {
         let position = self.messages.position(sequence)?;
@@ -148,16 +153,6 @@ impl Batch {
         self.message(libc::NFT_MSG_DELCHAIN, 0, |out| {
             out.text(nfta::CHAIN_TABLE, table.name());
             out.text(nfta::CHAIN_NAME, chain.as_str());
-        });
-    }
-
-    /// A rule goes, whatever it is.
-    pub(super) fn delete_rule(&mut self, table: Table, chain: ChainName, handle: u64) {
-        self.about(Subject::Chain(Doing::Jump, Object { table, chain }));
-        self.message(libc::NFT_MSG_DELRULE, 0, |out| {
-            out.text(nfta::RULE_TABLE, table.name());
-            out.text(nfta::RULE_CHAIN, chain.as_str());
-            out.long(nfta::RULE_HANDLE, handle);
         });
     }
 
