@@ -13,6 +13,7 @@ mod proxy;
 mod report;
 mod rig;
 mod sample;
+mod services;
 
 use anyhow::{Context, Result};
 pub(crate) use args::Args;

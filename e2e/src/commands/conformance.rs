@@ -23,7 +23,6 @@ mod settings;
 mod shrink;
 mod spec;
 mod table;
-mod tables;
 mod takeover;
 mod texts;
 

@@ -4,6 +4,7 @@
 //! connections and hold old ones, by TCP and UDP, in both families. A fault is applied, and a
 //! figure told for each promise: see `docs/faults.md`.
 
+mod chains;
 mod dns;
 mod fault;
 mod forward_proxy;
@@ -122,8 +123,8 @@ fn work(faults: Vec<Fault>, workers: usize, first: usize, scale: Scale) -> Vec<R
 /// Runs a fault on the worker's site, which is built anew after one that was not healed.
 fn on_site(site: &mut Option<Site>, worker: usize, fault: &Fault, scale: Scale) -> Row {
     let built = match site.take() {
-        Some(site) => Ok(site),
-        None => Site::build(worker),
+        Some(site) if site.mode == fault.mode => Ok(site),
+        _ => Site::build(worker, fault.mode),
     };
     match built {
         Ok(mut built) => {

@@ -15,6 +15,7 @@ mod fuzz;
 mod image;
 mod mode;
 mod report;
+mod saved;
 mod size;
 
 use std::process::ExitCode;

@@ -14,12 +14,13 @@ use crate::bench_upstream::objects;
 use crate::bench_upstream::proxy::Proxy;
 use crate::bench_upstream::rig::{Rig, Side};
 use crate::bench_upstream::sample::Sampler;
+use crate::bench_upstream::services;
 use crate::mode::Mode;
 use crate::size::Size;
 
 const FULL: &str = "sync_full_proxy_rules_duration_seconds";
-const PARTIAL: &str = "sync_partial_proxy_rules_duration_seconds";
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const PARTIAL: &str = "sync_partial_proxy_rules_duration_seconds";
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 /// How often a proxy is started whose first sync is short, as that is a matter of luck too.
 const STARTS: usize = 7;
 /// What is short, in seconds.
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args, rig: &Rig, side: Side, size: Size) -> Result<Figu
     if times.is_some() {
         changes(args, rig, side, size, &proxy, &mut figures)
             .with_context(|| format!("{side}: changes"))?;
-        services(args, rig, side, &proxy, &mut figures)
+        services::measure(args, rig, side, &proxy, &mut figures)
             .with_context(|| format!("{side}: Services that come and go"))?;
         figures.insert("rss_after_changes_mb".to_owned(), resident_mb(pid)?);
         figures.insert("peak_rss_after_changes_mb".to_owned(), peak_mb(pid)?);
@@ -148,7 +149,7 @@ fn limit(args: &Args, side: Side) -> Duration {
 }
 
 /// Until this pod answers through the Service; `None` if it doesn't in time.
-fn answered(
+pub(super) fn answered(
     from: &Namespace,
     target: SocketAddr,
     pod: &str,
@@ -234,40 +235,6 @@ fn changes(
         "burst_cpu_s".to_owned(),
         cpu_seconds(proxy.process.pid())? - cpu,
     );
-    Ok(())
-}
-
-/// A Service comes and goes, some times.
-fn services(
-    args: &Args,
-    rig: &Rig,
-    side: Side,
-    proxy: &Proxy<'_>,
-    figures: &mut Figures,
-) -> Result<()> {
-    /// For so many changes of an endpoint.
-    const RARER: usize = 5;
-    let place = rig.place(side);
-    let (count, sum) = (format!("{PARTIAL}_count"), format!("{PARTIAL}_sum"));
-    let (mut syncs, mut packets) = (Vec::new(), Vec::new());
-    for round in 1..=args.updates.div_ceil(RARER) {
-        let pause = 1200 + (round as u64 * 617) % 1400;
-        std::thread::sleep(Duration::from_millis(pause));
-        let (counted, summed) = (proxy.metric(&count)?, proxy.metric(&sum)?);
-        let start = Instant::now();
-        objects::post_another(&rig.api)?;
-        let answered = answered(place.node(), objects::another(), place.pod(0), LIMIT)?;
-        answered.with_context(|| format!("Service {round} did not answer"))?;
-        packets.push(start.elapsed().as_secs_f64() * 1e3);
-        let now = proxy.await_above(&count, counted, LIMIT)?;
-        syncs.push((proxy.metric(&sum)? - summed) * 1e3);
-        objects::delete_another(&rig.api)?;
-        proxy.await_above(&count, now, LIMIT)?;
-    }
-    for (name, mut values) in [("service_sync", syncs), ("service_to_packet", packets)] {
-        figures.insert(format!("{name}_ms_p50"), percentile(&mut values, 50));
-        figures.insert(format!("{name}_ms_p99"), percentile(&mut values, 99));
-    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::report::write_report;
 use crate::size::Size;
 
 /// Name in the report, title, unit.
-const SHOWN: [(&str, &str); 16] = [
+const SHOWN: [(&str, &str); 15] = [
     ("first_sync_s", "first sync, s"),
     ("start_to_programmed_s", "start → last Service answers, s"),
     ("update_sync_ms_p50", "sync of one change p50, ms"),
@@ -23,7 +23,6 @@ const SHOWN: [(&str, &str); 16] = [
     ("change_to_packet_ms_p50", "change → packet p50, ms"),
     ("change_to_packet_ms_p99", "change → packet p99, ms"),
     ("service_sync_ms_p50", "sync of a new Service p50, ms"),
-    ("service_to_packet_ms_p50", "new Service → packet p50, ms"),
     ("burst_s", "burst of 1,000 changes, s"),
     ("burst_cpu_s", "CPU of the burst, s"),
     ("peak_rss_mb", "peak resident memory, first sync, MB"),

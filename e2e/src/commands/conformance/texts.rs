@@ -9,15 +9,23 @@ use crate::compare::difference::ensure_same;
 use crate::conformance::rig::{Rig, Side};
 use crate::conformance::run::Row;
 use crate::conformance::spec::Family;
-use crate::conformance::tables::{normalised, save};
 use crate::mode::Mode;
 use crate::report::Kept;
+use crate::saved::normalised;
 
 /// Both have programmed the state when it is looked at; what was put to see that goes away at two
 /// different moments.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Lines of a difference that are shown of each side.
 const SHOWN: usize = 6;
+
+/// The program that tells a family's tables.
+pub(crate) fn save(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "iptables-save",
+        Family::V6 => "ip6tables-save",
+    }
+}
 
 /// A row for each family, named after the state; none in another mode.
 pub(crate) fn compare(rig: &Rig, state: &str) -> Result<Vec<Row>> {

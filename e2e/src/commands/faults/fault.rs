@@ -9,6 +9,7 @@ mod contest;
 mod edits;
 mod half_open;
 mod hostile;
+mod iptables;
 mod kill;
 mod network;
 mod resources;
@@ -23,6 +24,7 @@ use crate::faults::objects::Service;
 use crate::faults::report::Row;
 use crate::faults::site::Site;
 use crate::faults::traffic::{Report, Source, Target};
+use crate::mode::Mode;
 
 /// How much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub(crate) struct Fault {
     unhooks: bool,
     /// It mostly waits, so that others can be run beside it.
     pub(crate) waits: bool,
+    /// The daemon's mode.
+    pub(crate) mode: Mode,
     run: Run,
 }
 
@@ -79,6 +83,7 @@ impl Fault {
             touches: |target| target.service == Service::Busy,
             unhooks: false,
             waits: false,
+            mode: Mode::Nftables,
             run: Box::new(run),
         }
     }
@@ -99,6 +104,11 @@ impl Fault {
             waits: true,
             ..self
         }
+    }
+
+    /// The same, of a daemon in this mode.
+    fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// Runs it on a site where all is well; whatever goes wrong stands in the row.
@@ -188,6 +198,7 @@ pub(crate) fn all() -> Vec<Fault> {
         churn::faults(),
         hostile::faults(),
         swap::faults(),
+        iptables::faults(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -10,6 +10,7 @@ use e2e::{Namespace, Node, manifest};
 use serde_json::Value;
 
 use crate::faults::proxy::rule_flags;
+use crate::mode::Mode;
 
 /// The tables' families, as nft calls them.
 pub(crate) const FAMILIES: [&str; 2] = ["ip", "ip6"];
@@ -38,12 +39,26 @@ pub(crate) fn expected(
     scratch: &Namespace,
     directory: &Path,
 ) -> Result<[Parts; 2]> {
+    let text = rendered(node, Mode::Nftables, objects, directory, &[])?;
+    scratch.nft(&format!("flush ruleset\n{text}"))?;
+    listed(scratch)
+}
+
+/// What `kube-proxy render` prints of these objects.
+pub(super) fn rendered(
+    node: &Node,
+    mode: Mode,
+    objects: &[Value],
+    directory: &Path,
+    more: &[&str],
+) -> Result<String> {
     let manifests = directory.join("expected");
     std::fs::create_dir_all(&manifests)?;
     manifest::write(&manifests, "all", objects)?;
     let rendered = Command::new(e2e::binary()?)
         .arg("render")
-        .args(rule_flags(node))
+        .args(rule_flags(node, mode))
+        .args(more)
         .arg("--manifests")
         .arg(&manifests)
         .output()
@@ -53,9 +68,7 @@ pub(crate) fn expected(
         "render: {}",
         String::from_utf8_lossy(&rendered.stderr)
     );
-    let text = String::from_utf8_lossy(&rendered.stdout);
-    scratch.nft(&format!("flush ruleset\n{text}"))?;
-    listed(scratch)
+    Ok(String::from_utf8(rendered.stdout)?)
 }
 
 /// The first differences, a line each.

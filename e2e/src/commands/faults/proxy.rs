@@ -9,9 +9,13 @@ use e2e::address::CLUSTER_CIDR;
 use e2e::{CONNTRACK_FLAGS, Node, Process};
 use nix::sys::signal::Signal;
 
+use crate::mode::Mode;
+
 /// How a daemon is started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Launch {
+    /// The proxy mode.
+    pub(crate) mode: Mode,
     /// Where the API server is.
     pub(crate) kubeconfig: PathBuf,
     /// Another program than our own.
@@ -30,11 +34,12 @@ pub(crate) struct Proxy {
 }
 
 /// The flags that decide about rules, the same for `render`.
-pub(crate) fn rule_flags(node: &Node) -> Vec<String> {
-    let flags = ["--proxy-mode", "nftables", "--cluster-cidr", CLUSTER_CIDR];
+pub(crate) fn rule_flags(node: &Node, mode: Mode) -> Vec<String> {
+    let flags = ["--cluster-cidr", CLUSTER_CIDR];
     let named = ["--hostname-override", node.name()];
     named
         .iter()
+        .chain(&mode.flags())
         .chain(&flags)
         .map(|word| (*word).to_owned())
         .collect()
@@ -49,7 +54,9 @@ impl Proxy {
         let mut words = launch.wrapper.clone();
         words.push(program.to_str().context("a path in UTF-8")?.to_owned());
         let mut command: Command = node.namespace().command(&words[0]);
-        command.args(&words[1..]).args(rule_flags(node));
+        command
+            .args(&words[1..])
+            .args(rule_flags(node, launch.mode));
         command.args(CONNTRACK_FLAGS);
         command.args(["--iptables-min-sync-period", "100ms", "-v", "2"]);
         command.arg("--kubeconfig").arg(&launch.kubeconfig);

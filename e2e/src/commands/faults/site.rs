@@ -11,10 +11,12 @@ use e2e::fakeapi::{self, FakeApi};
 use e2e::{Answers, Bed, Namespace, Node, Pod, Server, manifest, wait};
 use serde_json::Value;
 
+use crate::faults::chains;
 use crate::faults::objects::{self, NEW, STEADY_PORT, Service};
 use crate::faults::plan::{self, Parts};
 use crate::faults::proxy::{Launch, Proxy};
 use crate::faults::traffic::Traffic;
+use crate::mode::Mode;
 use crate::report::Kept;
 
 /// Markers in turn: enough that one is long gone when its number comes again.
@@ -23,6 +25,8 @@ const MARKERS: u8 = 200;
 /// Declared in the order in which it has to go.
 pub(crate) struct Site {
     pub(crate) proxy: Option<Proxy>,
+    /// The mode in which the daemon runs.
+    pub(crate) mode: Mode,
     pub(crate) launch: Launch,
     next_marker: u8,
     marker: Vec<Value>,
@@ -40,7 +44,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Builds all of it and waits until the daemon has programmed the Services.
-    pub(crate) fn build(number: usize) -> Result<Self> {
+    pub(crate) fn build(number: usize, mode: Mode) -> Result<Self> {
         let directory = ScratchDir::create(&format!("faults-{number}"))?;
         let bed = Bed::build(2)?;
         let [first, second] = bed.nodes() else {
@@ -59,11 +63,17 @@ impl Site {
             .collect::<Result<_>>()?;
         let api = FakeApi::start(bed.control(), directory.path())?;
         let launch = Launch {
+            mode,
             kubeconfig: api.kubeconfig("usual", &server(), None)?,
             ..Launch::default()
         };
+        let scratch = Namespace::create("scratch")?;
+        if mode == Mode::Iptables {
+            chains::prepare(&scratch)?;
+        }
         let mut site = Self {
             proxy: None,
+            mode,
             launch,
             next_marker: 0,
             marker: Vec::new(),
@@ -71,7 +81,7 @@ impl Site {
             pods,
             asker,
             api,
-            scratch: Namespace::create("scratch")?,
+            scratch,
             bed,
             directory,
         };
@@ -125,6 +135,7 @@ impl Site {
     /// How it is launched usually.
     pub(crate) fn usual(&self) -> Launch {
         Launch {
+            mode: self.mode,
             kubeconfig: self.directory.path().join("usual.kubeconfig"),
             ..Launch::default()
         }
@@ -195,13 +206,21 @@ impl Site {
 
     /// The tables as the kernel has them.
     pub(crate) fn listed(&self) -> Result<[Parts; 2]> {
-        plan::listed(self.node().namespace())
+        let node = self.node().namespace();
+        match self.mode {
+            Mode::Nftables => plan::listed(node),
+            Mode::Iptables => chains::listed(node),
+        }
     }
 
     /// The tables as they should be by the objects of the API server.
     pub(crate) fn expected(&self) -> Result<[Parts; 2]> {
         let objects = self.api.objects();
-        plan::expected(self.node(), &objects, &self.scratch, self.directory.path())
+        let expected = match self.mode {
+            Mode::Nftables => plan::expected,
+            Mode::Iptables => chains::expected,
+        };
+        expected(self.node(), &objects, &self.scratch, self.directory.path())
     }
 
     /// Waits until the kernel has what a fresh plan of the API server's objects makes; how long

@@ -13,8 +13,9 @@ use serde_json::json;
 use crate::compare::difference::ensure_same;
 use crate::conformance::rig::{CANARY, Cluster, control, wiring};
 use crate::conformance::spec::{Family, SECOND_ADDRESSES, ZONES};
-use crate::conformance::tables::{normalised, save};
+use crate::conformance::texts::save;
 use crate::report::Kept;
+use crate::saved::normalised;
 
 /// How long upstream may take for a change, beside a build.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-fn churn(site: &mut Site, scale: Scale) -> Result<Course> {
+pub(super) fn churn(site: &mut Site, scale: Scale) -> Result<Course> {
     let events = scale.choose(6_000, 100_000);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut done = 0;

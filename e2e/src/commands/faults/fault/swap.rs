@@ -19,7 +19,7 @@ pub(super) fn faults() -> Vec<Fault> {
     )]
 }
 
-fn swap(site: &mut Site, scale: Scale) -> Result<Course> {
+pub(super) fn swap(site: &mut Site, scale: Scale) -> Result<Course> {
     let upstream = Launch {
         program: Some(controlplane::program("kube-proxy")?),
         ..site.usual()

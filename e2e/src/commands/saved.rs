@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::conformance::spec::Family;
-
 /// Chains in which upstream has the Services in the order of a map of Go, another one every time.
 const BY_CHANCE: [&str; 4] = [
     "KUBE-SERVICES",
@@ -13,14 +11,6 @@ const BY_CHANCE: [&str; 4] = [
 ];
 /// What the comment of rules begins with that have to be the last ones of their chain.
 const LAST: &str = "--comment \"kubernetes service nodeports; NOTE: this must be the last rule";
-
-/// The program that tells them.
-pub(crate) fn save(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "iptables-save",
-        Family::V6 => "ip6tables-save",
-    }
-}
 
 /// All tables, without comments and counts of packets. Rules stay in their order, but where that is
 /// chance: there those of each Service port stay in theirs, and ports are in the order of names.
