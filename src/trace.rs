@@ -9,6 +9,7 @@ mod live;
 mod objects;
 mod page;
 mod place;
+mod recent;
 mod resolve;
 mod session;
 
@@ -25,12 +26,10 @@ use crate::pflag::UsageError;
 use crate::report::{Report, Source};
 use answer::{Outcome, Routing, Rules, Sent};
 use ending::Ending;
-use held::Held;
+use held::{Followed, Held};
 use resolve::{Resolved, resolve};
 use rules::check::{ForeignChain, Hook};
 use rules::model::Family;
-use rules::nft::ruleset::TABLE;
-use rules::nft::trace::Tracer;
 use rules::trace::{Origin, Way};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,10 +69,11 @@ pub async fn trace(
         node,
         assumptions,
     } = resolved;
-    let tracer = Tracer::new(&held.table, held.node_addresses.iter().copied());
-    let trace = tracer.explain(&packet);
-    let ways = tracer.ways(&trace);
-    let foreign = held.in_the_way(&trace);
+    let Followed {
+        ways,
+        in_the_way,
+        unread,
+    } = held.follow(&packet)?;
     let is_here = held.rules == Rules::Kernel;
     let own_address = |to| {
         let route = routes::route(Question::to(to)).ok().filter(|_| is_here);
@@ -88,7 +88,7 @@ pub async fn trace(
         true => others(&ways, packet.destination),
         false => (Vec::new(), Vec::new()),
     };
-    let certain = foreign.is_empty() && !others.iter().any(|own| own.fate.drops_all());
+    let certain = in_the_way.is_empty() && !others.iter().any(|own| own.fate.drops_all());
     let followed = match live {
         Some(_) if !is_here => anyhow::bail!(
             "--live follows packets of this node, whose rules the kernel has to hold: {}",
@@ -121,13 +121,11 @@ pub async fn trace(
         assumptions,
         live: followed,
     };
-    let findings = findings::findings(&traced, &foreign, &node);
+    let findings = findings::findings(&traced, &in_the_way, &node);
     sources.splice(0..0, session.sources());
-    if held.unread > 0 {
-        let error = format!(
-            "{} clients or pieces of somebody else's are too many to be read",
-            held.unread
-        );
+    if unread > 0 {
+        let error =
+            format!("{unread} clients or pieces of somebody else's are too many to be read");
         sources.push(Source::unseen("kernel: the rest of the table", error));
     }
     Ok(Report::new(node, sources, traced, findings))
@@ -160,14 +158,10 @@ fn is_of_a_device(hook: Hook) -> bool {
 
 /// The hook of each base chain, by family, table and name.
 fn hooks(held: &Held, family: Family, others: &[ForeignChain]) -> BTreeMap<String, String> {
-    let own = held.table.chains().values().filter_map(|chain| {
-        let name = format!("{} {TABLE} {}", family.nft(), chain.id);
-        Some((name, chain.hook?.point.to_string()))
-    });
     let others = others
         .iter()
         .map(|chain| (chain.to_string(), chain.hook.to_string()));
-    own.chain(others).collect()
+    held.hooks(family).into_iter().chain(others).collect()
 }
 
 /// The destination as it was asked for, with its port.

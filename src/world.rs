@@ -169,6 +169,11 @@ impl<'a> Standpoint<'a> {
             IpAddr::from(Ipv4Addr::LOCALHOST),
             IpAddr::from(Ipv6Addr::LOCALHOST),
         ]);
+        self.chains_with(family, &local)
+    }
+
+    /// The same of a node that has these addresses on its interfaces, loopback ones among them.
+    pub fn chains_with(&self, family: Family, local: &[IpAddr]) -> iptables::Ruleset {
         let config = Config {
             counters: Counters {
                 invalid_dropped: true,
@@ -176,7 +181,7 @@ impl<'a> Standpoint<'a> {
             },
             ..self.config(family)
         };
-        iptables::ruleset(&config, self.view, &local)
+        iptables::ruleset(&config, self.view, local)
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::answer::Traced;
 use super::ending::{ClientAddress, Ending};
+use super::held::Obstacle;
 use super::live::{Followed, LiveWay};
-use crate::netlink::dump::Foreign;
 use rules::check::foreign_drops;
 use rules::finding::{Code, Finding, Severity};
 
 /// What a trace shows to be wrong, or not as one might think.
-pub(super) fn findings(traced: &Traced, foreign: &[&Foreign], node: &str) -> Vec<Finding> {
+pub(super) fn findings(traced: &Traced, in_the_way: &[Obstacle], node: &str) -> Vec<Finding> {
     let mut all = Vec::new();
     all.extend(nobody_serves(traced));
     all.extend(address_lost(traced));
-    all.extend(edited(foreign));
+    all.extend(edited(in_the_way));
     all.extend(foreign_drops(&traced.others));
     all.extend(
         traced
@@ -91,22 +91,22 @@ fn address_lost(traced: &Traced) -> Option<Finding> {
     ))
 }
 
-fn edited(foreign: &[&Foreign]) -> Option<Finding> {
+fn edited(in_the_way: &[Obstacle]) -> Option<Finding> {
     const TOLD: usize = 10;
-    let first = foreign.first()?;
+    let first = in_the_way.first()?;
     let mut finding = Finding::new(
         Code::KernelDiffers,
         Severity::Error,
         format!(
-            "the table has something of somebody else's in this packet's way ({}), and what it \
+            "somebody else has something among our rules in this packet's way ({}), and what it \
              does is not followed here",
             first.place
         ),
-        "the daemon puts its table right within a second; if it does not, it is not running: start \
-         it, or find out who edits the table by its log",
+        "the daemon puts its rules right within a second; if it does not, it is not running: start \
+         it, or find out who edits them by its log",
     );
-    for own in foreign.iter().take(TOLD) {
-        finding = finding.because(own.to_string());
+    for own in in_the_way.iter().take(TOLD) {
+        finding = finding.because(&own.text);
     }
     Some(finding)
 }

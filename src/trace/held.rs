@@ -1,45 +1,67 @@
-//! The table that packets are followed through: the kernel's, or the planned one.
+//! The rules that packets are followed through: those of a table of nftables or chains of iptables, the
+//! kernel's or planned ones.
+
+mod chains;
+mod table;
 
 use super::answer::Rules;
-use crate::netlink::dump::{Foreign, Place, Reader};
-use crate::netlink::interfaces;
+use crate::mode::Mode;
 use crate::world::Standpoint;
-use anyhow::anyhow;
-use rules::model::Family;
-use rules::nft::ruleset::{ChainId, TABLE};
-use rules::nft::trace::Trace;
-use rules::nft::{Kernel, Table, print};
+use chains::HeldChains;
+use rules::model::{Family, Protocol};
+use rules::nft::ruleset::TABLE;
+use rules::trace::{Packet, Way};
+use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
+use table::HeldTable;
 
-/// Chains without which a table is none of this version's.
-const NEEDED: [&str; 4] = [
-    "nat-prerouting",
-    "nat-output",
-    "nat-postrouting",
-    "services",
-];
-
-/// A table, and the node that it is on.
-#[derive(Clone, Debug)]
+/// Rules, and the node that they are on.
 pub struct Held {
     /// Whose rules they are.
     pub rules: Rules,
-    /// The rules.
-    pub table: Table,
-    /// What else is in the kernel's table.
-    pub foreign: Vec<Foreign>,
-    /// Clients and foreign pieces that were too many to be read.
-    pub unread: usize,
     /// The addresses on the node's interfaces, as far as they are known.
     pub node_addresses: Vec<IpAddr>,
+    holder: Holder,
 }
 
-/// Why the kernel's table cannot be followed, in one line with what to do.
+enum Holder {
+    Table(HeldTable),
+    Chains(HeldChains),
+}
+
+/// Where a packet goes.
+pub struct Followed {
+    /// Every way that it may go, the likeliest first.
+    pub ways: Vec<Way>,
+    /// What of somebody else's stands among the rules in its way, so that it may go another one.
+    pub in_the_way: Vec<Obstacle>,
+    /// Pieces that were too many to be read.
+    pub unread: usize,
+}
+
+/// Something of somebody else's among our rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Where it stands.
+    pub place: String,
+    /// Where, and what it is.
+    pub text: String,
+}
+
+/// Why the kernel's rules cannot be followed, in one line with what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unheld {
-    /// There is none.
+    /// There is no table, and there are no chains either.
     #[error("no table {} {TABLE}: is the daemon running on this node?", .0.nft())]
     NoTable(Family),
+    /// There are no chains, and there is no table either.
+    #[error(
+        "no chain KUBE-SERVICES in table {family} nat, and no table {family} {TABLE}: is the daemon \
+         running on this node?",
+        family = .0.nft()
+    )]
+    NoChains(Family),
     /// It is another version's.
     #[error(
         "the table {} {TABLE} is another version's, or another proxy's: it has no chain {missing}; \
@@ -60,80 +82,105 @@ pub enum Unheld {
     Failed(String),
 }
 
+impl From<io::Error> for Unheld {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => Self::NotPermitted,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 impl Held {
-    /// Reads the kernel's table, in the network namespace of the calling thread.
+    /// Reads the kernel's rules, in the network namespace of the calling thread: those of the mode, or
+    /// if there are none those of the other one, which serves where the mode's cannot be had.
     ///
     /// # Errors
     /// See [`Unheld`].
-    pub fn by_kernel(family: Family) -> Result<Self, Unheld> {
-        let failed = |error: std::io::Error| match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => Unheld::NotPermitted,
-            _ => Unheld::Failed(error.to_string()),
-        };
-        let mut reader = Reader::open(family).map_err(failed)?;
-        let dump = reader.table().map_err(failed)?;
-        let dump = dump.ok_or(Unheld::NoTable(family))?;
-        let unread = dump.more_clients + dump.more_foreign;
-        let (table, foreign) = dump.into_table();
-        let has = |name: &'static str| table.chains().contains_key(&ChainId::Fixed(name));
-        if let Some(missing) = NEEDED.into_iter().find(|name| !has(name)) {
-            return Err(Unheld::OtherVersion { family, missing });
+    pub fn by_kernel(family: Family, mode: Mode) -> Result<Self, Unheld> {
+        match mode {
+            Mode::Nftables => match table::by_kernel(family) {
+                Err(none @ Unheld::NoTable(_)) => chains::by_kernel(family)?.ok_or(none),
+                held => held,
+            },
+            Mode::Iptables => match chains::by_kernel(family)? {
+                Some(held) => Ok(held),
+                None => table::by_kernel(family).map_err(|error| match error {
+                    Unheld::NoTable(family) => Unheld::NoChains(family),
+                    error => error,
+                }),
+            },
         }
-        Ok(Self {
-            rules: Rules::Kernel,
-            table,
-            foreign,
-            unread,
-            node_addresses: interfaces::local().map_err(failed)?,
-        })
     }
 
-    /// Plans the table of a node. `interfaces` are its addresses, if this is the node itself.
+    /// Plans the rules of a node. `interfaces` are its addresses, if this is the node itself.
     ///
     /// # Errors
-    /// The objects lead to no table, or to one that no kernel would take.
+    /// The objects lead to no rules, or to such as no kernel would take.
     pub fn planned(
         standpoint: Standpoint<'_>,
         family: Family,
+        mode: Mode,
         interfaces: Option<&[IpAddr]>,
     ) -> anyhow::Result<Self> {
-        let transaction = standpoint
-            .ruleset(family)
-            .ok_or_else(|| anyhow!("the objects lead to no rules of {family}"))?;
-        let mut table = Table::new();
-        table.apply(&transaction).map_err(|refusal| {
-            anyhow!("the planned rules would be refused: {}", refusal.attempted)
-        })?;
-        let addresses = match interfaces {
-            Some(addresses) => addresses.to_vec(),
-            None => standpoint.stated_addresses(),
+        let holder = match mode {
+            Mode::Nftables => Holder::Table(table::planned(standpoint, family)?),
+            Mode::Iptables => Holder::Chains(chains::planned(standpoint, family, interfaces)),
         };
         Ok(Self {
             rules: Rules::Planned,
-            table,
-            foreign: Vec::new(),
-            unread: 0,
-            node_addresses: addresses,
+            node_addresses: match interfaces {
+                Some(addresses) => addresses.to_vec(),
+                None => standpoint.stated_addresses(),
+            },
+            holder,
         })
     }
 
-    /// What of somebody else's in the table stands in a packet's way, so that it may go another way
-    /// than the one that was followed.
-    pub fn in_the_way(&self, trace: &Trace) -> Vec<&Foreign> {
-        let visited = |name: &str| {
-            let mut chains = trace.paths.iter().flat_map(|path| &path.visited);
-            chains.any(|chain| chain.to_string() == name)
+    /// Follows a packet.
+    ///
+    /// # Errors
+    /// The kernel's rules cannot be read.
+    pub fn follow(&self, packet: &Packet) -> Result<Followed, Unheld> {
+        match &self.holder {
+            Holder::Table(table) => Ok(table.follow(packet, &self.node_addresses)),
+            Holder::Chains(chains) => chains.follow(packet, &self.node_addresses),
+        }
+    }
+
+    /// The ports of an address that is a Service's.
+    pub fn ports_of(&self, address: IpAddr) -> Vec<(u16, Protocol)> {
+        let mut all = match &self.holder {
+            Holder::Table(table) => table.ports_of(address),
+            Holder::Chains(chains) => chains.ports_of(address),
         };
-        let is_in_the_way = |foreign: &&Foreign| match &foreign.place {
-            Place::Table | Place::BaseChain(_) => true,
-            Place::Chain(name) | Place::Rule { chain: name, .. } => visited(name),
-            Place::Element(set) => {
-                let mut all = trace.paths.iter().flat_map(|path| &path.lookups);
-                let key = foreign.text.split(" : ").next().unwrap_or_default();
-                all.any(|(own, looked_up)| own == set && print::key(looked_up) == key)
-            }
-            Place::Set(_) | Place::Object(_) => false,
-        };
-        self.foreign.iter().filter(is_in_the_way).collect()
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The node's addresses that are listed to answer node ports.
+    pub fn answering(&self) -> Vec<IpAddr> {
+        match &self.holder {
+            Holder::Table(table) => table.answering(),
+            Holder::Chains(chains) => chains.answering(),
+        }
+    }
+
+    /// The hook of each base chain of ours, by family, table and name.
+    pub fn hooks(&self, family: Family) -> BTreeMap<String, String> {
+        match &self.holder {
+            Holder::Table(table) => table.hooks(family),
+            // They are everybody's, and told with those of others.
+            Holder::Chains(_) => BTreeMap::new(),
+        }
+    }
+
+    /// What a report calls them.
+    pub fn name(&self, family: Family) -> String {
+        match &self.holder {
+            Holder::Table(_) => format!("kernel: table {}", family.nft()),
+            Holder::Chains(_) => format!("kernel: chains of iptables, {}", family.nft()),
+        }
     }
 }

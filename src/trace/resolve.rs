@@ -9,8 +9,7 @@ use crate::pflag::UsageError;
 use crate::trace::answer::Rules;
 use anyhow::anyhow;
 use ipnet::IpNet;
-use rules::model::{Family, Frontend, Protocol};
-use rules::nft::ruleset::{Key, SetId};
+use rules::model::{Family, Protocol};
 use rules::trace::{Origin, Packet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ pub struct Asked {
 }
 
 /// A packet, and the rules that it meets.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Resolved {
     /// The packet.
     pub packet: Packet,
@@ -235,24 +234,11 @@ fn port(
     target: &Target,
     address: Option<IpAddr>,
 ) -> anyhow::Result<(u16, Protocol)> {
-    let of_address = |key: &Key| match key {
-        Key::Frontend(Frontend {
-            address: own,
-            protocol,
-            port,
-        }) if *own == address && own.is_some() => Some((*port, *protocol)),
-        _ => None,
-    };
     let is_bare = matches!(asked.destination.place, Place::Address(_));
     if is_bare && asked.destination.port.is_none() {
-        let sets = [SetId::Services, SetId::NoEndpoints];
-        let keys = sets
-            .into_iter()
-            .flat_map(|set| held.table.elements(set).keys());
-        let mut all: Vec<(u16, Protocol)> = keys.filter_map(of_address).collect();
+        let all = address.map(|address| held.ports_of(address));
+        let mut all: Vec<(u16, Protocol)> = all.unwrap_or_default();
         all.retain(|(_, own)| asked.protocol.is_none_or(|protocol| protocol == *own));
-        all.sort_unstable();
-        all.dedup();
         let list: Vec<String> = all
             .iter()
             .take(5)
@@ -299,13 +285,9 @@ fn own_address(held: &Held, family: Family, to: Option<IpAddr>) -> anyhow::Resul
     };
     // Those that answer node ports first, then the one that faces the world: others may be of
     // bridges and the like.
-    let answering = held.table.elements(SetId::NodeportIps).keys();
-    let answering = answering.filter_map(|key| match key {
-        Key::Address(address) => Some(address),
-        _ => None,
-    });
+    let answering = held.answering();
     let outward = outward(held, family);
-    let mut all = answering.chain(&outward).chain(own).filter(is_fit);
+    let mut all = answering.iter().chain(&outward).chain(own).filter(is_fit);
     let found = all.next().copied();
     found.ok_or_else(|| anyhow!("no {family} address of the node is known"))
 }
@@ -328,19 +310,13 @@ fn outside(
 ) -> anyhow::Result<IpAddr> {
     let known = session.known_addresses();
     let ranges: &[IpNet] = &session.settings.rules.cluster_cidrs;
-    let services = held.table.elements(SetId::Services);
-    let empty = held.table.elements(SetId::NoEndpoints);
-    let is_frontend = |address: IpAddr| {
-        let mut keys = services.keys().chain(empty.keys());
-        keys.any(|key| matches!(key, Key::Frontend(own) if own.address == Some(address)))
-    };
     let parsed = candidates.iter().filter_map(|text| text.parse().ok());
     let mut fitting = parsed.filter(|address: &IpAddr| {
         Family::of(*address) == family
             && !held.node_addresses.contains(address)
             && !known.contains(address)
             && !ranges.iter().any(|range| range.contains(address))
-            && !is_frontend(*address)
+            && held.ports_of(*address).is_empty()
     });
     fitting.next().ok_or_else(|| {
         anyhow!("every address that could stand for outside is somebody's here; give one yourself")

@@ -2,6 +2,7 @@
 
 use super::held::{Held, Unheld};
 use crate::inspect::Cluster;
+use crate::mode::Mode;
 use crate::netlink::interfaces;
 use crate::report::Source;
 use crate::settings::Settings;
@@ -75,7 +76,8 @@ impl Session {
             return self.plan(node, family).await;
         }
         let kernel = self.kernel.entry(family);
-        let read = || Held::by_kernel(family).map(Arc::new);
+        let mode = Mode::of(&self.settings);
+        let read = || Held::by_kernel(family, mode).map(Arc::new);
         match kernel.or_insert_with(read).clone() {
             Ok(held) => Ok(held),
             // Who asks for the kernel's rules is not answered by others.
@@ -93,6 +95,7 @@ impl Session {
             return Ok(held.clone());
         }
         let is_here = node == &*self.here();
+        let mode = Mode::of(&self.settings);
         let world = &self.world().await?.world;
         let standpoint = match (is_here, world.seen_from(node)) {
             (_, Some(standpoint)) => standpoint,
@@ -115,7 +118,7 @@ impl Session {
         let stated = standpoint.stated_addresses();
         let is_this_machine = is_here && stated.iter().any(|own| interfaces.contains(own));
         let interfaces = is_this_machine.then_some(interfaces.as_slice());
-        let held = Arc::new(Held::planned(standpoint, family, interfaces)?);
+        let held = Arc::new(Held::planned(standpoint, family, mode, interfaces)?);
         self.planned.insert(key, held.clone());
         Ok(held)
     }
@@ -148,10 +151,12 @@ impl Session {
             sources.push(Source::unseen("kernel", why));
         }
         for (family, held) in &self.kernel {
-            let name = format!("kernel: table {}", family.nft());
             sources.push(match held {
-                Ok(_) => Source::fresh(name),
-                Err(unheld) => Source::unseen(name, unheld.to_string()),
+                Ok(held) => Source::fresh(held.name(*family)),
+                Err(unheld) => {
+                    let name = format!("kernel: table {}", family.nft());
+                    Source::unseen(name, unheld.to_string())
+                }
             });
         }
         if let Some(cluster) = &self.cluster {

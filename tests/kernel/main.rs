@@ -15,6 +15,7 @@ mod cost;
 mod dump;
 mod histories;
 mod listing;
+mod read;
 mod refusals;
 mod small;
 mod sources;

@@ -1,9 +1,11 @@
-//! Two nodes, an outside client, and node-1 programmed by the planner.
+//! Two nodes, an outside client, and node-1 programmed by the planner of nftables or by chains of
+//! iptables.
 
 use e2e::address::{CLIENT, ECHO_PORT, Pair, cluster_ip, node, virtual_ip};
 use e2e::client::{Outcome, PATIENCE, dial, dial_udp};
 use e2e::{Bed, Namespace, Pod as BedPod, ip};
 use kube_proxy::netlink::Nftables;
+use rules::iptables::{self, Change as ChainChange, Ruleset, print};
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
@@ -53,6 +55,22 @@ pub fn echo(node: u8) -> String {
     format!("echo-{node}")
 }
 
+/// Which rules node-1 has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A table of nftables, by the product's own netlink module.
+    Nftables,
+    /// Chains as they are printed, by iptables' own program.
+    Iptables,
+}
+
+/// Who programs node-1.
+enum Programmer {
+    Nftables(Box<Planner>, Nftables),
+    /// What is there already.
+    Iptables(Box<Config>, Option<Ruleset>),
+}
+
 /// The bed, one family's planner, and the netlink socket inside node-1.
 pub struct Rig {
     bed: Bed,
@@ -60,13 +78,16 @@ pub struct Rig {
     endpoints: Vec<BedPod>,
     client_pod: BedPod,
     state: State,
-    planner: Planner,
-    kernel: Nftables,
+    programmer: Programmer,
     wanted: BTreeSet<String>,
 }
 
 impl Rig {
     pub fn new(family: Family) -> Self {
+        Self::of_mode(family, Mode::Nftables)
+    }
+
+    pub fn of_mode(family: Family, mode: Mode) -> Self {
         let bed = Bed::build(2).expect("a bed of two nodes");
         let pod = |at: usize, name: &str| bed.nodes()[at].pod(name).expect("a pod");
         let endpoints = vec![pod(0, &echo(1)), pod(1, &echo(2))];
@@ -89,16 +110,21 @@ impl Rig {
             name: "kubernetes".into(),
             cidrs,
         }));
-        let kernel = bed.nodes()[0].namespace().run(Nftables::open);
-        let kernel = kernel.expect("node-1's namespace").expect("nf_tables");
+        let programmer = match mode {
+            Mode::Nftables => {
+                let kernel = bed.nodes()[0].namespace().run(Nftables::open);
+                let kernel = kernel.expect("node-1's namespace").expect("nf_tables");
+                Programmer::Nftables(Box::new(Planner::new(config)), kernel)
+            }
+            Mode::Iptables => Programmer::Iptables(Box::new(config), None),
+        };
         Self {
             bed,
             family,
             endpoints,
             client_pod,
             state,
-            planner: Planner::new(config),
-            kernel,
+            programmer,
             wanted: BTreeSet::new(),
         }
     }
@@ -151,7 +177,15 @@ impl Rig {
         of(self.family, self.endpoints[number - 1].addresses())
     }
 
-    /// Brings node-1's table to this Service with endpoints on these nodes.
+    /// Which rules it has.
+    pub fn mode(&self) -> Mode {
+        match self.programmer {
+            Programmer::Nftables(..) => Mode::Nftables,
+            Programmer::Iptables(..) => Mode::Iptables,
+        }
+    }
+
+    /// Brings node-1's rules to this Service with endpoints on these nodes.
     pub fn program(&mut self, service: Service, nodes: &[u8]) {
         self.wanted = nodes.iter().map(|node| echo(*node)).collect();
         let port = |name: &str, protocol| EndpointPort {
@@ -177,13 +211,33 @@ impl Rig {
         };
         self.state.apply(Change::Service(service));
         self.state.apply(Change::Slice(slice));
-        self.planner.mark(&self.state.take_dirty());
+        let dirty = self.state.take_dirty();
         let local = [self.node_ip()];
-        if let Some(pending) = self.planner.prepare(&self.state, &local, Default::default) {
-            self.kernel
-                .apply(&pending.transaction)
-                .expect("the kernel takes the rules");
-            self.planner.commit(pending);
+        match &mut self.programmer {
+            Programmer::Nftables(planner, kernel) => {
+                planner.mark(&dirty);
+                if let Some(pending) = planner.prepare(&self.state, &local, Default::default) {
+                    kernel
+                        .apply(&pending.transaction)
+                        .expect("the kernel takes the rules");
+                    planner.commit(pending);
+                }
+            }
+            Programmer::Iptables(config, there) => {
+                let after = iptables::ruleset(config, self.state.view(), &local);
+                let text = match there.as_ref() {
+                    Some(before) => print::change(&ChainChange::between(before, &after)),
+                    None => print::restore(&after) + &print::setup(&after),
+                };
+                let program = match self.family {
+                    Family::V4 => "iptables-restore",
+                    Family::V6 => "ip6tables-restore",
+                };
+                let node = self.bed.nodes()[0].namespace();
+                node.pipe(&[program, "--noflush"], &text)
+                    .expect("iptables takes the rules");
+                *there = Some(after);
+            }
         }
     }
 

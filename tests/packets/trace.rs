@@ -1,7 +1,7 @@
 //! `kube-proxy trace`, as a process on the node under test: what it foretells of packets, and what it
 //! sees of real ones.
 
-use super::rig::{Expect, Rig, Source, echo};
+use super::rig::{Expect, Mode, Rig, Source, echo};
 use rules::model::{Family, Protocol};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -43,6 +43,10 @@ impl Rig {
             .command(PROGRAM)
             .args(["trace", "-o", "json", "--fail-on", "never", "-f"])
             .arg(&path)
+            .arg(match self.mode() {
+                Mode::Nftables => "--proxy-mode=nftables",
+                Mode::Iptables => "--proxy-mode=iptables",
+            })
             .output()
             .expect("kube-proxy trace");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
