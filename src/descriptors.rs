@@ -13,6 +13,8 @@ const ENOUGH: u64 = 64;
 const CONNECTIONS: usize = 576;
 /// The fewest: with it each server answers several clients at once.
 const FEW_CONNECTIONS: usize = 9;
+/// The fewest for node ports on loopback addresses: one that listens, and two connections.
+const FEW_LOCALHOST: usize = 6;
 /// Connections that were accepted and wait for another one's end, and the servers' own two
 /// sockets.
 const IN_BETWEEN: usize = 8;
@@ -30,6 +32,8 @@ pub struct Shares {
     pub service_health: usize,
     /// Listening sockets of health check node ports.
     pub listeners: usize,
+    /// All sockets of node ports on loopback addresses.
+    pub localhost: usize,
 }
 
 impl Shares {
@@ -41,11 +45,14 @@ impl Shares {
         let connections = (left / 4).clamp(FEW_CONNECTIONS, CONNECTIONS);
         let metrics = (connections / 9).max(2);
         let health = (connections - metrics).div_ceil(2);
+        let rest = left.saturating_sub(connections);
+        let localhost = (rest / 4).max(FEW_LOCALHOST);
         Self {
             health,
             metrics,
             service_health: connections - metrics - health,
-            listeners: left.saturating_sub(connections).clamp(1, LISTENERS),
+            listeners: rest.saturating_sub(localhost).clamp(1, LISTENERS),
+            localhost,
         }
     }
 
@@ -91,7 +98,8 @@ mod tests {
         for limit in [64, 100, 256, 1024, 4096, 65_536, 1_048_576] {
             let shares = Shares::of(limit);
             let connections = shares.health + shares.metrics + shares.service_health;
-            let all = connections + shares.listeners + RESERVE + IN_BETWEEN;
+            let sockets = connections + shares.listeners + shares.localhost;
+            let all = sockets + RESERVE + IN_BETWEEN;
             assert!(all as u64 <= limit, "{limit}: {shares:?}");
             assert!(connections <= CONNECTIONS, "{limit}: {shares:?}");
             let least = [shares.health, shares.metrics, shares.service_health];
@@ -113,9 +121,9 @@ mod tests {
             let own = Shares::of(limit);
             (own.health, own.metrics, own.service_health, own.listeners)
         };
-        assert_eq!(shares(64), (4, 2, 3, 11));
-        assert_eq!(shares(1024), (109, 27, 109, 735));
-        assert_eq!(shares(524_288), (256, 64, 256, 523_668));
+        assert_eq!(shares(64), (4, 2, 3, 5));
+        assert_eq!(shares(1024), (109, 27, 109, 552));
+        assert_eq!(shares(524_288), (256, 64, 256, 392_751));
         assert_eq!(shares(u64::MAX).3, LISTENERS);
     }
 }

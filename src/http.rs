@@ -16,7 +16,7 @@ mod zpages;
 
 pub use answer::Answer;
 pub(crate) use listen::listen;
-pub(crate) use serve::{Terms, serve_each};
+pub(crate) use serve::{Terms, is_the_connections, serve_each};
 pub use service_health::{HealthUpdate, ServiceHealth};
 
 use crate::about::About;

@@ -59,6 +59,8 @@ mod counts;
 mod echo;
 #[cfg(feature = "node")]
 mod explain;
+#[cfg(feature = "node")]
+mod localhost;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 mod probe;

@@ -4,6 +4,7 @@
 #[cfg(feature = "node")]
 mod accounted;
 mod counts;
+mod localhost;
 mod maker;
 mod modes;
 #[cfg(feature = "node")]
@@ -13,6 +14,7 @@ mod slis;
 mod watch;
 
 pub use counts::CountMetrics;
+pub use localhost::{Counted, LocalhostMetrics};
 #[cfg(feature = "node")]
 pub(crate) use process::start_time;
 pub use rest::RestMetrics;
@@ -223,6 +225,11 @@ impl Metrics {
     /// The metrics of what the rules count, if those of the mode that serves do.
     pub fn counts(&self) -> Option<&CountMetrics> {
         self.0.mode.counts()
+    }
+
+    /// The metrics of node ports on loopback addresses, if the mode that serves has a proxy for them.
+    pub fn localhost(&self) -> Option<&LocalhostMetrics> {
+        self.0.mode.localhost()
     }
 
     /// The metrics of `/metrics/slis`.

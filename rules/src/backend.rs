@@ -20,6 +20,9 @@ pub trait Backend: Sized {
     type Kernel;
     /// A sync that is planned, and not in the kernel yet.
     type Pending: Pending;
+    /// Its rules bring no connection from a loopback address to an endpoint: node ports there are
+    /// left to a proxy ([`localhost`](crate::localhost)).
+    const LEAVES_LOCALHOST: bool;
 
     /// A backend whose first sync replaces whatever rules of its kind there are.
     fn new(config: Config) -> Self;

@@ -124,10 +124,13 @@ fn of_service(
         .flat_map(|port| {
             let own = port.of_kind(FrontendKind::NodePort);
             let own = own.filter_map(|(frontend, serving)| {
-                let endpoints = endpoints(config, &port, serving);
+                // One on a loopback address could lead back to the proxy; the API server refuses
+                // those, manifests may have them.
+                let endpoints = endpoints(config, &port, serving).iter().copied();
+                let endpoints = endpoints.filter(|own| !own.address.is_loopback());
                 let served = Served {
                     service: name.clone(),
-                    endpoints: endpoints.into(),
+                    endpoints: endpoints.collect(),
                     affinity: port.affinity,
                 };
                 (!served.endpoints.is_empty()).then_some((frontend.port, served))

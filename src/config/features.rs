@@ -10,7 +10,7 @@ pub const COMPONENT_FLAGZ: &str = "ComponentFlagz";
 pub const COMPONENT_STATUSZ: &str = "ComponentStatusz";
 /// On: `mode: ipvs` passes validation.
 pub const KUBE_PROXY_IPVS: &str = "KubeProxyIPVS";
-/// On: upstream serves node ports on loopback addresses.
+/// On: in mode nftables node ports on loopback addresses are served, or refused and counted.
 pub const LOCALHOST_NODE_PORTS: &str = "KubeProxyNFTablesLocalhostNodePorts";
 /// On: streams may be split and buffered.
 pub const LOGGING_ALPHA_OPTIONS: &str = "LoggingAlphaOptions";
@@ -29,13 +29,14 @@ const KNOWN: &str = include_str!("features/gates.txt");
 
 /// The gates that upstream's kube-proxy itself asks for, and whether setting them changes anything
 /// here: the rest are for rules that this one has in any case, or lacks.
-const OF_KUBE_PROXY: [(&str, bool); 11] = [
+const OF_KUBE_PROXY: [(&str, bool); 12] = [
     (ALL_ALPHA, true),
     (ALL_BETA, true),
     (ALLOW_SERVICE_EXTERNAL_IPS, true),
     (COMPONENT_FLAGZ, true),
     (COMPONENT_STATUSZ, true),
     (KUBE_PROXY_IPVS, true),
+    (LOCALHOST_NODE_PORTS, true),
     (LOGGING_ALPHA_OPTIONS, true),
     (LOGGING_BETA_OPTIONS, true),
     ("MultiCIDRServiceAllocator", false),

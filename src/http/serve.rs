@@ -164,7 +164,7 @@ async fn told(stopping: &mut Stopping) {
 
 /// Whether an error of accept(2) is about the connection that was to be accepted, and the next
 /// one may well be fine.
-fn is_the_connections(error: &io::Error) -> bool {
+pub(crate) fn is_the_connections(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -2,6 +2,7 @@
 
 use super::FAMILY;
 use super::counts::CountMetrics;
+use super::localhost::LocalhostMetrics;
 use super::maker::Maker;
 use crate::mode::Mode;
 use prometheus::{IntCounterVec, IntGaugeVec};
@@ -18,6 +19,7 @@ pub(super) enum ModeMetrics {
 pub(super) struct NftablesMetrics {
     failures: IntCounterVec,
     counts: CountMetrics,
+    localhost: LocalhostMetrics,
 }
 
 pub(super) struct IptablesMetrics {
@@ -42,6 +44,7 @@ impl ModeMetrics {
                     &[FAMILY],
                 )?,
                 counts: CountMetrics::new(make)?,
+                localhost: LocalhostMetrics::new(make)?,
             }),
             Mode::Iptables => Self::Iptables(IptablesMetrics::new(make)?),
         })
@@ -50,6 +53,13 @@ impl ModeMetrics {
     pub(super) fn counts(&self) -> Option<&CountMetrics> {
         match self {
             Self::Nftables(metrics) => Some(&metrics.counts),
+            Self::Iptables(_) => None,
+        }
+    }
+
+    pub(super) fn localhost(&self) -> Option<&LocalhostMetrics> {
+        match self {
+            Self::Nftables(metrics) => Some(&metrics.localhost),
             Self::Iptables(_) => None,
         }
     }

@@ -19,7 +19,9 @@ use crate::source::{self, ClientOptions, Manifests};
 use crate::sysctl::Sysctls;
 use crate::telemetry::Telemetry;
 use crate::world::World;
-use crate::{addresses, cleanup, clock, descriptors, event_sender, health, kernel_version};
+use crate::{
+    addresses, cleanup, clock, descriptors, event_sender, health, kernel_version, localhost,
+};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
@@ -179,9 +181,11 @@ where
         addresses: Box::new(move || interfaces.addresses()),
     };
     let world = World::new(&settings);
+    let localhost = localhost::start(&settings, &world, families, telemetry)
+        .context("starting the proxy for node ports on localhost")?;
     let proxy = Proxy::<B> {
         syncer: Syncer::new(world, families, machine, settings.sync_period),
-        reporter: Reporter::new(telemetry.clone(), service_health),
+        reporter: Reporter::new(telemetry.clone(), service_health).with_localhost(localhost),
     };
     let schedule = Schedule::new(settings.min_sync_period, settings.sync_period);
     let gate = Gate::new(settings.clone(), families, clock::now());

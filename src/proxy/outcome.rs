@@ -1,7 +1,9 @@
 //! What the proxy did, as plain data.
 
+use rules::localhost::Served;
 use rules::model::{Family, ObjectName};
 use rules::{HealthCheck, NodeNotice, Problem, Refusal, Summary};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -57,6 +59,9 @@ pub(super) struct Outcome {
     pub(super) flows: Option<FlowsCleaned>,
     /// Where health checks are answered.
     pub(super) health_addresses: Vec<IpAddr>,
+    /// The node ports of the proxy on loopback addresses that changed; `None` for those that are
+    /// gone.
+    pub(super) localhost: BTreeMap<u16, Option<Served>>,
     /// The health checks that changed; `None` for those that are gone.
     pub(super) health_checks: Vec<(ObjectName, Option<HealthCheck>)>,
 }
@@ -104,6 +109,7 @@ impl Outcome {
             programmed: Vec::new(),
             flows: None,
             health_addresses: Vec::new(),
+            localhost: BTreeMap::new(),
             health_checks: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use crate::jitter;
 use jiff::Timestamp;
 use rules::drift::{Contest, Damage, Suspicion};
 use rules::flows::FlowTable;
+use rules::localhost::LocalhostPorts;
 use rules::model::{Family, ObjectName};
 use rules::{Backend, Config, NodeportAddresses, Refusal, State};
 use std::collections::{BTreeMap, HashSet};
@@ -43,6 +44,7 @@ pub(super) struct Proxier<B> {
     /// Times of endpoint changes that are not in the kernel yet, in milliseconds since the epoch.
     triggers: Vec<i64>,
     flows: FlowCleanup,
+    localhost: LocalhostPorts,
 }
 
 /// What a family's sync works with.
@@ -70,6 +72,7 @@ impl<B: Backend> Proxier<B> {
             untried: Vec::new(),
             triggers: Vec::new(),
             flows: FlowCleanup::new(config.family),
+            localhost: LocalhostPorts::default(),
             backend: B::new(config),
         }
     }
@@ -81,6 +84,9 @@ impl<B: Backend> Proxier<B> {
     /// Takes in what changed since the last sync.
     pub(super) fn changed(&mut self, state: &State, dirty: &HashSet<ObjectName>) {
         self.flows.note(state, dirty);
+        if B::LEAVES_LOCALHOST {
+            self.localhost.note(dirty);
+        }
         self.backend.mark(dirty);
     }
 
@@ -116,6 +122,10 @@ impl<B: Backend> Proxier<B> {
             Ok(()) => {
                 let nodeports = &self.backend.config().nodeport_addresses;
                 round.outcome.flows = self.flows.clean(flows, round.state, nodeports, round.local);
+                if B::LEAVES_LOCALHOST {
+                    let config = self.backend.config();
+                    round.outcome.localhost = self.localhost.take(config, round.state.view());
+                }
             }
             Err(refusal) => round.outcome.refusal = Some(refusal),
         }

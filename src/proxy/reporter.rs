@@ -4,6 +4,7 @@ use super::outcome::{Counted, Drift, Outcome, Taken};
 use crate::events::Event;
 use crate::health::Moment;
 use crate::http::{HealthUpdate, ServiceHealth};
+use crate::localhost::{LocalhostProxy, LocalhostUpdate};
 use crate::telemetry::Telemetry;
 use rules::NodeNotice;
 use rules::model::Family;
@@ -12,6 +13,7 @@ use rules::model::Family;
 pub(super) struct Reporter {
     telemetry: Telemetry,
     service_health: ServiceHealth,
+    localhost: Option<LocalhostProxy>,
 }
 
 impl Reporter {
@@ -20,7 +22,13 @@ impl Reporter {
         Self {
             telemetry,
             service_health,
+            localhost: None,
         }
+    }
+
+    /// Tells a proxy of node ports on loopback addresses, if there is one.
+    pub(super) fn with_localhost(self, localhost: Option<LocalhostProxy>) -> Self {
+        Self { localhost, ..self }
     }
 
     /// The loop begins: the family has a status from here on, and a sync is wanted.
@@ -88,6 +96,12 @@ impl Reporter {
             self.family_synced(&outcome);
             for (service, note) in outcome.newly_left_out {
                 self.telemetry.events.record(Event::left_out(service, note));
+            }
+            if let Some(proxy) = &self.localhost {
+                proxy.update(LocalhostUpdate {
+                    family: outcome.family,
+                    ports: outcome.localhost,
+                });
             }
             updates.push(HealthUpdate {
                 family: outcome.family,

@@ -1,8 +1,10 @@
 //! What is accepted and does not do what its user may expect: said once, at the start.
 
 use super::Settings;
+use crate::addresses;
 use crate::config::features::LOCALHOST_NODE_PORTS;
 use crate::config::{KubeProxyConfiguration, MODE_IPTABLES, MODE_NFTABLES, set_defaults};
+use rules::model::Family;
 
 /// That nftables is used although something else was asked for; `None` for mode nftables.
 pub fn mode_notice(settings: &Settings) -> Option<String> {
@@ -27,14 +29,8 @@ pub fn notices(settings: &Settings) -> Vec<String> {
             fields.join(", ")
         ));
     }
-    let mut gates = settings.gates.without_effect();
-    if settings.gates.enabled(LOCALHOST_NODE_PORTS) {
-        notices.push(format!(
-            "feature gate {LOCALHOST_NODE_PORTS} is on, but kube-proxy-rs serves no node ports on \
-             loopback addresses"
-        ));
-        gates.retain(|gate| *gate != LOCALHOST_NODE_PORTS);
-    }
+    let gates = settings.gates.without_effect();
+    notices.extend(localhost_notice(settings));
     if !gates.is_empty() {
         notices.push(format!(
             "these feature gates are accepted and change nothing in kube-proxy-rs: {}",
@@ -42,6 +38,27 @@ pub fn notices(settings: &Settings) -> Vec<String> {
         ));
     }
     notices
+}
+
+/// That the feature gate for node ports on loopback addresses alone serves none.
+fn localhost_notice(settings: &Settings) -> Option<String> {
+    if !settings.gates.enabled(LOCALHOST_NODE_PORTS) {
+        return None;
+    }
+    if !settings.rules.localhost_gate {
+        return Some(format!(
+            "feature gate {LOCALHOST_NODE_PORTS} is on: it is about mode nftables alone"
+        ));
+    }
+    let configured = &settings.rules.nodeport_addresses;
+    let named = |family| addresses::name_localhost(configured, family);
+    (!Family::ALL.into_iter().any(named)).then(|| {
+        format!(
+            "feature gate {LOCALHOST_NODE_PORTS} is on, and nodePortAddresses name neither \
+             127.0.0.1 nor ::1: node ports are refused there. Add localhost to nodePortAddresses to \
+             have them served"
+        )
+    })
 }
 
 /// The fields that differ from their defaults and mean nothing here.
@@ -126,6 +143,26 @@ mod tests {
                 "these feature gates are accepted and change nothing in kube-proxy-rs: EnvFiles",
             ]
         );
+    }
+
+    #[test]
+    fn a_gate_that_serves_nothing_says_so() {
+        const GATE: &str = "--feature-gates=KubeProxyNFTablesLocalhostNodePorts=true";
+        let told = |flags: &[&str]| notices(&settings(&[&[GATE], flags].concat()));
+        let nftables = "--proxy-mode=nftables";
+        let [refused] = &told(&[nftables])[..] else {
+            panic!("one line");
+        };
+        assert!(
+            refused.contains("node ports are refused there"),
+            "{refused}"
+        );
+        let named = told(&[nftables, "--nodeport-addresses=primary,localhost"]);
+        assert_eq!(named, Vec::<String>::new());
+        let [other] = &told(&["--proxy-mode=iptables"])[..] else {
+            panic!("one line");
+        };
+        assert!(other.ends_with("is about mode nftables alone"), "{other}");
     }
 
     #[test]

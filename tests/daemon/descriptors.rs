@@ -102,7 +102,7 @@ fn more_health_check_ports_than_descriptors_are_told_and_tried_again() {
         ensure!(more.len() == 1, "{more:?}");
         Ok(())
     });
-    let one = "has room for 63 of these servers; trying again";
+    let one = "has room for 48 of these servers; trying again";
     assert_eq!(
         rig.lines(&["WARN", "healthCheckNodePort", one]).len(),
         10,

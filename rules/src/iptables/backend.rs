@@ -21,6 +21,7 @@ impl<K: Kernel> Backend for IptablesBackend<K> {
 
     type Kernel = K;
     type Pending = Pending;
+    const LEAVES_LOCALHOST: bool = false;
 
     fn new(config: Config) -> Self {
         Self {

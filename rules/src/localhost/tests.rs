@@ -134,6 +134,16 @@ fn only_tcp_node_ports_with_endpoints_are_served() {
 }
 
 #[test]
+fn no_endpoint_on_a_loopback_address_is_connected_to() {
+    let mut bench = Bench::new(ALL);
+    let mut slice = slice("web", &["n1", "n1"]);
+    slice.endpoints[0].address = [127, 0, 0, 1].into();
+    bench.tell([Change::Slice(slice)]);
+    let web = bench.tell([Change::Service(service("web", Some(30080)))]);
+    assert_eq!(web, ["30080 web at 2"]);
+}
+
+#[test]
 fn policy_local_is_as_the_mode_has_it() {
     for (localhost, nodes, served) in [
         (OWN, &["n1", "n2"][..], &["30080 web at 1"][..]),

@@ -26,6 +26,7 @@ impl<K: Kernel> Backend for NftBackend<K> {
 
     type Kernel = K;
     type Pending = Pending;
+    const LEAVES_LOCALHOST: bool = true;
 
     fn new(config: Config) -> Self {
         Self {

@@ -1,0 +1,222 @@
+//! One port: its socket, and the connections that it takes.
+
+use super::connection;
+use super::limits::Limits;
+use crate::http::is_the_connections;
+use rules::localhost::{Choice, Served, address};
+use rules::model::{Family, ObjectName};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// Between two attempts to listen on a port that is taken.
+const BIND_RETRY: Duration = Duration::from_secs(5);
+/// Between two attempts to accept a connection while that is impossible.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// What a listener and its connections share.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) family: Family,
+    pub(super) address: SocketAddr,
+    pub(super) limits: Arc<Limits>,
+    places: Arc<Semaphore>,
+    served: Mutex<(ObjectName, Choice)>,
+}
+
+impl Port {
+    pub(super) fn new(
+        (family, number): (Family, u16),
+        served: &Served,
+        limits: Arc<Limits>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            family,
+            address: SocketAddr::new(address(family), number),
+            places: Arc::new(Semaphore::new(limits.room.of_one_port)),
+            limits,
+            served: Mutex::new((served.service.clone(), Choice::new(served))),
+        })
+    }
+
+    /// Others serve it from now on.
+    pub(super) fn update(&self, served: &Served) {
+        let (service, choice) = &mut *self.served();
+        *service = served.service.clone();
+        choice.update(served);
+    }
+
+    pub(super) fn choice<T>(&self, ask: impl FnOnce(&mut Choice) -> T) -> T {
+        ask(&mut self.served().1)
+    }
+
+    fn served(&self) -> MutexGuard<'_, (ObjectName, Choice)> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The port as messages name it.
+    fn words(&self) -> String {
+        format!(
+            "nodePort {}: listening on {}",
+            self.address.port(),
+            self.address
+        )
+    }
+
+    /// Listens at once.
+    fn listen(&self) -> io::Result<Listening> {
+        let listeners = self.limits.listeners.clone();
+        let place = listeners.try_acquire_owned().map_err(|_| {
+            io::Error::other(format!(
+                "the limit of file descriptors (RLIMIT_NOFILE) has room for {} of these listeners",
+                self.limits.room.listeners
+            ))
+        })?;
+        let socket = match self.family {
+            Family::V4 => TcpSocket::new_v4(),
+            Family::V6 => TcpSocket::new_v6(),
+        }?;
+        // Connections of an earlier process may be in their last minute.
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        let socket = socket.listen(BACKLOG)?;
+        Ok(Listening {
+            socket,
+            _place: place,
+            _counted: self.limits.metrics.listening(self.family),
+        })
+    }
+
+    /// Tries until the kernel gives the address. Says when it does, and when there is another
+    /// reason than before.
+    async fn until_it_listens(&self, mut reason: String) -> Listening {
+        loop {
+            sleep(BIND_RETRY).await;
+            let text = match self.listen() {
+                Ok(listening) => {
+                    let service = &self.served().0;
+                    tracing::info!("Service {service}: {} now", self.words());
+                    return listening;
+                }
+                Err(error) => error.to_string(),
+            };
+            self.limits.metrics.failed_to_listen(self.family);
+            if reason != text {
+                let service = &self.served().0;
+                tracing::warn!("Service {service}: {}: {text}; trying again", self.words());
+                reason = text;
+            }
+        }
+    }
+
+    /// Takes connections for ever.
+    async fn accept_all(self: Arc<Self>, listening: Listening) {
+        loop {
+            // The next ones wait in the kernel.
+            let own = place(&self.places, || {
+                tracing::warn!(
+                    "{}: {} connections are open, as many as one port may have; others wait",
+                    self.words(),
+                    self.limits.room.of_one_port
+                );
+            });
+            let own = own.await;
+            let client = accept(&listening.socket).await;
+            let of_all = place(&self.limits.connections, || {
+                tracing::warn!(
+                    "localhost node ports: {} connections are open, as many as there may be; \
+                     others wait",
+                    self.limits.room.connections
+                );
+            });
+            let of_all = of_all.await;
+            let port = self.clone();
+            tokio::spawn(async move {
+                connection::serve(client, &port).await;
+                drop((own, of_all));
+            });
+        }
+    }
+}
+
+/// A socket, its place among the others, and its part in the gauge.
+#[derive(Debug)]
+struct Listening {
+    socket: TcpListener,
+    _place: OwnedSemaphorePermit,
+    _counted: crate::metrics::Counted,
+}
+
+/// A place, at once or when there is one; says so if it has to wait.
+async fn place(places: &Arc<Semaphore>, full: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = places.clone().try_acquire_owned() {
+        return Some(place);
+    }
+    full();
+    // Never closed.
+    places.clone().acquire_owned().await.ok()
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => return client,
+            Err(error) if is_the_connections(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("localhost node ports: accepting a connection: {error}");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A port that is listened on, or about to be; closed when dropped.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) port: Arc<Port>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    /// A listener, and what kept it from listening at once.
+    pub(super) fn start(port: Arc<Port>) -> (Self, Option<String>) {
+        let listening = port.listen().map_err(|error| error.to_string());
+        let problem = listening.as_ref().err().cloned();
+        let problem = problem.map(|error| {
+            port.limits.metrics.failed_to_listen(port.family);
+            format!("{}: {error}", port.words())
+        });
+        let own = port.clone();
+        let task = tokio::spawn(async move {
+            let listening = match listening {
+                Ok(listening) => listening,
+                Err(reason) => own.until_it_listens(reason).await,
+            };
+            own.accept_all(listening).await;
+        });
+        (Self { port, task }, problem)
+    }
+
+    /// Closes it; its place and its address are free then.
+    pub(super) async fn close(mut self) {
+        self.task.abort();
+        // That it was aborted is no news.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
