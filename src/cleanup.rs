@@ -4,11 +4,10 @@
 //! legacy iptables have no such door: they are left to `iptables-legacy-save` and
 //! `-restore`, where those are installed and `--cleanup` asks for it.
 
-pub(crate) mod chains;
 mod legacy;
 
 use crate::mode::Mode;
-use crate::netlink::{Nftables, OpenError, ipvs, nftrace};
+use crate::netlink::{Nftables, OpenError, iptables, ipvs, nftrace};
 use rules::Backend as _;
 use rules::model::Family;
 use rules::nft::NftBackend;
@@ -146,9 +145,9 @@ impl Cleaning {
     /// Chains of iptables that nf_tables keeps.
     fn nf_tables_chains(&mut self) {
         for family in Family::ALL {
-            match chains::remove(family) {
+            match iptables::clean_up(family) {
                 Ok(done) => {
-                    for line in done {
+                    for line in done.lines {
                         tracing::info!("{line}");
                     }
                 }

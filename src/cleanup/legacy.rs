@@ -1,6 +1,7 @@
 //! Legacy iptables: tables that only its own programs read and write.
 
-use super::chains::TABLES;
+use crate::netlink::flavour::legacy_tables;
+use crate::netlink::iptables::TABLES;
 use rules::check::{is_proxy_chain as is_own, is_proxy_entry as is_entry};
 use rules::model::Family;
 use std::fmt::Write as _;
@@ -9,13 +10,9 @@ use std::process::{Command, Stdio};
 
 /// The legacy tables that the kernel has in this network namespace, of those that matter.
 pub(super) fn loaded_tables(family: Family) -> Option<String> {
-    let file = match family {
-        Family::V4 => "/proc/net/ip_tables_names",
-        Family::V6 => "/proc/net/ip6_tables_names",
-    };
-    let names = std::fs::read_to_string(file).ok()?;
-    let ours: Vec<&str> = names.lines().filter(|name| TABLES.contains(name)).collect();
-    (!ours.is_empty()).then(|| ours.join(", "))
+    let mut tables = legacy_tables(family);
+    tables.retain(|table| TABLES.contains(&table.as_str()));
+    (!tables.is_empty()).then(|| tables.join(", "))
 }
 
 /// Removes kube-proxy's chains by the programs of legacy iptables; each message tells what was

@@ -7,6 +7,7 @@
 mod apply;
 mod batch;
 mod chains;
+mod clean_up;
 mod encode;
 mod read;
 mod refusal;
@@ -18,6 +19,7 @@ use super::notifications::Ours;
 use super::session::Session;
 use super::{Follower, OpenError, follow};
 use apply::Kept;
+pub use clean_up::{CleanedUp, TABLES, clean_up};
 pub use read::ChainReader;
 use rules::Commit;
 use rules::iptables::{Kernel, Refusal, Transaction};
@@ -103,9 +105,9 @@ impl Kernel for Iptables {
     }
 
     fn clean_up(&mut self, family: Family) -> io::Result<bool> {
-        let done = crate::cleanup::chains::remove(family)?;
-        done.iter().for_each(|line| tracing::info!("{line}"));
-        Ok(!done.is_empty())
+        let done = clean_up(family)?;
+        done.lines.iter().for_each(|line| tracing::info!("{line}"));
+        Ok(done.removed)
     }
 
     fn last_commit(&self) -> Commit {

@@ -30,6 +30,8 @@ pub struct FoundRule {
     pub handle: u64,
     /// The chain that it leads to.
     pub jumps_to: Option<String>,
+    /// What it says of itself to iptables.
+    pub comment: Option<String>,
 }
 
 /// What to remove of one family.
@@ -39,6 +41,45 @@ pub struct Removal {
     pub rules: Vec<(String, String, u64)>,
     /// Chains with all their rules: table and name.
     pub chains: Vec<(String, String)>,
+}
+
+/// So many objects take the kernel a tenth of a second or less to remove, in which it takes nothing
+/// from anybody else.
+const PIECES: usize = 8_000;
+
+/// What one message removes.
+enum Piece<'a> {
+    Rule(&'a (String, String, u64)),
+    /// All rules of a chain.
+    Emptied(&'a (String, String)),
+    /// A chain without rules.
+    Gone(&'a (String, String)),
+}
+
+impl Piece<'_> {
+    fn write(&self, out: &mut Writer, family: Family, sequence: &mut u32) {
+        match self {
+            Self::Rule((table, chain, handle)) => {
+                message(out, family, libc::NFT_MSG_DELRULE, sequence, |out| {
+                    out.text(nfta::RULE_TABLE, table);
+                    out.text(nfta::RULE_CHAIN, chain);
+                    out.long(nfta::RULE_HANDLE, *handle);
+                });
+            }
+            Self::Emptied((table, chain)) => {
+                message(out, family, libc::NFT_MSG_DELRULE, sequence, |out| {
+                    out.text(nfta::RULE_TABLE, table);
+                    out.text(nfta::RULE_CHAIN, chain);
+                });
+            }
+            Self::Gone((table, chain)) => {
+                message(out, family, libc::NFT_MSG_DELCHAIN, sequence, |out| {
+                    out.text(nfta::CHAIN_TABLE, table);
+                    out.text(nfta::CHAIN_NAME, chain);
+                });
+            }
+        }
+    }
 }
 
 /// Lists and removes, in the network namespace that it was opened in.
@@ -62,44 +103,43 @@ impl Leftovers {
     /// # Errors
     /// The kernel does not list them.
     pub fn chains(&mut self, family: Family) -> io::Result<Vec<FoundChain>> {
-        self.dump(family, libc::NFT_MSG_GETCHAIN, None, chain)
+        self.dump(family, libc::NFT_MSG_GETCHAIN, &[], chain)
     }
 
-    /// Every rule of a table.
+    /// Every rule of a chain. All rules of a table at once take the kernel the longer the more there
+    /// are, and some hundred thousand half a minute.
     ///
     /// # Errors
     /// The kernel does not list them.
-    pub fn rules(&mut self, family: Family, table: &str) -> io::Result<Vec<FoundRule>> {
-        self.dump(family, libc::NFT_MSG_GETRULE, Some(table), rule)
+    pub fn rules(
+        &mut self,
+        family: Family,
+        table: &str,
+        chain: &str,
+    ) -> io::Result<Vec<FoundRule>> {
+        let within = [(nfta::RULE_TABLE, table), (nfta::RULE_CHAIN, chain)];
+        self.dump(family, libc::NFT_MSG_GETRULE, &within, rule)
     }
 
-    /// Removes in one transaction.
+    /// Removes in one transaction, or if that is more than a moment's work in several, of which the
+    /// first has the rules.
     ///
     /// # Errors
-    /// The kernel refuses, and nothing is removed.
+    /// The kernel refuses one, and removes nothing of it.
     pub fn remove(&mut self, family: Family, removal: &Removal) -> io::Result<()> {
-        self.transact(|bytes, sequence| {
-            for (table, chain, handle) in &removal.rules {
-                message(bytes, family, libc::NFT_MSG_DELRULE, sequence, |out| {
-                    out.text(nfta::RULE_TABLE, table);
-                    out.text(nfta::RULE_CHAIN, chain);
-                    out.long(nfta::RULE_HANDLE, *handle);
-                });
-            }
-            // All rules first: they lead from chain to chain.
-            for (table, chain) in &removal.chains {
-                message(bytes, family, libc::NFT_MSG_DELRULE, sequence, |out| {
-                    out.text(nfta::RULE_TABLE, table);
-                    out.text(nfta::RULE_CHAIN, chain);
-                });
-            }
-            for (table, chain) in &removal.chains {
-                message(bytes, family, libc::NFT_MSG_DELCHAIN, sequence, |out| {
-                    out.text(nfta::CHAIN_TABLE, table);
-                    out.text(nfta::CHAIN_NAME, chain);
-                });
-            }
-        })
+        let rules = removal.rules.iter().map(Piece::Rule);
+        // All rules first: they lead from chain to chain.
+        let emptied = removal.chains.iter().map(Piece::Emptied);
+        let gone = removal.chains.iter().map(Piece::Gone);
+        let pieces: Vec<Piece<'_>> = rules.chain(emptied).chain(gone).collect();
+        for pieces in pieces.chunks(PIECES) {
+            self.transact(|bytes, sequence| {
+                for piece in pieces {
+                    piece.write(bytes, family, sequence);
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Removes the table `kube-proxy`; none is as good.
@@ -121,21 +161,21 @@ impl Leftovers {
         &mut self,
         family: Family,
         kind: libc::c_int,
-        table: Option<&str>,
+        within: &[(u16, &str)],
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
         let found = self.socket.list_whole(
             nf_tables::message_kind(kind),
             |out| {
                 nf_tables::header(out, protocol_family(family));
-                if let Some(table) = table {
-                    out.text(nfta::RULE_TABLE, table);
+                for (kind, name) in within {
+                    out.text(*kind, name);
                 }
             },
             |message, found| found.extend(read(message.body(nf_tables::HEADER))),
         );
         match found {
-            // There is no such table.
+            // There is no such table, or no such chain.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
             found => found,
         }
@@ -190,6 +230,7 @@ pub(super) fn rule(body: &[u8]) -> Option<FoundRule> {
     let rule = Rule::read(body)?;
     Some(FoundRule {
         jumps_to: rule.expressions.iter().find_map(jump),
+        comment: rule.expressions.iter().find_map(comment),
         handle: rule.handle?,
         table: rule.table,
         chain: rule.chain,
@@ -205,4 +246,13 @@ fn jump(expression: &Expression) -> Option<String> {
         } => chain.clone(),
         _ => None,
     }
+}
+
+/// What iptables' match `comment` says, which ends with a NUL.
+fn comment(expression: &Expression) -> Option<String> {
+    let Expression::Match { name, info, .. } = expression else {
+        return None;
+    };
+    let text = info.split(|byte| *byte == 0).next()?;
+    (name == "comment").then(|| String::from_utf8_lossy(text).into_owned())
 }
