@@ -76,7 +76,7 @@ pub trait Backend: Sized {
         self.distrust();
     }
 
-    /// Whether all rules are to be replaced once in a while though nobody has said why.
+    /// Whether all rules are to be replaced once an hour though nobody has said why.
     fn wants_periodic_replacement(&self) -> bool {
         true
     }

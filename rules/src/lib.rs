@@ -1,11 +1,10 @@
 //! Every decision of kube-proxy-rs: which endpoints serve which frontend by
-//! which policy, as which nftables objects, and what changes between two
+//! which policy, as which objects of nftables or chains of iptables, and what changes between two
 //! states. Pure and synchronous: no clock, no input, no output.
 //!
 //! The flow is one way: [`model`] objects come as [`Change`]s into a [`State`],
 //! which marks Services dirty; a [`Backend`] plans the dirty ones and has the
-//! kernel take what changes. There is one, [`nft`]; the rules of another one, [`iptables`], are
-//! made and printed so far. What flows it leaves behind, [`flows`] finds; what it
+//! kernel take what changes. There are two, [`nft`] and [`iptables`]. What flows it leaves behind, [`flows`] finds; what it
 //! does with a packet, [`trace`] tells.
 
 pub mod advise;

@@ -186,7 +186,11 @@ impl<B: Backend> Proxier<B> {
         }
         if self.full_at.is_some_and(|at| at <= now) {
             self.full_at = None;
-            self.backend.distrust();
+            if self.unseen > 0 || self.backend.wants_periodic_replacement() {
+                self.backend.distrust();
+            } else {
+                self.replace_in_an_hour(now);
+            }
             // Those that the kernel refused may fare better now.
             let left_out = self.backend.left_out().clone();
             self.backend.take_back(&left_out);
@@ -215,6 +219,11 @@ impl<B: Backend> Proxier<B> {
             self.contest.repaired(&suspicion, now);
         }
         self.replaced_at = generation;
+        self.replace_in_an_hour(now);
+    }
+
+    /// Not all nodes at the same time.
+    fn replace_in_an_hour(&mut self, now: Instant) {
         let spread = FULL_INTERVAL.mul_f64(jitter::draw() / 10.0);
         self.full_at = Some(now + (FULL_INTERVAL - spread));
     }

@@ -2,6 +2,7 @@
 //! by others.
 
 mod drift;
+mod hourly;
 mod paused;
 mod refusals;
 mod rendered;
@@ -133,13 +134,13 @@ fn proxy_with<K: Kernel>(
     proxy_of(world, families, machine, telemetry, runtime)
 }
 
-fn proxy_of<K: Kernel>(
+fn proxy_of<B: Backend>(
     world: World,
     families: &[Family],
-    machine: Machine<K>,
+    machine: Machine<B::Kernel>,
     telemetry: &Telemetry,
     runtime: &Handle,
-) -> Proxy<NftBackend<K>> {
+) -> Proxy<B> {
     let (health, events) = (telemetry.health.clone(), telemetry.events.clone());
     let service_health = ServiceHealth::new(health, events, runtime.clone());
     Proxy {

@@ -99,7 +99,8 @@ fn run(flags: &[&str]) -> Running {
         addresses: Box::new(move || Ok(with(&listed, |script| script.local.clone()))),
     };
     let world = World::new(&settings);
-    let proxy = proxy_of(world, &Family::ALL, machine, &telemetry, &Handle::current());
+    let proxy: Proxy<NftBackend<Scripted>> =
+        proxy_of(world, &Family::ALL, machine, &telemetry, &Handle::current());
     let (changes, changes_received) = mpsc::channel(256);
     let (addresses, addresses_received) = mpsc::channel(1);
     let (drift, drift_received) = mpsc::channel(4);

@@ -243,7 +243,7 @@ proptest! {
             addresses: Box::new(move || Ok(local.clone())),
         };
         let telemetry = telemetry(Recorder::nowhere());
-        let mut proxy = proxy_of(
+        let mut proxy: Proxy<NftBackend<Tables>> = proxy_of(
             World::new(&settings), &Family::ALL, machine, &telemetry, runtime.handle(),
         );
         let mut manifests = Manifests::new(directory.path(), "n1");
