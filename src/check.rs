@@ -6,6 +6,7 @@ mod gather;
 mod kernel;
 mod metrics;
 
+use crate::mode::Mode;
 use crate::netlink::{Nftables, OpenError};
 use crate::report::{Data, Page, Report, Source, Table};
 use crate::settings::Settings;
@@ -29,12 +30,16 @@ pub struct Check {
     pub groups: Vec<Group>,
 }
 
-/// Checks this node.
+/// Checks this node for a proxy of a mode; `from` asks for a switch to mode nftables.
 ///
 /// # Errors
 /// This process may not look (NET_ADMIN), or the Services that a switch has to do with cannot be
 /// had.
-pub fn report(settings: &Settings, from: Option<From>) -> anyhow::Result<Report<Check>> {
+pub fn report(
+    settings: &Settings,
+    mode: Mode,
+    from: Option<From>,
+) -> anyhow::Result<Report<Check>> {
     if let Err(OpenError::NotPermitted) = Nftables::open() {
         bail!(
             "check: the capability NET_ADMIN is missing, without which the kernel shows no rules; \
@@ -48,7 +53,7 @@ pub fn report(settings: &Settings, from: Option<From>) -> anyhow::Result<Report<
     let mut sources = vec![Source::fresh("kernel")];
     let world = runtime.block_on(load(settings, from, &mut sources))?;
     let metrics = runtime.block_on(metrics::counted(settings.metrics_bind_address));
-    let (facts, unseen) = gather::facts(settings, metrics);
+    let (facts, unseen) = gather::facts(settings, mode, metrics);
     sources.extend(unseen);
     let cluster = world.as_ref().map(|world| cluster(world, settings, &facts));
     let (groups, mut findings) = rules::check::check(&facts, cluster.as_ref(), from);

@@ -5,15 +5,19 @@ mod address;
 mod here;
 mod nodes;
 mod page;
+mod planned;
+mod rivals;
 mod service;
 
 pub use address::Target;
 
 use crate::inspect::{Asked, Cluster, Facts, unproxied};
+use crate::mode::Mode;
 use crate::report::{Report, Source};
 use crate::settings::Settings;
 use anyhow::bail;
 use here::Here;
+use planned::Planned;
 use rules::explain::Explanation;
 use rules::model::ObjectName;
 use schemars::JsonSchema;
@@ -62,7 +66,12 @@ pub async fn explain(
     }
     let mut here = Here::look(settings, &facts);
     let mut sources = facts.sources(&cluster);
-    let unseen = service::find_rivals(&cluster, &mut facts, settings, &mut here).await;
+    let mode = Mode::of(settings);
+    let unseen = {
+        let (world, _) = facts.world(settings);
+        let planned = Planned::all(&world, mode, &here);
+        rivals::find(&cluster, &mut facts, &planned, &mut here, &world).await
+    };
     let unseen = unseen.map(|unseen| {
         let name = format!("{}: {}", cluster.source(), unseen.what);
         Source::unseen(name, unseen.to_string())
@@ -70,7 +79,7 @@ pub async fn explain(
     sources.extend(unseen);
     let (world, mut problems) = facts.world(settings);
     problems.extend(cluster.problems().iter().cloned());
-    let planned = service::Planned::all(&world, &here);
+    let planned = Planned::all(&world, mode, &here);
     let (mut services, mut findings) = (Vec::new(), Vec::new());
     for raw in &facts.services {
         let case = service::Case {

@@ -7,6 +7,7 @@ mod drops;
 mod facts;
 mod fate;
 mod hook;
+mod iptables;
 mod neighbours;
 mod node;
 mod owner;
@@ -16,8 +17,8 @@ mod switch;
 pub use chain::ForeignChain;
 pub use drops::foreign_drops;
 pub use facts::{
-    Conntrack, Counted, DifferingSetting, Facts, Feature, Ipvs, Kernel, LocalhostFlows, Others,
-    ProxyTable, Rights, Seen,
+    Conntrack, Counted, DifferingSetting, Facts, Feature, Iptables, Ipvs, Kernel, LocalhostFlows,
+    Others, ProxyTable, Rights, Seen,
 };
 pub use fate::{DropKind, DroppingRule, Fate, RuleDigest, Rules, Step, fate};
 pub use hook::{ChainFamily, Hook, Sees};
@@ -26,6 +27,7 @@ pub use report::{Group, Item, Status};
 pub use switch::{Cluster, From};
 
 use crate::finding::Finding;
+use iptables::mode_iptables;
 
 /// What is to be said of a node: groups of checks, and what was found. Without a cluster what a
 /// switch changes for its Services is not said.
@@ -36,6 +38,9 @@ pub fn check(
 ) -> (Vec<Group>, Vec<Finding>) {
     let mut report = report::Report::default();
     node::kernel(&mut report, &facts.kernel, facts.rights.own_namespace);
+    if let Some(iptables) = &facts.iptables {
+        mode_iptables(&mut report, iptables);
+    }
     node::rights(&mut report, facts);
     node::sysctls(&mut report, facts);
     node::conntrack(&mut report, facts);

@@ -1,15 +1,18 @@
 //! One Service in words: what it asks for, who serves it seen from a node, and what is wrong.
 //!
 //! [`endpoints`] and [`health`] say who serves, [`findings`] what is wrong; the frontends' answers
-//! come from whatever programs them ([`crate::nft::explain`]). [`Explanation`] is the whole,
+//! come from packets that are sent through whatever rules there are ([`Answers`]). [`Explanation`] is the whole,
 //! for people and for scripts.
 
+mod answers;
 mod data;
 mod endpoints;
 mod findings;
 mod frontends;
+mod outcomes;
 mod slices;
 
+pub use answers::{Answers, Clients, Standpoint};
 pub use data::{
     Answer, ClientAddress, EndpointExplained, Explanation, FrontendExplained, FrontendKind, Health,
     KernelState, NodeHealth, Policy, State,
@@ -17,6 +20,7 @@ pub use data::{
 pub use endpoints::{Place, endpoints, fair_share, health};
 pub use findings::{Known, findings};
 pub use frontends::{Wanted, wanted};
+pub use outcomes::outcomes;
 
 use crate::model::{Service, TrafficPolicy};
 

@@ -7,6 +7,7 @@
 //! is what is there once whatever the cluster holds. Where upstream leaves an order to chance, it is
 //! that of names here.
 
+pub mod explain;
 pub mod names;
 pub mod print;
 pub mod rule;

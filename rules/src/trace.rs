@@ -11,7 +11,7 @@ mod ways;
 
 pub(crate) use choices::Choices;
 pub(crate) use flight::{Flight, Hooks, fly};
-pub use packet::{End, HookPoint, Origin, Packet};
+pub use packet::{End, Ends, Follow, HookPoint, Origin, Packet};
 pub(crate) use show::write_paths;
 pub use ways::{Decision, Fate, Share, Way};
 pub(crate) use ways::{Walked, undecided, ways};

@@ -2,6 +2,8 @@
 
 use super::{features, kernel};
 use crate::addresses::has_ipv6;
+use crate::mode::Mode;
+use crate::netlink::flavour::{Flavour, flavour};
 use crate::netlink::{Flows, accounting, others};
 use crate::report::Source;
 use crate::settings::Settings;
@@ -10,7 +12,7 @@ use crate::{kernel_version, netlink};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use rules::check::{
-    Conntrack, Counted, Facts, Ipvs, Kernel, LocalhostFlows, ProxyTable, Rights, Seen,
+    Conntrack, Counted, Facts, Iptables, Ipvs, Kernel, LocalhostFlows, ProxyTable, Rights, Seen,
 };
 use rules::iptables::{INVALID_DROPPED, LOCALHOST_ACCEPTED};
 use rules::model::Family;
@@ -23,7 +25,7 @@ const IPVS_INTERFACE: &str = "kube-ipvs0";
 const BRIDGES: [&str; 4] = ["cni0", "cbr0", "kube-bridge", "weave"];
 
 /// What this node is like, and what could not be looked at.
-pub(super) fn facts(settings: &Settings, metrics: Counted) -> (Facts, Vec<Source>) {
+pub(super) fn facts(settings: &Settings, mode: Mode, metrics: Counted) -> (Facts, Vec<Source>) {
     let mut unseen = Vec::new();
     let mut families = vec![Family::V4];
     families.extend(has_ipv6().then_some(Family::V6));
@@ -47,6 +49,7 @@ pub(super) fn facts(settings: &Settings, metrics: Counted) -> (Facts, Vec<Source
         sysctls: kernel::sysctls(),
         differing: Sysctls::default().differing(&settings.conntrack),
         conntrack: note(&mut unseen, "conntrack", room()),
+        iptables: (mode == Mode::Iptables).then(|| iptables(&families)),
         others: note(&mut unseen, "nf_tables", others::look()),
         legacy: kernel::legacy_tables(),
         tables: proxy_tables(&families),
@@ -69,6 +72,25 @@ fn note<T>(unseen: &mut Vec<Source>, name: &str, found: io::Result<T>) -> Seen<T
         unseen.push(Source::unseen(name, error.to_string()));
         error.to_string()
     })
+}
+
+fn iptables(families: &[Family]) -> Iptables {
+    let missing = || -> Result<Vec<(Family, Vec<&'static str>)>, String> {
+        let mut kernel = netlink::Iptables::open().map_err(|error| error.to_string())?;
+        let lacks = |family: &Family| {
+            let support = kernel.support(*family).map_err(|error| error.to_string())?;
+            Ok((*family, support.missing))
+        };
+        families.iter().map(lacks).collect()
+    };
+    let legacy = match flavour() {
+        Ok(Flavour::Legacy { tables }) => Some(tables),
+        Ok(Flavour::Nft) | Err(_) => None,
+    };
+    Iptables {
+        missing: missing(),
+        legacy,
+    }
 }
 
 fn room() -> io::Result<Conntrack> {

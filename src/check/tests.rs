@@ -65,7 +65,9 @@ impl Node {
 
     fn report(&self, from: Option<From>) -> Report<Check> {
         let settings = self.settings();
-        let report = self.namespace.run(|| report(&settings, from));
+        let report = self
+            .namespace
+            .run(|| report(&settings, Mode::Nftables, from));
         report.expect("the namespace").expect("a report")
     }
 
@@ -118,7 +120,8 @@ fn a_node_that_mode_iptables_serves() {
             let (mut server, _) = listener.accept().expect("a connection");
             server.write_all(b"x").expect("sent");
             client.read_exact(&mut [0]).expect("received");
-            let found = report(&node.settings(), Some(From::Iptables)).expect("a report");
+            let found =
+                report(&node.settings(), Mode::Nftables, Some(From::Iptables)).expect("a report");
             let text = Output {
                 format: Format::Table,
                 fail_on: None,
@@ -248,8 +251,8 @@ fn without_services_a_switch_is_no_question_but_the_node_is() {
     let (without, with) = node
         .namespace
         .run(|| {
-            let with = report(&settings, Some(From::Ipvs)).map(drop);
-            (report(&settings, None), with)
+            let with = report(&settings, Mode::Nftables, Some(From::Ipvs)).map(drop);
+            (report(&settings, Mode::Nftables, None), with)
         })
         .expect("the namespace");
     let unseen: Vec<Source> = (without.expect("a report").sources.into_iter())
@@ -268,4 +271,26 @@ fn without_services_a_switch_is_no_question_but_the_node_is() {
         "{error}"
     );
     assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn chains_of_iptables_are_the_proxys_own_in_its_mode() {
+    let node = Node::new();
+    node.exec(&[
+        "iptables -t nat -N KUBE-SERVICES",
+        "iptables -t nat -A PREROUTING -j KUBE-SERVICES",
+        "iptables -N KUBE-FORWARD",
+    ]);
+    let codes = |mode| {
+        let settings = node.settings();
+        let report = node.namespace.run(|| report(&settings, mode, None));
+        let findings = report.expect("the namespace").expect("a report").findings;
+        let codes = findings.iter().map(|found| found.code);
+        codes.collect::<Vec<Code>>()
+    };
+    assert!(codes(Mode::Nftables).contains(&Code::OtherProxy));
+    let own = codes(Mode::Iptables);
+    assert!(!own.contains(&Code::OtherProxy), "{own:?}");
+    // This kernel has all of it, and other tests need it.
+    assert!(!own.contains(&Code::KernelFeatureMissing), "{own:?}");
 }

@@ -2,7 +2,8 @@
 //! those of the daemon where nothing else is given.
 
 use super::startup;
-use crate::config::{self, MODE_NFTABLES};
+use crate::config::{self, MODE_IPTABLES, MODE_NFTABLES};
+use crate::mode::Mode;
 use crate::options::{Complete, Options, flags};
 use crate::report;
 use crate::settings::Settings;
@@ -29,21 +30,31 @@ pub(super) fn settings(matches: &ArgMatches) -> anyhow::Result<Settings> {
     Settings::new(&options, complete)
 }
 
-/// The same as mode nftables has them, whatever mode the configuration is for.
-pub(super) fn nftables_settings(matches: &ArgMatches) -> anyhow::Result<Settings> {
+/// The same as mode nftables has them, whatever mode the configuration is for; and whether that is
+/// iptables.
+pub(super) fn nftables_settings(matches: &ArgMatches) -> anyhow::Result<(Settings, Mode)> {
     let (options, mut complete) = complete(matches)?;
+    let mode = match complete.config.mode == MODE_IPTABLES {
+        true => Mode::Iptables,
+        false => Mode::Nftables,
+    };
     MODE_NFTABLES.clone_into(&mut complete.config.mode);
     config::set_mode_defaults(&mut complete.config);
-    Settings::new(&options, complete)
+    Ok((Settings::new(&options, complete)?, mode))
 }
 
 fn complete(matches: &ArgMatches) -> anyhow::Result<(Options, Complete)> {
     let given = Options::new(matches);
-    let options = match given.names_a_source() {
-        true => given,
-        false => of_the_daemon(Path::new("/proc/1/cmdline"), matches).unwrap_or(given),
+    let daemons = match given.names_a_source() {
+        true => None,
+        false => of_the_daemon(Path::new("/proc/1/cmdline"), matches),
     };
-    let complete = startup::complete(&options, MODE_NFTABLES)?;
+    // The daemon's default is upstream's.
+    let (options, mode) = match daemons {
+        Some(options) => (options, MODE_IPTABLES),
+        None => (given, MODE_NFTABLES),
+    };
+    let complete = startup::complete(&options, mode)?;
     startup::start_logging(&complete)?;
     startup::validate(&complete)?;
     Ok((options, complete))

@@ -2,10 +2,16 @@
 //! hold.
 
 use crate::inspect::Facts;
+use crate::mode::Mode;
 use crate::netlink::dump::{Foreign, Reader};
 use crate::netlink::interfaces;
+use crate::netlink::iptables::ChainReader;
 use crate::report::Source;
 use crate::settings::Settings;
+use rules::iptables::explain::{self, Ports};
+use rules::iptables::rule::Table;
+use rules::iptables::top::SERVICES;
+use rules::iptables::trace::{Chains, Place};
 use rules::model::Family;
 use rules::nft::explain::{Asked, Excerpt, Look, excerpt};
 use rules::nft::ruleset::{Chain, ChainId, Element, Key, SetId};
@@ -79,20 +85,54 @@ impl Here {
 
     /// What the kernel's table holds of what is asked; `None` if that is not to be known.
     pub(super) fn held(&mut self, family: Family, asked: &Asked) -> Option<Held> {
-        self.addresses.as_ref()?;
-        match held(family, asked) {
-            Ok(held) => Some(held),
-            Err(error) => {
-                self.error = Some(match error.raw_os_error() {
-                    Some(libc::EPERM | libc::EACCES) => {
-                        "reading rules needs CAP_NET_ADMIN: run it as root, or in the proxy's container"
-                            .to_owned()
-                    }
-                    _ => format!("reading table {} kube-proxy: {error}", family.nft()),
-                });
-                None
+        self.look_at("table kube-proxy", family, || held(family, asked))
+    }
+
+    /// The kernel's chains of iptables: those that packets of all Services come by, and those of a
+    /// Service that has these ports. `None` if that is not to be known, or `None` within if there are
+    /// none.
+    pub(super) fn chains(
+        &mut self,
+        family: Family,
+        ports: Option<&Ports>,
+    ) -> Option<Option<Chains>> {
+        self.look_at("chains of iptables", family, || chains(family, ports))
+    }
+
+    /// Whose rules serve a family: those of the mode, but where that is iptables and the kernel has no
+    /// chains and our table, as nodes have that cannot have chains.
+    pub(super) fn serving(&self, family: Family, mode: Mode) -> Mode {
+        let is_in_table = || {
+            let has_chains = ChainReader::open(family)?.has((Table::Nat, SERVICES))?;
+            Ok::<_, io::Error>(!has_chains && Reader::open(family)?.flags()?.is_some())
+        };
+        match mode {
+            Mode::Iptables if self.addresses.is_some() && is_in_table().unwrap_or(false) => {
+                Mode::Nftables
             }
+            mode => mode,
         }
+    }
+
+    fn look_at<T>(
+        &mut self,
+        what: &str,
+        family: Family,
+        read: impl FnOnce() -> io::Result<T>,
+    ) -> Option<T> {
+        self.addresses.as_ref()?;
+        let error = match read() {
+            Ok(found) => return Some(found),
+            Err(error) => error,
+        };
+        self.error = Some(match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => {
+                "reading rules needs CAP_NET_ADMIN: run it as root, or in the proxy's container"
+                    .to_owned()
+            }
+            _ => format!("reading {what} of family {}: {error}", family.nft()),
+        });
+        None
     }
 
     /// How the kernel could be looked at.
@@ -132,6 +172,32 @@ fn held(family: Family, asked: &Asked) -> io::Result<Held> {
         }
     }
     last.ok_or_else(|| io::ErrorKind::Other.into())
+}
+
+/// The same of chains.
+fn chains(family: Family, ports: Option<&Ports>) -> io::Result<Option<Chains>> {
+    let mut reader = ChainReader::open(family)?;
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let before = reader.generation()?;
+        if !reader.has((Table::Nat, SERVICES))? {
+            return Ok(None);
+        }
+        let mut held = Chains::new(family);
+        let mut next: Vec<Place> = explain::common().into_iter().collect();
+        while !next.is_empty() {
+            for place in next.drain(..) {
+                let lines = reader.chain(place)?.unwrap_or_default().into_iter();
+                held.insert(place, lines.map(|own| own.line).collect());
+            }
+            next = ports.map_or_else(Vec::new, |ports| explain::unknown(&held, ports));
+        }
+        last = Some(held);
+        if reader.generation()? == before {
+            break;
+        }
+    }
+    Ok(last)
 }
 
 /// Why the table is none of ours.

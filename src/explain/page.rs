@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// So many endpoints are shown, unless all are asked for.
 const ENDPOINTS: usize = 10;
+/// So many rules.
+const RULES: usize = 20;
 /// So many nodes.
 const NODES: usize = 10;
 
@@ -39,6 +41,7 @@ fn one(page: &mut Page, told: &Explanation, wide: bool) {
     page.push(Block::Fields(fields(told)));
     frontends(page, &told.frontends);
     endpoints(page, told, wide);
+    rules(page, told, wide);
     if let Some(health) = &told.health {
         nodes(page, health, wide);
     }
@@ -213,6 +216,22 @@ fn endpoints(page: &mut Page, told: &Explanation, wide: bool) {
     }
     if told.external_policy == Some(Policy::Local) {
         page.text("Shares from outside: if a balancer spreads evenly over the nodes that serve.");
+    }
+}
+
+/// Those that `iptables-save` shows.
+fn rules(page: &mut Page, told: &Explanation, wide: bool) {
+    if told.rules.is_empty() {
+        return;
+    }
+    page.heading("Rules, as iptables-save tells them");
+    let shown = if wide { usize::MAX } else { RULES };
+    for line in told.rules.iter().take(shown) {
+        page.text(line);
+    }
+    let more = told.rules.len().saturating_sub(shown);
+    if more > 0 {
+        page.text(format!("and {more} more: -o wide shows them"));
     }
 }
 

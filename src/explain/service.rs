@@ -1,70 +1,19 @@
 //! One Service: what is told of it.
 
 use super::here::Here;
-use crate::inspect::{Cluster, Facts, Unseen, name_of, unproxied};
-use crate::settings::Settings;
+use super::planned::{Planned, Subject};
+use crate::inspect::{Facts, name_of, unproxied};
 use crate::world::World;
 use k8s_openapi::api::core::v1::Service;
 use rules::explain::{
-    Explanation, FrontendExplained, KernelState, Known, Place, Wanted, endpoints, findings, health,
-    is_external, wanted,
+    Explanation, FrontendExplained, Known, Place, Wanted, endpoints, findings, health, is_external,
+    wanted,
 };
 use rules::finding::Finding;
 use rules::model::{Family, Frontend, Node, ObjectName};
-use rules::nft::explain::{
-    Asked, Clients, Excerpt, Standpoint, answers, differences, excerpt, owner, serving,
-};
-use rules::nft::ruleset::SetId;
-use rules::nft::{Kernel as _, Planner, Table};
-use rules::{Config, NodeportAddresses, plan};
+use rules::plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::net::IpAddr;
-
-/// One family's rules as they should be, for the Services that are known.
-pub(super) struct Planned {
-    family: Family,
-    config: Config,
-    table: Table,
-    /// The node's addresses.
-    addresses: Vec<IpAddr>,
-}
-
-impl Planned {
-    /// Both families.
-    pub(super) fn all(world: &World, here: &Here) -> Vec<Self> {
-        let standpoint = world.here();
-        let addresses = match here.addresses() {
-            Some(addresses) => addresses.to_vec(),
-            None => standpoint.stated_addresses(),
-        };
-        let planned = Family::ALL.into_iter().map(|family| {
-            let config = standpoint.config(family);
-            let mut planner = Planner::new(config.clone());
-            let view = standpoint.view();
-            let mut table = Table::new();
-            if let Some(pending) = planner.prepare_seen(view, &addresses, Default::default) {
-                // It is the first one, into a table that takes what the kernel takes.
-                table.apply(&pending.transaction).ok();
-            }
-            Self {
-                family,
-                config,
-                table,
-                addresses: addresses.clone(),
-            }
-        });
-        planned.collect()
-    }
-
-    fn excerpt(&self, asked: &Asked) -> Excerpt {
-        let read: Result<Excerpt, Infallible> = excerpt(&mut &self.table, asked);
-        match read {
-            Ok(excerpt) => excerpt,
-            Err(never) => match never {},
-        }
-    }
-}
 
 /// A Service and all that is known.
 pub(super) struct Case<'a> {
@@ -160,56 +109,38 @@ impl Case<'_> {
         let Some(plan) = plan::plan(&planned.config, view, &name) else {
             return;
         };
-        let every: Vec<Frontend> = frontends.iter().map(|own| own.frontend).collect();
-        let (family, addresses) = (planned.family, &planned.addresses);
-        let mut asked = Asked::of(&planned.config, &plan, every);
-        let nodeports = &planned.config.nodeport_addresses;
-        asked.nodeport_addresses = nodeports.choose(family, addresses);
-        let should = planned.excerpt(&asked);
-        let sources = plan.sources.as_ref();
-        let allowed = sources.map(|own| &own.allowed[..]).unwrap_or_default();
-        let clients = Clients::new(&planned.config, addresses, allowed);
-        let table = should.clone().into_table();
-        let answers = answers(&table, addresses, &clients);
-        for own in frontends {
-            let holder = self
-                .world
-                .state()
-                .asking_for(&own.frontend)
-                .first()
-                .copied();
-            let held_by = holder.filter(|holder| **holder != name);
-            let (chain, meaning) = serving(&should, &own.frontend);
-            let answer = |from| answers.answer(from, &own.frontend);
+        let subject = Subject {
+            name: &name,
+            plan: &plan,
+            frontends: &frontends,
+        };
+        let rules = planned.told(&subject, here);
+        for (own, served) in frontends.iter().zip(rules.frontends) {
+            let asking = self.world.state().asking_for(&own.frontend);
+            let held_by = asking.first().filter(|holder| ***holder != name);
             told.frontends.push(FrontendExplained {
                 kind: own.kind,
-                family: family.label().to_owned(),
+                family: planned.family.label().to_owned(),
                 address: own.frontend.address,
                 protocol: own.frontend.protocol.to_string(),
                 port: own.frontend.port,
                 port_name: own.port_name.clone(),
-                chain,
-                meaning,
+                chain: served.chain,
+                meaning: served.meaning,
                 held_by: held_by.map(ToString::to_string),
-                outside: answer(Standpoint::Outside),
-                pods: answer(Standpoint::Pod),
-                node: answer(Standpoint::Node),
+                outside: served.outside,
+                pods: served.pods,
+                node: served.node,
             });
         }
-        if let Some(held) = here.held(family, &asked) {
-            let mut found = match held.other {
-                Some(other) => vec![other],
-                None => differences(&should, &held.excerpt, &asked, family, addresses, &clients),
-            };
-            found.extend(held.foreign.iter().map(|own| format!("not ours: {own}")));
+        told.rules.extend(rules.lines);
+        if let Some(mut kernel) = rules.kernel {
             // Without the ranges nobody knows what the chain should say of them.
             let unsure = self.facts.cidrs.is_err();
-            found.retain(|text| !(unsure && text.starts_with("chain check-cluster-ips")));
-            told.kernel.push(KernelState {
-                family: family.label().to_owned(),
-                as_it_should: Some(found.is_empty()),
-                differences: found,
-            });
+            let differences = &mut kernel.differences;
+            differences.retain(|text| !(unsure && text.starts_with("chain check-cluster-ips")));
+            kernel.as_it_should = Some(differences.is_empty());
+            told.kernel.push(kernel);
         }
     }
 
@@ -234,7 +165,10 @@ impl Case<'_> {
         let known = Known {
             pods: pods.filter(|_| !told.selector.is_empty() && !self.facts.files_without_pods),
             traffic_distribution: spec.and_then(|spec| spec.traffic_distribution.clone()),
-            nodeport_addresses: families.iter().map(|own| nodeport_addresses(own)).collect(),
+            nodeport_addresses: families
+                .iter()
+                .map(|own| own.nodeport_addresses())
+                .collect(),
             losers: self.losers(&name, service),
             problems: self.problems.to_vec(),
         };
@@ -272,63 +206,4 @@ fn words(frontend: &Frontend) -> String {
         Some(address) => format!("{}/{protocol}", std::net::SocketAddr::new(address, port)),
         None => format!("node port {port}/{protocol}"),
     }
-}
-
-fn nodeport_addresses(planned: &Planned) -> (Family, Option<Vec<IpAddr>>) {
-    let chosen = match &planned.config.nodeport_addresses {
-        // Of a node whose addresses are not known nothing can be said.
-        NodeportAddresses::Within(_) if planned.addresses.is_empty() => None,
-        addresses => addresses.choose(planned.family, &planned.addresses),
-    };
-    (planned.family, chosen)
-}
-
-/// Finds Services that want an address of these: those that the kernel's elements name, where it
-/// can be read, and else by a look at all Services. Only worth it where there are addresses that
-/// the API server does not keep unique.
-pub(super) async fn find_rivals(
-    cluster: &Cluster,
-    facts: &mut Facts,
-    settings: &Settings,
-    here: &mut Here,
-) -> Option<Unseen> {
-    let services: Vec<ObjectName> = facts.services.iter().map(name_of).collect();
-    let (world, _) = facts.world(settings);
-    let state = world.state();
-    let known = services.iter().filter_map(|name| state.service(name));
-    let external = known
-        .clone()
-        .any(|service| !service.external_ips.is_empty() || !service.load_balancer_ips.is_empty());
-    if cluster.is_files() {
-        return facts.find_rivals(cluster).await.err();
-    }
-    if !external {
-        return None;
-    }
-    let mut others = BTreeSet::new();
-    for family in Family::ALL {
-        let frontends = known.clone().flat_map(|service| wanted(service, family));
-        let asked = Asked {
-            frontends: frontends.map(|own| own.frontend).collect(),
-            ..Asked::default()
-        };
-        if asked.frontends.is_empty() {
-            continue;
-        }
-        let Some(held) = here.held(family, &asked) else {
-            return facts.find_rivals(cluster).await.err();
-        };
-        for set in [SetId::Services, SetId::NoEndpoints] {
-            let elements = held.excerpt.parts.sets.get(&set);
-            let elements = elements.into_iter().flat_map(|set| set.elements.values());
-            others.extend(elements.filter_map(|own| Some(owner(own)?.0)));
-        }
-    }
-    for name in others.iter().filter(|name| !services.contains(name)) {
-        match cluster.one::<Service>(&name.namespace, &name.name).await {
-            Ok(rival) => facts.rivals.extend(rival),
-            Err(unseen) => return Some(unseen),
-        }
-    }
-    None
 }

@@ -40,22 +40,23 @@ pub struct KnownRule {
     pub rule: Option<(ChainId, Rule)>,
 }
 
-/// The rules of another table by what the kernel calls them, in the words of
-/// `nft --debug=netlink`; `family` is one of `NFPROTO_*`.
+/// The rules of a chain of another table by what the kernel calls them, in the words of
+/// `nft --debug=netlink`; `family` is one of `NFPROTO_*`. A whole table of iptables would take long.
 ///
 /// # Errors
 /// The kernel does not permit it, or the rules changed each time that they were read.
-pub fn foreign_rules(family: u8, table: &str) -> io::Result<BTreeMap<u64, String>> {
+pub fn foreign_rules(family: u8, table: &str, chain: &str) -> io::Result<BTreeMap<u64, String>> {
     let mut socket = nf_tables::open()?;
     let kind = nf_tables::message_kind(libc::NFT_MSG_GETRULE);
-    let of_table = |out: &mut Writer| {
+    let of_chain = |out: &mut Writer| {
         nf_tables::header(out, family);
         out.text(nfta::RULE_TABLE, table);
+        out.text(nfta::RULE_CHAIN, chain);
     };
     let each = |message: Message<'_>, all: &mut Vec<nf_tables::Rule>| {
         all.extend(nf_tables::Rule::read(message.body(HEADER)));
     };
-    let rules = unless_missing(socket.list_whole(kind, of_table, each))?;
+    let rules = unless_missing(socket.list_whole(kind, of_chain, each))?;
     let known = rules.into_iter().filter_map(|rule| {
         let words: Vec<String> = rule.expressions.iter().map(ToString::to_string).collect();
         Some((rule.handle?, words.join(" ")))

@@ -4,7 +4,7 @@ use super::answer::Traced;
 use super::ending::{ClientAddress, Ending};
 use super::held::Obstacle;
 use super::live::{Followed, LiveWay};
-use rules::check::foreign_drops;
+use rules::check::{foreign_drops, is_proxy_chain};
 use rules::finding::{Code, Finding, Severity};
 
 /// What a trace shows to be wrong, or not as one might think.
@@ -113,10 +113,14 @@ fn edited(in_the_way: &[Obstacle]) -> Option<Finding> {
 
 /// What real packets show that the rules do not foretell.
 fn other_way(live: &Followed, traced: &Traced) -> Option<Finding> {
-    let own = ["ip kube-proxy", "ip6 kube-proxy"];
+    let is_own = |by: &str| match by.split(' ').collect::<Vec<_>>().as_slice() {
+        ["ip" | "ip6", "kube-proxy", _] => true,
+        ["ip" | "ip6", _, chain] => is_proxy_chain(chain),
+        _ => false,
+    };
     let by_others = live.ways.iter().find(|way| {
         let by = way.ended_by.as_deref();
-        by.is_some_and(|by| !own.iter().any(|table| by.starts_with(&format!("{table} "))))
+        by.is_some_and(|by| !is_own(by))
     });
     if let Some(way) = by_others {
         let by = way.ended_by.clone().unwrap_or_default();

@@ -1,13 +1,15 @@
 //! What real packets of a pair do: they are marked, and the kernel tells each rule that they match.
 
 mod assemble;
+mod foreign;
 mod show;
 
 use super::ending::{ClientAddress, Ending};
-use crate::netlink::dump::{self, Reader};
+use crate::netlink::dump::Reader;
 use crate::netlink::nftrace::{self, Follower, Marking, Pair};
 use anyhow::Context;
 use assemble::{Assembler, Seen};
+use foreign::ForeignRule;
 use rules::model::Family;
 use rules::trace::Packet;
 use schemars::JsonSchema;
@@ -139,10 +141,10 @@ pub async fn follow(
         tell(&told(&seen));
     }
     let rules = reader.rules_by_handle().context("reading nftables")?;
-    let mut foreign: BTreeMap<(u8, String), BTreeMap<u64, String>> = BTreeMap::new();
-    for (family, table) in assembler.foreign_tables() {
-        let rules = dump::foreign_rules(family, &table).unwrap_or_default();
-        foreign.insert((family, table), rules);
+    let mut foreign: BTreeMap<(u8, String), BTreeMap<u64, ForeignRule>> = BTreeMap::new();
+    for (family, table, chain) in assembler.foreign_chains() {
+        let rules = foreign::rules(family, &table, &chain).unwrap_or_default();
+        foreign.entry((family, table)).or_default().extend(rules);
     }
     let known = show::Known {
         packet,

@@ -17,10 +17,15 @@ fn asked(source: &str, destination: &str) -> Asked {
 }
 
 fn session(flags: &[&str]) -> Session {
+    session_in("nftables", flags)
+}
+
+fn session_in(mode: &str, flags: &[&str]) -> Session {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trace/tests");
     let manifests = format!("--manifests={}", directory.display());
+    let mode = format!("--proxy-mode={mode}");
     let always = [
-        "--proxy-mode=nftables",
+        mode.as_str(),
         "--hostname-override=n1",
         "--nodeport-addresses=primary",
         &manifests,
@@ -79,6 +84,49 @@ fn the_ways_of_a_service() {
         all += "\n\n";
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_ways_through_chains_of_iptables() {
+    let mut all = String::new();
+    let mut codes = Vec::new();
+    for (source, destination) in [
+        ("pod/default/curl", "svc/shop/web:http"),
+        ("outside", "svc/shop/web"),
+        ("outside", "node:30517"),
+        ("outside", "node:30524"),
+        ("outside", "svc/shop/ranged"),
+        ("outside", "svc/shop/empty"),
+        ("node", "node:30517"),
+        ("pod/default/curl", "svc/shop/sticky:http"),
+        ("svc/shop/web", "svc/shop/web"),
+        ("outside", "10.96.4.20"),
+        ("pod/default/curl", "10.96.4.20:81"),
+    ] {
+        let flags = ["--detect-local-mode=NodeCIDR"];
+        let asked = asked(source, destination);
+        let report = answer_in(&mut session_in("iptables", &flags), &asked);
+        let report = report.unwrap_or_else(|error| panic!("{source} to {destination}: {error:#}"));
+        let found = report.findings.iter().map(|own| own.code);
+        codes.push((destination, found.collect::<Vec<_>>()));
+        all += &text(&report, Format::Table);
+        all += "\n\n";
+    }
+    insta::assert_snapshot!(all);
+    let codes_of = |wanted: &str| {
+        let found = codes.iter().find(|(destination, _)| *destination == wanted);
+        found.map(|(_, codes)| codes.clone()).unwrap_or_default()
+    };
+    assert_eq!(codes_of("svc/shop/empty"), [Code::NoReadyEndpoint]);
+    assert_eq!(codes_of("node:30524"), [Code::NoneOnThisNode]);
+    assert_eq!(codes_of("svc/shop/web:http"), []);
+    let wide = {
+        let asked = asked("outside", "svc/shop/web");
+        let flags = ["--detect-local-mode=NodeCIDR"];
+        answer_in(&mut session_in("iptables", &flags), &asked).expect("an answer")
+    };
+    let wide = text(&wide, Format::Wide);
+    assert!(wide.contains("-A KUBE-SERVICES -d "), "{wide}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! somebody edited the table it says what, and what that means.
 
 use super::rig::{BINARY, LIMIT, Rig};
+use e2e::nfacct;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -35,12 +36,13 @@ fn manifests(rig: &Rig) {
 }
 
 /// The exit code and the report.
-fn explain(rig: &Rig, what: &str) -> (Option<i32>, Value) {
+fn explain(rig: &Rig, mode: &str, what: &str) -> (Option<i32>, Value) {
+    let mode = format!("--proxy-mode={mode}");
     let manifests = format!("--manifests={}", rig.manifests().display());
     let mut command = rig.namespace.command(BINARY);
     command
         .args(["explain", what, "-o", "json", &manifests])
-        .args(["--hostname-override=n1", "--proxy-mode=nftables"])
+        .args(["--hostname-override=n1", &mode])
         .args(["--cluster-cidr=10.244.0.0/16,fd00:10:244::/48"]);
     let output = command.output().expect("it starts");
     let report = serde_json::from_slice(&output.stdout);
@@ -53,7 +55,11 @@ fn explain(rig: &Rig, what: &str) -> (Option<i32>, Value) {
 
 /// What of a Service's kernel side differs, both families together.
 fn differences(rig: &Rig, service: &str) -> Vec<String> {
-    let (code, report) = explain(rig, &format!("shop/{service}"));
+    differences_in(rig, "nftables", service)
+}
+
+fn differences_in(rig: &Rig, mode: &str, service: &str) -> Vec<String> {
+    let (code, report) = explain(rig, mode, &format!("shop/{service}"));
     let kernel = report["services"][0]["kernel"]
         .as_array()
         .expect("families");
@@ -139,5 +145,92 @@ fn what_the_kernel_holds_is_what_it_should_until_somebody_edits_it() {
             found.iter().any(|own| own.starts_with(expected)),
             "{edit}: {found:#?}"
         );
+    }
+}
+
+/// Loads what `render` prints by iptables' own programs.
+fn load_chains(rig: &Rig) {
+    for counter in [
+        "ct_state_invalid_dropped_pkts",
+        "localhost_nps_accepted_pkts",
+    ] {
+        nfacct::add(&rig.namespace, counter).expect("a counter");
+    }
+    let manifests = format!("--manifests={}", rig.manifests().display());
+    for (family, program) in [("ipv4", "iptables-restore"), ("ipv6", "ip6tables-restore")] {
+        let mut render = rig.namespace.command(BINARY);
+        render
+            .args([
+                "render",
+                "--family",
+                family,
+                "--proxy-mode=iptables",
+                &manifests,
+            ])
+            .args(["--hostname-override=n1"])
+            .args(["--cluster-cidr=10.244.0.0/16,fd00:10:244::/48"]);
+        let output = render.output().expect("it starts");
+        let text = String::from_utf8(output.stdout).expect("rules");
+        let load = rig.namespace.pipe(&[program, "--noflush"], &text);
+        load.unwrap_or_else(|error| panic!("{family}: {error:#}"));
+    }
+}
+
+#[test]
+fn chains_of_iptables_are_compared_as_well() {
+    let rig = Rig::new("explained-chains");
+    manifests(&rig);
+    let found = differences_in(&rig, "iptables", "plain");
+    assert!(
+        found[0].starts_with("there is no chain KUBE-SERVICES in table ip nat"),
+        "{found:?}"
+    );
+    load_chains(&rig);
+    for (name, _) in SERVICES {
+        assert_eq!(
+            differences_in(&rig, "iptables", name),
+            Vec::<String>::new(),
+            "{name}"
+        );
+    }
+    let (_, report) = explain(&rig, "iptables", "shop/plain");
+    let rules = report["services"][0]["rules"].as_array().expect("rules");
+    let is_jump = |own: &Value| {
+        own.as_str()
+            .is_some_and(|own| own.starts_with("-A KUBE-SERVICES -d 10.96.0.10/32"))
+    };
+    assert!(rules.iter().any(is_jump), "{report:#}");
+    for (edit, service, expected) in [
+        (
+            "iptables -t nat -D PREROUTING 1",
+            "plain",
+            "table nat: the jump from PREROUTING to KUBE-SERVICES is missing",
+        ),
+        (
+            "iptables -t nat -I KUBE-SERVICES -s 203.0.113.1 -j RETURN",
+            "sticky",
+            "table nat: should not be there: -A KUBE-SERVICES -s 203.0.113.1/32 -j RETURN",
+        ),
+        (
+            "iptables -t nat -I KUBE-POSTROUTING -m limit --limit 5/sec -j RETURN",
+            "listed",
+            "not ours: chain KUBE-POSTROUTING of table nat, rule 1",
+        ),
+        (
+            "iptables -t nat -F KUBE-NODEPORTS",
+            "listed",
+            "node port 30081/tcp for ",
+        ),
+        (
+            "iptables -F KUBE-PROXY-FIREWALL",
+            "sticky",
+            "table filter: is missing: -A KUBE-PROXY-FIREWALL",
+        ),
+    ] {
+        let words: Vec<&str> = edit.split(' ').collect();
+        rig.namespace.exec(&words).expect(edit);
+        let found = differences_in(&rig, "iptables", service);
+        let is_told = found.iter().any(|own| own.starts_with(expected));
+        assert!(is_told, "{edit}: {found:#?}");
     }
 }

@@ -109,6 +109,10 @@ impl Rig {
             .command(PROGRAM)
             .args(["trace", &source.to_string(), &target.to_string()])
             .args(["-o", "json", "--live", limit])
+            .arg(match self.mode() {
+                Mode::Nftables => "--proxy-mode=nftables",
+                Mode::Iptables => "--proxy-mode=iptables",
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -129,42 +133,54 @@ fn await_line(lines: &mut impl Iterator<Item = std::io::Result<String>>, part: &
 #[test]
 fn real_packets_are_seen_and_nothing_is_left_of_it() {
     for family in Family::ALL {
-        let mut rig = Rig::new(family);
-        let service = rig.service();
-        rig.program(service, &[1, 2]);
-        let target = SocketAddr::new(rig.external_ip(), 80);
-        let (_, client) = rig.source(Source::Outside);
-        let mut child = rig.live(client, target, "60s");
-        let errors = child.stderr.take().expect("standard error");
-        let mut lines = BufReader::new(errors).lines();
-        await_line(&mut lines, "following packets");
-        assert!(rig.tables().contains("kube-proxy-trace-"));
-        let answered = rig.answering(Source::Outside, (rig.external_ip(), 80), Protocol::Tcp);
-        assert_eq!(answered.len(), 2);
-        await_line(&mut lines, "sent on to");
-        let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process"));
-        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("a signal");
-        let output = child.wait_with_output().expect("its end");
-        assert!(output.status.success(), "{:?}", output.status);
-        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let live = &report["live"];
-        assert!(live["packets"].as_u64() > Some(0), "{live}");
-        let way = &live["ways"][0];
-        assert_eq!(way["outcome"], "delivered");
-        assert_eq!(way["clientAddress"], "replaced", "{way}");
-        let words = way["steps"].to_string();
-        assert!(words.contains("masquerading"), "{words}");
-        assert_eq!(
-            report["findings"].as_array().map(Vec::len),
-            Some(1),
-            "{report}"
-        );
-        assert!(
-            !rig.tables().contains("kube-proxy-trace"),
-            "{}",
-            rig.tables()
-        );
+        are_seen(family, Mode::Nftables, "masquerading");
     }
+}
+
+#[test]
+fn real_packets_are_seen_in_chains_of_iptables() {
+    for family in Family::ALL {
+        are_seen(family, Mode::Iptables, "KUBE-POSTROUTING");
+    }
+}
+
+fn are_seen(family: Family, mode: Mode, masquerading: &str) {
+    let mut rig = Rig::of_mode(family, mode);
+    let service = rig.service();
+    rig.program(service, &[1, 2]);
+    let target = SocketAddr::new(rig.external_ip(), 80);
+    let (_, client) = rig.source(Source::Outside);
+    let mut child = rig.live(client, target, "60s");
+    let errors = child.stderr.take().expect("standard error");
+    let mut lines = BufReader::new(errors).lines();
+    await_line(&mut lines, "following packets");
+    assert!(rig.tables().contains("kube-proxy-trace-"));
+    let answered = rig.answering(Source::Outside, (rig.external_ip(), 80), Protocol::Tcp);
+    assert_eq!(answered.len(), 2);
+    await_line(&mut lines, "sent on to");
+    let id = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process"));
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).expect("a signal");
+    let output = child.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{:?}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let live = &report["live"];
+    assert!(live["packets"].as_u64() > Some(0), "{live}");
+    let way = &live["ways"][0];
+    assert_eq!(way["outcome"], "delivered");
+    assert_eq!(way["clientAddress"], "replaced", "{way}");
+    let words = way["steps"].to_string();
+    assert!(words.contains(masquerading), "{words}");
+    assert!(words.contains("becomes this node's address"), "{words}");
+    assert_eq!(
+        report["findings"].as_array().map(Vec::len),
+        Some(1),
+        "{report}"
+    );
+    assert!(
+        !rig.tables().contains("kube-proxy-trace"),
+        "{}",
+        rig.tables()
+    );
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Facts {
     pub differing: Vec<DifferingSetting>,
     /// Connection tracking; an error if the kernel does not tell.
     pub conntrack: Seen<Conntrack>,
+    /// What mode iptables needs, if that is the mode of this proxy: chains of kube-proxy are its own
+    /// then.
+    pub iptables: Option<Iptables>,
     /// What others have in nf_tables.
     pub others: Seen<Others>,
     /// The tables of legacy iptables that are there.
@@ -66,6 +69,15 @@ pub struct Kernel {
     pub features: Seen<Vec<Feature>>,
     /// Its modules of netfilter, as far as they are loaded; `None` if it has no modules at all.
     pub modules: Option<Vec<String>>,
+}
+
+/// What the kernel and the node have of iptables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Iptables {
+    /// Matches and targets that rules of a family need and the kernel has not, by name.
+    pub missing: Seen<Vec<(Family, Vec<&'static str>)>>,
+    /// The tables of legacy iptables that the node's programs write, if it is those.
+    pub legacy: Option<String>,
 }
 
 /// Something that rules are made of.

@@ -26,7 +26,11 @@ pub(super) fn proxies(report: &mut Report, facts: &Facts, from: Option<From>) {
     let found: Vec<&OwnerCensus> = (others.census.iter())
         .filter(|census| census.owner.kind() == Kind::Proxy)
         .collect();
-    let chains = found.iter().map(|census| {
+    // In mode iptables they are this proxy's own, but where our table serves.
+    let own = |census: &OwnerCensus| {
+        facts.iptables.is_some() && !ours && census.owner == Owner::KubeProxy
+    };
+    let chains = found.iter().filter(|census| !own(census)).map(|census| {
         let expected =
             census.owner == Owner::KubeProxy && matches!(from, Some(From::Iptables | From::Ipvs));
         let severity = match (expected, ours) {
@@ -65,7 +69,10 @@ pub(super) fn proxies(report: &mut Report, facts: &Facts, from: Option<From>) {
         _ => found
             .iter()
             .map(|census| {
-                let owner = census.owner.name();
+                let owner = match own(census) {
+                    true => "kube-proxy, which mode iptables has,",
+                    false => census.owner.name(),
+                };
                 format!(
                     "{} of {owner} in {} {}",
                     census.chains, census.family, census.table

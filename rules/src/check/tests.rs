@@ -9,6 +9,33 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+/// A node that can have chains of iptables.
+fn in_mode_iptables() -> Iptables {
+    Iptables {
+        missing: Ok(vec![(Family::V4, Vec::new()), (Family::V6, Vec::new())]),
+        legacy: None,
+    }
+}
+
+#[test]
+fn chains_of_mode_iptables_are_its_own() {
+    let mut facts = healthy();
+    facts.tables.clear();
+    facts.iptables = Some(in_mode_iptables());
+    owned(&mut facts, Owner::KubeProxy, "nat");
+    let (groups, findings) = check(&facts, None, None);
+    assert_eq!(findings, []);
+    let checks = groups.iter().flat_map(|group| &group.checks);
+    let detail = |name: &str| {
+        let mut checks = checks.clone().filter(|check| check.name == name);
+        checks.next().map(|check| check.detail.clone())
+    };
+    assert_eq!(detail("matches and targets").as_deref(), Some("all there"));
+    assert_eq!(detail("flavour").as_deref(), Some("nf_tables"));
+    let chains = detail("chains of iptables on nf_tables").expect("a check");
+    assert!(chains.contains("which mode iptables has"), "{chains}");
+}
+
 /// Nothing is wrong with it.
 fn healthy() -> Facts {
     let feature = |name: &str| Feature {
@@ -46,6 +73,7 @@ fn healthy() -> Facts {
             dropped: 0,
             early_dropped: 0,
         }),
+        iptables: None,
         others: Ok(Others::default()),
         legacy: Vec::new(),
         tables: vec![(Family::V4, ProxyTable::Ours)],
@@ -233,6 +261,35 @@ fn what_is_wrong_with_a_node_is_found() {
         (
             "kube-proxy's chains beside our table",
             |facts| owned(facts, Owner::KubeProxy, "nat"),
+            &[(Code::OtherProxy, Error)],
+        ),
+        (
+            "a kernel without some matches, in mode iptables",
+            |facts| {
+                facts.tables.clear();
+                facts.iptables = Some(Iptables {
+                    missing: Ok(vec![(Family::V4, vec!["recent", "DNAT"])]),
+                    legacy: None,
+                });
+            },
+            &[(Code::KernelFeatureMissing, Warning)],
+        ),
+        (
+            "a node whose iptables are legacy, in mode iptables",
+            |facts| {
+                facts.iptables = Some(Iptables {
+                    missing: Ok(Vec::new()),
+                    legacy: Some("filter, nat (IPv4)".to_owned()),
+                });
+            },
+            &[(Code::KernelFeatureMissing, Warning)],
+        ),
+        (
+            "chains beside our table, in mode iptables too",
+            |facts| {
+                facts.iptables = Some(in_mode_iptables());
+                owned(facts, Owner::KubeProxy, "nat");
+            },
             &[(Code::OtherProxy, Error)],
         ),
         (

@@ -32,6 +32,8 @@ pub struct Explanation {
     pub endpoints: Vec<EndpointExplained>,
     /// The health check node port; `null` without one.
     pub health: Option<Health>,
+    /// Its rules as `iptables-save` tells them, table by table; empty where nftables serves.
+    pub rules: Vec<String>,
     /// What the kernel holds, by family; empty if it was not looked at.
     pub kernel: Vec<KernelState>,
 }
@@ -76,7 +78,7 @@ pub struct FrontendExplained {
     pub port: u16,
     /// The name of the Service's port, empty if it has none.
     pub port_name: String,
-    /// The chain that serves it, as `nft list` shows it; `null` if none does.
+    /// The chain that serves it, as `nft` or `iptables` shows it; `null` if none does.
     pub chain: Option<String>,
     /// What that chain does, in words.
     pub meaning: String,

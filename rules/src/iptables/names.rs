@@ -57,6 +57,21 @@ impl ChainName {
     /// What the names of endpoints' chains begin with.
     pub const ENDPOINT: &'static str = ENDPOINT;
 
+    /// Whether it is `KUBE-SVL-…`, of the node's endpoints alone.
+    pub fn is_of_local(&self) -> bool {
+        self.as_str().starts_with(LOCAL)
+    }
+
+    /// Whether it is `KUBE-EXT-…`, of what comes to anything but a cluster IP.
+    pub fn is_of_external(&self) -> bool {
+        self.as_str().starts_with(EXTERNAL)
+    }
+
+    /// Whether it is `KUBE-FW-…`, of source ranges.
+    pub fn is_of_firewall(&self) -> bool {
+        self.as_str().starts_with(FIREWALL)
+    }
+
     /// Whether it is a chain of one endpoint.
     pub fn is_of_endpoint(&self) -> bool {
         self.as_str().starts_with(ENDPOINT)

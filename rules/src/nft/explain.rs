@@ -4,12 +4,10 @@
 //! [`excerpt`] reads what a connection to some frontends can meet and nothing else, from a table in memory
 //! or, by [`Look`], from a kernel whose table may be large.
 
-mod answers;
 mod differences;
 mod excerpt;
 mod words;
 
-pub use answers::{Answers, Clients, Standpoint, answers};
 pub use differences::differences;
 pub use excerpt::{Asked, Excerpt, Look, excerpt, owner};
 pub use words::{meaning, serving};

@@ -1,6 +1,7 @@
 //! A packet, where it passes, and what may become of it.
 
 use crate::model::{EndpointAddr, Protocol};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -88,4 +89,13 @@ impl End {
             Self::Rejected | Self::Dropped => false,
         }
     }
+}
+
+/// What may become of a packet, each with how likely it is, from 0 to 1.
+pub type Ends = BTreeMap<End, f64>;
+
+/// Rules that packets are followed through.
+pub trait Follow {
+    /// Everything that may become of a packet.
+    fn ends(&self, packet: &Packet) -> Ends;
 }

@@ -3,6 +3,7 @@
 use super::{Command, Exits};
 use crate::check;
 use crate::cli::look;
+use crate::mode::Mode;
 use crate::report::Output;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
@@ -44,6 +45,8 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         row.map(|(_, from)| *from)
     });
     // Of a configuration for another mode, what it says of connection tracking counts as well.
-    let settings = look::nftables_settings(matches)?;
-    Output::new(matches).print(&check::report(&settings, from)?)
+    let (settings, mode) = look::nftables_settings(matches)?;
+    // A switch is one to mode nftables.
+    let mode = from.map_or(mode, |_| Mode::Nftables);
+    Output::new(matches).print(&check::report(&settings, mode, from)?)
 }

@@ -47,9 +47,13 @@ impl Seen {
         }
     }
 
-    /// It came to the hook input: those of our chains have that name.
+    /// It came to the hook input: our chain has that name, and those of iptables are called so.
     fn is_local(&self) -> bool {
-        let is_input = |event: &Event| event.table == TABLE && event.chain == "filter-input";
+        let is_input = |event: &Event| match event.table.as_str() {
+            TABLE => event.chain == "filter-input",
+            "filter" => event.chain == "INPUT",
+            _ => false,
+        };
         self.events.iter().any(is_input)
     }
 }
@@ -167,12 +171,12 @@ impl Assembler {
         through
     }
 
-    /// The tables of others that packets came by.
-    pub(super) fn foreign_tables(&self) -> BTreeSet<(u8, String)> {
+    /// The chains outside of our table that packets came by: family, table, name.
+    pub(super) fn foreign_chains(&self) -> BTreeSet<(u8, String, String)> {
         let events = self.seen.iter().flat_map(|seen| &seen.events);
         let foreign = events.filter(|event| event.table != TABLE);
         foreign
-            .map(|event| (event.family, event.table.clone()))
+            .map(|event| (event.family, event.table.clone(), event.chain.clone()))
             .collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::ending::{ClientAddress, Ending};
 use super::assemble::Seen;
+use super::foreign::ForeignRule;
 use super::{Followed, LiveStep, LiveWay, Reached};
 use crate::netlink::dump::KnownRule;
 use crate::netlink::nftrace::{Event, Kind};
@@ -23,7 +24,7 @@ pub(super) struct Known<'a> {
     /// Rules of our table by their handles.
     pub(super) rules: BTreeMap<u64, KnownRule>,
     /// Rules of others by family, table and handle.
-    pub(super) foreign: BTreeMap<(u8, String), BTreeMap<u64, String>>,
+    pub(super) foreign: BTreeMap<(u8, String), BTreeMap<u64, ForeignRule>>,
     /// The hook of each base chain, by family, table and name.
     pub(super) hooks: BTreeMap<String, String>,
 }
@@ -79,12 +80,16 @@ fn way(members: &[&Seen], known: &Known<'_>) -> Option<LiveWay> {
         let rule = rule_of(event, known).and_then(|known| known.rule.as_ref());
         rule.is_some_and(|(_, rule)| rule.statements.contains(statement))
     };
-    let masquerades = |event: &&Event| has(event, &Statement::Masquerade);
+    let foreign =
+        |event: &Event, does: fn(&ForeignRule) -> bool| foreign_of(event, known).is_some_and(does);
+    let masquerades = |event: &&Event| {
+        has(event, &Statement::Masquerade) || foreign(event, ForeignRule::masquerades)
+    };
+    let rejects =
+        |event: &Event| has(event, &Statement::Reject) || foreign(event, ForeignRule::rejects);
     let last = first.events.last();
     let outcome = match first.end() {
-        Ending::Dropped if last.is_some_and(|event| has(event, &Statement::Reject)) => {
-            Ending::Rejected
-        }
+        Ending::Dropped if last.is_some_and(rejects) => Ending::Rejected,
         outcome => outcome,
     };
     let ended = matches!(outcome, Ending::Dropped | Ending::Rejected);
@@ -128,6 +133,14 @@ fn rule_of<'a>(event: &Event, known: &'a Known<'_>) -> Option<&'a KnownRule> {
     }
 }
 
+fn foreign_of<'a>(event: &Event, known: &'a Known<'_>) -> Option<&'a ForeignRule> {
+    let Kind::Rule { handle } = event.kind else {
+        return None;
+    };
+    let rules = known.foreign.get(&(event.family, event.table.clone()))?;
+    rules.get(&handle)
+}
+
 fn steps(seen: &Seen, endpoint: Option<EndpointAddr>, known: &Known<'_>) -> Vec<LiveStep> {
     let mut steps = Vec::new();
     let mut hook = None;
@@ -159,9 +172,12 @@ fn words(
         return event.drops().then(|| (None, "policy → drop".to_owned()));
     };
     if event.table != TABLE {
-        let rules = known.foreign.get(&(event.family, event.table.clone()));
-        let text = rules.and_then(|rules| rules.get(&handle));
-        let text = text.map_or_else(|| format!("rule with handle {handle}"), Clone::clone);
+        let rule = foreign_of(event, known);
+        if let Some(own) = rule.and_then(|rule| rule.told(known.packet)) {
+            return own.map(|(position, words)| (Some(position), words));
+        }
+        let text = rule.map(|rule| rule.text.clone());
+        let text = text.unwrap_or_else(|| format!("rule with handle {handle}"));
         return Some((None, format!("{text} → {}", verdict(event))));
     }
     let own = known.rules.get(&handle)?;

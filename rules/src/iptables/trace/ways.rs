@@ -6,7 +6,7 @@ use crate::iptables::names::ChainName;
 use crate::iptables::rule::{Match, Table, Target};
 use crate::iptables::setup;
 use crate::iptables::top::{EXTERNAL_SERVICES, MARK_MASQ, SERVICES};
-use crate::trace::{self, Decision, End, HookPoint, Packet, Walked, Way, undecided};
+use crate::trace::{self, Decision, End, Ends, Follow, HookPoint, Packet, Walked, Way, undecided};
 use std::sync::Arc;
 
 impl Tracer<'_> {
@@ -14,6 +14,16 @@ impl Tracer<'_> {
     pub fn ways(&self, trace: &Trace) -> Vec<Way> {
         let is_local = self.is_local(trace.packet.destination);
         trace::ways(&trace.packet, &trace.paths, is_local)
+    }
+}
+
+impl Follow for Tracer<'_> {
+    fn ends(&self, packet: &Packet) -> Ends {
+        let mut ends = Ends::new();
+        for path in self.trace(packet).paths {
+            *ends.entry(path.end).or_insert(0.0) += path.probability;
+        }
+        ends
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::explain::{Answer, ClientAddress, State as Outcome, wanted};
+use crate::explain::{Clients, Standpoint};
 use crate::model::{
     Endpoint, EndpointAddr, EndpointPort, EndpointSlice, Family, Frontend, Hints, Node, ObjectName,
     Protocol, Service, ServicePort, ServiceType, TrafficPolicy,
@@ -239,7 +240,8 @@ fn differences_are_told_in_words() {
 fn who_answers_and_whose_address_is_seen() {
     let case = case(service(), 3);
     let table = case.excerpt(&case.table).into_table();
-    let answers = answers(&table, &case.addresses, &case.clients);
+    let tracer = crate::nft::trace::Tracer::new(&table, case.addresses.iter().copied());
+    let answers = crate::explain::Answers::new(&tracer, &case.clients);
     let served = |endpoints, client_address| Answer {
         outcome: Outcome::Served,
         endpoints,

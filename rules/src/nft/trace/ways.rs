@@ -4,7 +4,7 @@ use super::words::{self, Detail};
 use super::{Outcome, Path, Step, Trace, Tracer};
 use crate::nft::print;
 use crate::nft::ruleset::{ChainId, HookPoint, PortRole, SetId, Statement};
-use crate::trace::{self, Decision, End, Packet, Walked, Way, undecided};
+use crate::trace::{self, Decision, End, Ends, Follow, Packet, Walked, Way, undecided};
 use std::sync::Arc;
 
 impl Tracer<'_> {
@@ -12,6 +12,16 @@ impl Tracer<'_> {
     pub fn ways(&self, trace: &Trace) -> Vec<Way> {
         let is_local = self.is_local(trace.packet.destination);
         trace::ways(&trace.packet, &trace.paths, is_local)
+    }
+}
+
+impl Follow for Tracer<'_> {
+    fn ends(&self, packet: &Packet) -> Ends {
+        let mut ends = Ends::new();
+        for path in self.trace(packet).paths {
+            *ends.entry(path.end).or_insert(0.0) += path.probability;
+        }
+        ends
     }
 }
 

@@ -1,14 +1,11 @@
 //! Who answers a frontend's clients: packets are sent through the rules and what becomes of them
 //! is told.
 
-use crate::explain::{Answer, ClientAddress, State};
+use super::{Answer, ClientAddress, State};
 use crate::model::{Family, Frontend};
-use crate::nft::table::Table;
-use crate::nft::trace::Tracer;
-use crate::trace::{End, Origin, Packet};
+use crate::trace::{End, Ends, Follow, Origin, Packet};
 use crate::{Config, LocalDetector};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Where a client is.
@@ -121,24 +118,18 @@ fn some_host(range: &IpNet) -> IpAddr {
     }
 }
 
-/// What becomes of a client's connections, each with how likely it is.
-pub(super) type Ends = BTreeMap<End, f64>;
-
-/// A table, and the packets that are sent through it.
+/// Rules, and the packets that are sent through them.
 pub struct Answers<'a> {
-    tracer: Tracer<'a>,
+    rules: &'a dyn Follow,
     clients: &'a Clients,
 }
 
-/// For a node with these addresses.
-pub fn answers<'a>(table: &'a Table, addresses: &[IpAddr], clients: &'a Clients) -> Answers<'a> {
-    Answers {
-        tracer: Tracer::new(table, addresses.iter().copied()),
-        clients,
+impl<'a> Answers<'a> {
+    /// Of these clients.
+    pub fn new(rules: &'a dyn Follow, clients: &'a Clients) -> Self {
+        Self { rules, clients }
     }
-}
 
-impl Answers<'_> {
     /// What a client gets from a frontend.
     pub fn answer(&self, from: Standpoint, frontend: &Frontend) -> Answer {
         let ends = self.ends(from, frontend);
@@ -175,13 +166,7 @@ impl Answers<'_> {
 
     /// Everything that may become of a connection.
     pub(super) fn ends(&self, from: Standpoint, frontend: &Frontend) -> Ends {
-        let mut ends = Ends::new();
-        let Some(packet) = self.clients.packet(from, frontend) else {
-            return ends;
-        };
-        for path in self.tracer.trace(&packet).paths {
-            *ends.entry(path.end).or_insert(0.0) += path.probability;
-        }
-        ends
+        let packet = self.clients.packet(from, frontend);
+        packet.map_or_else(Ends::new, |packet| self.rules.ends(&packet))
     }
 }
