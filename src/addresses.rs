@@ -4,7 +4,7 @@ use crate::settings::NodeportAddress;
 use ipnet::IpNet;
 use rules::NodeportAddresses;
 use rules::model::{Family, Node};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// Whether the kernel has IPv6 switched on; upstream's test for dual-stack
@@ -46,6 +46,16 @@ pub fn name_localhost(configured: &[NodeportAddress], family: Family) -> bool {
         range.prefix_len() > 0 && range.addr().is_loopback() && range.contains(&own)
     };
     ranges(configured, None).iter().any(is_it)
+}
+
+/// Whether 127.0.0.1 or another address of that range is among those of IPv4, whatever the Node
+/// object will tell: its addresses are none of them. As [`NodeportAddresses::hold_ipv4_loopback`].
+pub fn hold_ipv4_loopback(configured: &[NodeportAddress], bind_address: IpAddr) -> bool {
+    let primary = match bind_address {
+        IpAddr::V4(_) => bind_address,
+        IpAddr::V6(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    nodeport_addresses(configured, Some(primary), Family::V4).hold_ipv4_loopback()
 }
 
 fn ranges(configured: &[NodeportAddress], primary: Option<IpAddr>) -> Vec<IpNet> {
@@ -132,5 +142,29 @@ mod tests {
         assert_eq!(resolve(&[Range(ten)], None), within("10.0.0.0/8"));
         assert_eq!(resolve(&[Range(six)], None), NodeportAddresses::All);
         assert_eq!(resolve(&[Range(ten), All], None), NodeportAddresses::All);
+    }
+
+    #[test]
+    fn loopback_addresses_are_node_port_addresses_unless_others_are_named() {
+        let any = ip("0.0.0.0");
+        let range = |text: &str| NodeportAddress::Range(text.parse().expect("a range"));
+        use NodeportAddress::{All, Localhost, Primary};
+        for (configured, bind, hold) in [
+            (&[][..], any, true),
+            (&[All], any, true),
+            (&[Localhost], ip("::"), true),
+            (&[Primary], any, false),
+            (&[Primary], ip("2001:db8::1"), false),
+            (&[Primary], ip("192.0.2.1"), false),
+            (&[Primary, Localhost], any, true),
+            (&[range("127.0.0.0/8")], any, true),
+            (&[range("127.0.0.1/32")], any, true),
+            (&[range("0.0.0.0/0")], any, true),
+            (&[range("192.0.2.0/24")], any, false),
+            // Of a family without ranges all addresses answer.
+            (&[range("2001:db8::/64")], any, true),
+        ] {
+            assert_eq!(hold_ipv4_loopback(configured, bind), hold, "{configured:?}");
+        }
     }
 }

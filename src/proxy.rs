@@ -18,6 +18,8 @@ mod proxier;
 mod reporter;
 mod schedule;
 mod search;
+mod serving;
+mod start;
 mod sync_loop;
 mod syncer;
 mod trouble;

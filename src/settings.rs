@@ -7,6 +7,7 @@ mod notices;
 pub use checks::{IpChecks, check_ips, check_node_ports};
 pub use notices::{mode_notice, notices};
 
+use crate::addresses;
 use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates, LOCALHOST_NODE_PORTS};
 use crate::config::{
     KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPTABLES, MODE_IPVS,
@@ -15,7 +16,7 @@ use crate::config::{
 use crate::options::{Complete, Options};
 use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
-use rules::Config;
+use rules::{Config, Counters};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -103,14 +104,16 @@ pub struct RuleSettings {
     pub external_ips: bool,
     /// The rules count the connections of each frontend.
     pub count_services: bool,
-    /// Node ports answer on loopback addresses of IPv4, if those are node-port addresses: mode
-    /// iptables alone.
+    /// Node ports answer on loopback addresses of IPv4, which are node-port addresses: mode iptables
+    /// alone.
     pub localhost_nodeports: bool,
     /// Node ports on loopback addresses are served, or else refused and counted: feature gate
     /// `KubeProxyNFTablesLocalhostNodePorts` in mode nftables.
     pub localhost_gate: bool,
     /// Packets that conntrack calls invalid are not forwarded: mode iptables alone.
     pub drop_invalid: bool,
+    /// What the kernel has counters for, as the daemon finds it in mode iptables.
+    pub counters: Counters,
 }
 
 /// `detectLocalMode`.
@@ -151,7 +154,7 @@ impl Settings {
         if config.mode == MODE_IPVS {
             bail!(
                 "KubeProxyConfiguration.Mode.ProxyMode: \"ipvs\" is not supported by kube-proxy-rs; \
-                 use nftables, or iptables, which nftables serves as well"
+                 use iptables, whose rules come closest, or nftables, which is faster at every size"
             );
         }
         let per_mode = config.per_mode();
@@ -256,14 +259,18 @@ impl RuleSettings {
             config.iptables.masquerade_bit
         };
         let addresses = config.node_port_addresses.iter().flatten();
+        let nodeport_addresses: Vec<NodeportAddress> = addresses
+            .filter_map(|text| nodeport_address(text))
+            .collect();
         let iptables = config.mode == MODE_IPTABLES;
+        let bind_address = parse_ip(&config.bind_address).with_context(|| {
+            format!(
+                "KubeProxyConfiguration.BindAddress: {:?}",
+                config.bind_address
+            )
+        })?;
         Ok(Self {
-            bind_address: parse_ip(&config.bind_address).with_context(|| {
-                format!(
-                    "KubeProxyConfiguration.BindAddress: {:?}",
-                    config.bind_address
-                )
-            })?,
+            bind_address,
             // Of another mode they need not be ranges.
             cluster_cidrs: match detect_local_mode {
                 DetectLocalMode::ClusterCidr => ranges(&config.cluster_cidrs),
@@ -274,15 +281,16 @@ impl RuleSettings {
             interface_name_prefix: config.detect_local.interface_name_prefix.clone(),
             masquerade_all: per_mode.masquerade_all,
             masquerade_mark: bit.map_or(Config::DEFAULT_MASQUERADE_MARK, |bit| 1 << bit),
-            nodeport_addresses: addresses
-                .filter_map(|text| nodeport_address(text))
-                .collect(),
             external_ips: gates.enabled(ALLOW_SERVICE_EXTERNAL_IPS),
             count_services: false,
-            localhost_nodeports: iptables && config.iptables.localhost_node_ports != Some(false),
+            localhost_nodeports: iptables
+                && config.iptables.localhost_node_ports != Some(false)
+                && addresses::hold_ipv4_loopback(&nodeport_addresses, bind_address),
+            nodeport_addresses,
             localhost_gate: config.mode == MODE_NFTABLES && gates.enabled(LOCALHOST_NODE_PORTS),
-            // The sysctl is set before it is read.
+            // The daemon reads the sysctl, after it has set it.
             drop_invalid: iptables && !config.conntrack.tcp_be_liberal,
+            counters: Counters::default(),
         })
     }
 }

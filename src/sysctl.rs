@@ -16,6 +16,11 @@ const MAX: &str = "proc/sys/net/netfilter/nf_conntrack_max";
 /// How many buckets there are for them.
 const HASH_SIZE: &str = "sys/module/nf_conntrack/parameters/hashsize";
 
+/// Packets to loopback addresses are routed from and to interfaces of IPv4.
+const ROUTE_LOCALNET: &str = "proc/sys/net/ipv4/conf/all/route_localnet";
+/// TCP segments outside of the window are not invalid for it.
+const TCP_BE_LIBERAL: &str = "proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal";
+
 /// Where the kernel's files are; another root in tests.
 #[derive(Clone, Debug)]
 pub struct Sysctls {
@@ -140,8 +145,33 @@ impl Sysctls {
         Ok(())
     }
 
-    /// What [`set_conntrack`](Self::set_conntrack) would write, in order. Nothing is written.
-    pub fn differing(&self, config: &KubeProxyConntrackConfiguration) -> Vec<DifferingSetting> {
+    /// Lets node ports be reached on loopback addresses, as rules of mode iptables translate them. It
+    /// is never switched off again.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn route_localnet(&self) -> Result<(), Error> {
+        let found = self.read(ROUTE_LOCALNET).ok();
+        if found == Some(1) {
+            return Ok(());
+        }
+        self.write(ROUTE_LOCALNET, found, 1)
+    }
+
+    /// Whether conntrack lets TCP segments be that are outside of the window; where nothing tells, it
+    /// does not.
+    pub fn tcp_is_liberal(&self) -> bool {
+        self.read(TCP_BE_LIBERAL).is_ok_and(|value| value != 0)
+    }
+
+    /// What [`set_conntrack`](Self::set_conntrack) would write, in order, and then
+    /// [`route_localnet`](Self::route_localnet) where node ports are for loopback addresses. Nothing
+    /// is written.
+    pub fn differing(
+        &self,
+        config: &KubeProxyConntrackConfiguration,
+        localhost_nodeports: bool,
+    ) -> Vec<DifferingSetting> {
         let mut differing = Vec::new();
         let mut differs = |file: String, found: Option<i64>, wanted: i64| {
             differing.push(DifferingSetting {
@@ -165,6 +195,12 @@ impl Sysctls {
             let found = self.read(&file).ok();
             if found != Some(value) {
                 differs(file, found, value);
+            }
+        }
+        if localhost_nodeports {
+            let found = self.read(ROUTE_LOCALNET).ok();
+            if found != Some(1) {
+                differs(ROUTE_LOCALNET.to_owned(), found, 1);
             }
         }
         differing
@@ -226,6 +262,12 @@ fn hint(file: &str, error: &io::Error) -> &'static str {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied if global => {
             "; set it on the host, run --init-only with more rights first, or leave the limit \
              alone by conntrack.maxPerCore: 0"
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            if file == ROUTE_LOCALNET =>
+        {
+            "; set it on the host, run --init-only with more rights first, or do without node ports on \
+             127.0.0.1 by iptables.localhostNodePorts: false"
         }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
             if file.starts_with("proc/sys") =>

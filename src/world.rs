@@ -206,6 +206,7 @@ pub fn config(
             && nodeport_addresses.hold_ipv4_loopback(),
         localhost: localhost(settings, family, &nodeport_addresses),
         drop_invalid: settings.drop_invalid,
+        counters: settings.counters,
         nodeport_addresses,
         ..Config::new(family, node_name.clone())
     }

@@ -47,7 +47,8 @@ pub(super) fn facts(settings: &Settings, mode: Mode, metrics: Counted) -> (Facts
             own_namespace,
         },
         sysctls: kernel::sysctls(),
-        differing: Sysctls::default().differing(&settings.conntrack),
+        differing: Sysctls::default()
+            .differing(&settings.conntrack, settings.rules.localhost_nodeports),
         conntrack: note(&mut unseen, "conntrack", room()),
         iptables: (mode == Mode::Iptables).then(|| iptables(&families)),
         others: note(&mut unseen, "nf_tables", others::look()),

@@ -45,6 +45,16 @@ pub fn packets(names: &[&'static str]) -> io::Result<BTreeMap<&'static str, u64>
     }
 }
 
+/// Makes these counters, or leaves those that are there as they are, in the calling thread's network
+/// namespace.
+///
+/// # Errors
+/// The kernel has no such counters, or does not permit it.
+pub fn ensure(names: &[&str]) -> io::Result<()> {
+    let mut socket = Socket::open(Protocol::Netfilter)?;
+    names.iter().try_for_each(|name| make(&mut socket, name))
+}
+
 /// Makes a counter, or leaves it as it is if it is there, in the socket's network namespace.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use super::gate::Gate;
 use super::opened::Opened;
 use super::reporter::Reporter;
 use super::schedule::Schedule;
+use super::start::{Kernel, Start};
 use super::sync_loop::{Inputs, sync_loop};
 use super::syncer::{Machine, Syncer};
 use crate::about::About;
@@ -12,20 +13,19 @@ use crate::config::ConfigFile;
 use crate::events::{Event, Recorder};
 use crate::http::{self, ServiceHealth};
 use crate::metrics::{Metrics, WatchMetrics};
+use crate::mode::Mode;
+use crate::netlink::Conntrack;
 use crate::netlink::interfaces::{self, Interfaces};
-use crate::netlink::{Conntrack, Nftables};
 use crate::settings::{self, DetectLocalMode, Settings};
 use crate::source::{self, ClientOptions, Manifests};
 use crate::sysctl::Sysctls;
 use crate::telemetry::Telemetry;
 use crate::world::World;
-use crate::{
-    addresses, cleanup, clock, descriptors, event_sender, health, kernel_version, localhost,
-};
+use crate::{cleanup, clock, descriptors, event_sender, health, localhost};
 use anyhow::Context;
 use kube::Client;
 use rules::model::Family;
-use rules::{Backend, Change};
+use rules::{Backend, Change, Counters};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,16 +45,14 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// makes no sense, an address in use with `--bind-address-hard-fail`.
 pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Result<()> {
     descriptors::raise();
-    let settings = Arc::new(settings);
-    let kernel = Nftables::open()?;
-    kernel_version::check()?;
-    set_up(&settings)?;
-    if settings.init_only {
+    let start = Start::new(settings)?;
+    if start.settings.init_only {
         tracing::info!("--init-only: all is set up; no rules were written");
         return Ok(());
     }
     let machine = Sysctls::default();
-    if let Some(Err(error)) = settings
+    if let Some(Err(error)) = start
+        .settings
         .oom_score_adj
         .map(|score| machine.set_oom_score(score))
     {
@@ -67,40 +65,24 @@ pub fn run(settings: Settings, config_file: Option<ConfigFile>) -> anyhow::Resul
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let result = runtime.block_on(serve(settings, config_file, kernel));
+    let result = runtime.block_on(serve(start, config_file));
     // A sync under way is one system call that lands whole or not at all, so
     // there is nothing to wait for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-/// What needs more rights than what comes later: of the kernel's settings, those that are not
-/// right yet.
-fn set_up(settings: &Settings) -> anyhow::Result<()> {
-    // Its settings are not there before it is loaded, and nothing on a new node may have asked
-    // for it yet. A kernel that can't is told by the first setting that is missing.
-    if let Err(error) = Conntrack::open().and_then(|mut conntrack| conntrack.load()) {
-        tracing::warn!(
-            "this kernel's connection tracking (modules nf_conntrack and nf_conntrack_netlink) is \
-             not there or not permitted: {error}; UDP flows that are stale stay until they end"
-        );
-    }
-    Sysctls::default()
-        .set_conntrack(&settings.conntrack)
-        .context("could not set conntrack parameters from kube-proxy configuration")
-}
-
-async fn serve(
-    settings: Arc<Settings>,
-    config_file: Option<ConfigFile>,
-    kernel: Nftables,
-) -> anyhow::Result<()> {
-    let families: &'static [Family] = if addresses::has_ipv6() {
-        &Family::ALL
-    } else {
-        &[Family::V4]
-    };
-    let metrics = Metrics::new().context("registering the metrics")?;
+async fn serve(start: Start, config_file: Option<ConfigFile>) -> anyhow::Result<()> {
+    let Start {
+        settings,
+        families,
+        kernel,
+        instead,
+    } = start;
+    let settings = Arc::new(settings);
+    let mode = kernel.mode();
+    let accounted = settings.rules.counters != Counters::default();
+    let metrics = Metrics::of(mode, accounted).context("registering the metrics")?;
     for (name, stage, enabled) in settings.gates.of_kube_proxy() {
         metrics.feature(name, stage, enabled);
     }
@@ -113,10 +95,26 @@ async fn serve(
         metrics,
         events: events_to(client.as_ref(), &settings.node_name),
     };
-    let opened = Opened::nftables(kernel, &settings, families, &telemetry.metrics)?;
-    announce(&settings, families, &telemetry.events);
+    announce(&settings, mode, families, &telemetry.events);
+    if let Some(instead) = instead {
+        tracing::warn!("{instead}");
+        let event = Event::node_warning("ProxyModeNotAvailable", instead);
+        telemetry.events.record(event);
+    }
+    let run = async {
+        match kernel {
+            Kernel::Nftables(kernel) => {
+                let opened = Opened::nftables(kernel, &settings, families, &telemetry.metrics)?;
+                run_parts(settings, families, opened, client, &telemetry).await
+            }
+            Kernel::Iptables(kernel) => {
+                let opened = Opened::iptables(kernel, &settings);
+                run_parts(settings, families, opened, client, &telemetry).await
+            }
+        }
+    };
     let result = tokio::select! {
-        result = run_parts(settings, families, opened, client, &telemetry) => result,
+        result = run => result,
         result = changed(config_file) => result,
     };
     // What went wrong may be the last thing that was reported.
@@ -240,12 +238,13 @@ async fn objects(
     }
 }
 
-fn announce(settings: &Settings, families: &[Family], events: &Recorder) {
+fn announce(settings: &Settings, mode: Mode, families: &[Family], events: &Recorder) {
     let families: Vec<&str> = families.iter().map(|family| family.label()).collect();
     tracing::info!(
-        "kube-proxy-rs {} on node {}, mode nftables, {}",
+        "kube-proxy-rs {} on node {}, mode {}, {}",
         env!("CARGO_PKG_VERSION"),
         settings.node_name,
+        mode.name(),
         families.join(" and ")
     );
     if let Some(notice) = settings::mode_notice(settings) {

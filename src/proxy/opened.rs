@@ -1,5 +1,6 @@
 //! What programs the Services, opened, with what there is to hear from it.
 
+mod iptables;
 mod nftables;
 
 use crate::counts::Question;

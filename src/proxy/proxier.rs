@@ -37,6 +37,8 @@ pub(super) struct Proxier<B> {
     unseen: u32,
     /// When the rules are replaced without a reason.
     full_at: Option<Instant>,
+    /// When they are replaced because others may have changed them unseen.
+    unseen_at: Option<Instant>,
     /// What was told about Services that are left out.
     pub(super) told: BTreeMap<ObjectName, String>,
     /// Services that are left out because there was no time to try them.
@@ -68,6 +70,7 @@ impl<B: Backend> Proxier<B> {
             unexplained: false,
             unseen: 0,
             full_at: None,
+            unseen_at: None,
             told: BTreeMap::new(),
             untried: Vec::new(),
             triggers: Vec::new(),
@@ -171,7 +174,8 @@ impl<B: Backend> Proxier<B> {
     /// When to sync though nothing has happened.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let due = self.suspicion.map(|suspicion| suspicion.due);
-        let quiet = [due, self.full_at].into_iter().flatten().min();
+        let quiet = [due, self.full_at, self.unseen_at];
+        let quiet = quiet.into_iter().flatten().min();
         // While syncs fail, nothing comes sooner than the next attempt.
         self.trouble.retry_at().or(quiet)
     }
@@ -184,12 +188,13 @@ impl<B: Backend> Proxier<B> {
                 Damage::Rules => self.backend.distrust(),
             }
         }
+        if self.unseen_at.take_if(|at| *at <= now).is_some() {
+            self.backend.distrust();
+        }
         if self.full_at.is_some_and(|at| at <= now) {
-            self.full_at = None;
-            if self.unseen > 0 || self.backend.wants_periodic_replacement() {
+            self.full_at = Some(next_full(now));
+            if self.backend.wants_periodic_replacement() {
                 self.backend.distrust();
-            } else {
-                self.replace_in_an_hour(now);
             }
             // Those that the kernel refused may fare better now.
             let left_out = self.backend.left_out().clone();
@@ -219,13 +224,8 @@ impl<B: Backend> Proxier<B> {
             self.contest.repaired(&suspicion, now);
         }
         self.replaced_at = generation;
-        self.replace_in_an_hour(now);
-    }
-
-    /// Not all nodes at the same time.
-    fn replace_in_an_hour(&mut self, now: Instant) {
-        let spread = FULL_INTERVAL.mul_f64(jitter::draw() / 10.0);
-        self.full_at = Some(now + (FULL_INTERVAL - spread));
+        self.full_at = Some(next_full(now));
+        self.unseen_at = None;
     }
 
     /// Others changed something when nobody looked, or not.
@@ -237,8 +237,14 @@ impl<B: Backend> Proxier<B> {
         let pause = UNSEEN_PAUSE * 4u32.saturating_pow(self.unseen.min(6));
         self.unseen += 1;
         let at = now + pause;
-        self.full_at = Some(self.full_at.map_or(at, |known| known.min(at)));
+        self.unseen_at = Some(self.unseen_at.map_or(at, |known| known.min(at)));
     }
+}
+
+/// When rules that were replaced now are replaced again, if nobody asks for it before.
+fn next_full(now: Instant) -> Instant {
+    let spread = FULL_INTERVAL.mul_f64(jitter::draw() / 10.0);
+    now + (FULL_INTERVAL - spread)
 }
 
 /// Where a family's health checks are answered: wherever node ports are, and also on loopback

@@ -1,6 +1,7 @@
 //! Stale flows wait for rules that are right, and are not forgotten; what is refused or changed
 //! by others.
 
+mod chains;
 mod drift;
 mod hourly;
 mod paused;

@@ -3,20 +3,16 @@
 use super::Settings;
 use crate::addresses;
 use crate::config::features::LOCALHOST_NODE_PORTS;
-use crate::config::{KubeProxyConfiguration, MODE_IPTABLES, MODE_NFTABLES, set_defaults};
+use crate::config::{KubeProxyConfiguration, MODE_IPTABLES, set_defaults};
 use rules::model::Family;
 
-/// That nftables is used although something else was asked for; `None` for mode nftables.
+/// That no mode is given, which will mean another one some day.
 pub fn mode_notice(settings: &Settings) -> Option<String> {
-    let asked = match (settings.config.mode.as_str(), settings.mode_is_default) {
-        (MODE_NFTABLES, _) => return None,
-        (_, true) => "no proxy mode is given, which means iptables".to_owned(),
-        (mode, false) => format!("proxy mode {mode} is asked for"),
-    };
-    Some(format!(
-        "{asked}; kube-proxy-rs has no iptables backend and uses nftables. Node ports are not \
-         served on 127.0.0.1. Set mode nftables to say that this is what is wanted"
-    ))
+    settings.mode_is_default.then(|| {
+        "no proxy mode is given, which means iptables, and nftables from Kubernetes 1.40 on; set mode \
+         iptables or nftables to say which one is wanted"
+            .to_owned()
+    })
 }
 
 /// Settings that are accepted and change nothing here.
@@ -170,12 +166,10 @@ mod tests {
         assert_eq!(mode_notice(&settings(&["--proxy-mode=nftables"])), None);
         let unset = mode_notice(&settings(&[])).expect("a notice");
         assert!(unset.starts_with("no proxy mode is given"), "{unset}");
-        let iptables = mode_notice(&settings(&["--proxy-mode=iptables"])).expect("a notice");
-        assert!(
-            iptables.starts_with("proxy mode iptables is asked for"),
-            "{iptables}"
-        );
+        assert_eq!(mode_notice(&settings(&["--proxy-mode=iptables"])), None);
         let ipvs = Settings::from_flags(&["--proxy-mode=ipvs"]).expect_err("no ipvs here");
-        assert!(ipvs.to_string().contains("use nftables"), "{ipvs}");
+        for way in ["use iptables", "or nftables"] {
+            assert!(ipvs.to_string().contains(way), "{ipvs}");
+        }
     }
 }

@@ -192,3 +192,36 @@ fn the_oom_score() {
     let error = nowhere.set_oom_score(-999).expect_err("no such file");
     assert!(error.to_string().contains("oom_score_adj"), "{error}");
 }
+
+#[test]
+fn loopback_addresses_are_routed_where_node_ports_want_it() {
+    let machine = Machine::new("localnet");
+    let unset = machine.kernel().differing(&defaults(), true);
+    assert_eq!(unset.last().map(|it| it.found), Some(None), "{unset:?}");
+    let error = machine.kernel().route_localnet();
+    let error = error.expect_err("no such file").to_string();
+    assert!(error.contains("conf/all/route_localnet"), "{error}");
+    let file = machine.dir.join(ROUTE_LOCALNET);
+    fs::create_dir_all(file.parent().expect("a directory")).expect("it can be made");
+    fs::write(&file, "0\n").expect("a file");
+    machine.kernel().route_localnet().expect("written");
+    assert_eq!(machine.value(ROUTE_LOCALNET), "1");
+    let differing = machine.kernel().differing(&defaults(), true);
+    assert!(
+        differing.iter().all(|it| !it.file.contains("localnet")),
+        "{differing:?}"
+    );
+    let read_only = io::Error::from_raw_os_error(libc::EROFS);
+    assert!(hint(ROUTE_LOCALNET, &read_only).contains("localhostNodePorts: false"));
+}
+
+#[test]
+fn what_conntrack_lets_be() {
+    let machine = Machine::new("liberal");
+    assert!(!machine.kernel().tcp_is_liberal(), "nothing tells");
+    let file = machine.dir.join(TCP_BE_LIBERAL);
+    for (value, liberal) in [("0\n", false), ("1\n", true), ("2\n", true)] {
+        fs::write(&file, value).expect("a file");
+        assert_eq!(machine.kernel().tcp_is_liberal(), liberal, "{value}");
+    }
+}

@@ -12,6 +12,7 @@ mod drift;
 mod explained;
 mod growth;
 mod input;
+mod iptables;
 mod life;
 mod objects;
 mod owner;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use e2e::target_directory;
 
+use crate::mode::Mode;
 use crate::report::Cases;
 
 /// The two binaries.
@@ -24,13 +25,20 @@ pub struct Programs {
     pub ours: PathBuf,
 }
 
-/// A part's name, and what asks its questions.
-type Part = (&'static str, fn(&Programs, &mut Cases) -> Result<()>);
+/// Both proxies in a mode, whose questions are asked.
+type Served = fn(&Programs, Mode, &mut Cases) -> Result<()>;
 
-const PARTS: [Part; 3] = [
-    ("config", config::compare),
-    ("http", http::compare),
-    ("metrics", metrics::compare),
+/// What asks a part's questions.
+#[derive(Clone, Copy)]
+enum Part {
+    Once(fn(&Programs, &mut Cases) -> Result<()>),
+    InEachMode(Served),
+}
+
+const PARTS: [(&str, Part); 3] = [
+    ("config", Part::Once(config::compare)),
+    ("http", Part::InEachMode(http::compare)),
+    ("metrics", Part::InEachMode(metrics::compare)),
 ];
 
 /// Ask upstream's kube-proxy and ours the same: configuration, HTTP answers, metrics
@@ -62,8 +70,17 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         Cases::new()
     };
     for (name, compare) in PARTS {
-        if args.parts.is_empty() || args.parts.iter().any(|part| part == name) {
-            cases.group(name, |cases| compare(&programs, cases))?;
+        if !args.parts.is_empty() && !args.parts.iter().any(|part| part == name) {
+            continue;
+        }
+        match compare {
+            Part::Once(compare) => cases.group(name, |cases| compare(&programs, cases))?,
+            Part::InEachMode(compare) => {
+                for mode in [Mode::Nftables, Mode::Iptables] {
+                    let name = format!("{name}, mode {mode}");
+                    cases.group(&name, |cases| compare(&programs, mode, cases))?;
+                }
+            }
         }
     }
     Ok(cases.end())

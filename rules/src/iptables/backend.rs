@@ -17,7 +17,7 @@ pub struct IptablesBackend<K> {
 }
 
 impl<K: Kernel> Backend for IptablesBackend<K> {
-    const RULES: &'static str = "ruleset of iptables";
+    const RULES: &'static str = "kube-proxy's part of iptables";
 
     type Kernel = K;
     type Pending = Pending;

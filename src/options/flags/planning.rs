@@ -31,7 +31,7 @@ pub static CONFIGURATION: Group = Group {
             ..flag!(
                 "proxy-mode",
                 config.mode,
-                "nftables. iptables, which is also the default, is served by nftables as well."
+                "nftables; or iptables, which is also the default. Where the node cannot have the latter, nftables serves."
             )
         },
     ],

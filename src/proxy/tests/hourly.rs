@@ -55,7 +55,15 @@ fn a_large_cluster_is_not_written_anew_without_a_reason() {
             assert_eq!(now > sent, anew, "{count} endpoints, hour {round}");
             sent = now;
         }
-        // With a reason it is.
+        // What may have happened unseen is a reason, and soon.
+        proxy.syncer.proxiers[0].seen(true, Instant::now());
+        let soon = proxy.syncer.next_look().expect("a look");
+        assert!(soon < Instant::now() + Duration::from_secs(10));
+        proxy.syncer.proxiers[0].look(soon);
+        assert!(proxy.sync());
+        let looked = proxy.syncer.kernel.sent;
+        assert!(looked > sent, "{count} endpoints, unseen");
+        sent = looked;
         proxy.syncer.proxiers[0].backend.distrust();
         assert!(proxy.sync());
         assert!(proxy.syncer.kernel.sent > sent, "{count}");

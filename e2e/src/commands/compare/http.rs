@@ -9,6 +9,7 @@ use crate::compare::Programs;
 use crate::compare::difference::ensure_same;
 use crate::compare::rig::Port::{self, Health, Metrics};
 use crate::compare::rig::Rig;
+use crate::mode::Mode;
 use crate::report::Cases;
 
 /// Headers that say how a body is framed, or when.
@@ -41,8 +42,8 @@ enum Body {
 }
 
 /// Puts all of them to both.
-pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
-    let rig = Rig::start(programs, &["--profiling"])?;
+pub fn compare(programs: &Programs, mode: Mode, cases: &mut Cases) -> Result<()> {
+    let rig = Rig::start(programs, mode, &["--profiling"])?;
     for path in [
         "/healthz",
         "/livez",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::compare::Programs;
 use crate::compare::difference::ensure_same;
 use crate::compare::rig::{Port, Rig, SERVICES, SLICES, slice};
+use crate::mode::Mode;
 use crate::report::Cases;
 
 /// What upstream's names begin with that are not there in ours, and why.
@@ -56,9 +57,21 @@ const SAME_VALUES: &[&str] = &[
     "kubeproxy_proxy_livez_total{code=\"200\"}",
 ];
 
+/// The same of mode iptables.
+const SAME_VALUES_OF_IPTABLES: &[&str] = &[
+    "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv4\",table=\"filter\"}",
+    "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv4\",table=\"nat\"}",
+    "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv6\",table=\"filter\"}",
+    "kubeproxy_sync_proxy_rules_iptables_total{ip_family=\"IPv6\",table=\"nat\"}",
+    "kubeproxy_sync_proxy_rules_iptables_last{ip_family=\"IPv4\",table=\"filter\"}",
+    "kubeproxy_sync_proxy_rules_iptables_last{ip_family=\"IPv4\",table=\"nat\"}",
+    "kubeproxy_iptables_ct_state_invalid_dropped_packets_total",
+    "kubeproxy_iptables_localhost_nodeports_accepted_packets_total",
+];
+
 /// Lets both do everything that has a metric, and compares.
-pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
-    let mut rig = Rig::start(programs, &[])?;
+pub fn compare(programs: &Programs, mode: Mode, cases: &mut Cases) -> Result<()> {
+    let mut rig = Rig::start(programs, mode, &[])?;
     // Counted once by each, before anything is compared.
     let livez = rig.metrics()?;
     let livez = livez.map(|text| value(&text, "kubeproxy_proxy_livez_total{code=\"200\"}"));
@@ -79,7 +92,11 @@ pub fn compare(programs: &Programs, cases: &mut Cases) -> Result<()> {
     for name in our_families.keys().filter(besides) {
         cases.case(name, || -> Result<()> { bail!("only ours has it") });
     }
-    for name in SAME_VALUES {
+    let of_the_mode = match mode {
+        Mode::Nftables => &[][..],
+        Mode::Iptables => SAME_VALUES_OF_IPTABLES,
+    };
+    for name in SAME_VALUES.iter().chain(of_the_mode) {
         let mut values = [value(&upstream, name), value(&ours, name)];
         if name.contains("livez") {
             // Less those that were asked for until each was up.

@@ -12,6 +12,7 @@ use e2e::{Bed, Daemon, Node, manifest, wait};
 use serde_json::{Value, json};
 
 use crate::compare::Programs;
+use crate::mode::Mode;
 
 pub const SERVICES: &str = "/api/v1/namespaces/default/services";
 pub const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
@@ -39,8 +40,8 @@ pub enum Port {
 }
 
 impl Rig {
-    /// Starts everything; `flags` are for both.
-    pub fn start(programs: &Programs, flags: &[&str]) -> Result<Self> {
+    /// Starts everything, in a mode; `flags` are for both.
+    pub fn start(programs: &Programs, mode: Mode, flags: &[&str]) -> Result<Self> {
         let directory = ScratchDir::create("compare")?;
         let bed = Bed::build(2)?;
         let (plane, api) = ControlPlane::start(bed.control(), directory.path(), None)?;
@@ -49,7 +50,7 @@ impl Rig {
         }
         let config = kubeconfig(directory.path(), "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
-        let words = [&["--kubeconfig", config], flags].concat();
+        let words = [&["--kubeconfig", config], &mode.flags()[..], flags].concat();
         let start = |program: &Path, node: &Node| {
             let mut daemon = Daemon::start_program(program, node, &words, directory.path())?;
             daemon.wait_live(node)?;
