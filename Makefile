@@ -7,6 +7,7 @@ CONTROL_PLANE := target/controlplane
 CONTROL_PLANE_COMMANDS := kube-apiserver kube-controller-manager kube-proxy
 CONTROL_PLANE_PROGRAMS := $(addprefix $(CONTROL_PLANE)/,$(CONTROL_PLANE_COMMANDS))
 CARGO_DENY_VERSION := 0.20.2
+IPTABLES_VERSIONS := 1.8.7 1.8.9 1.8.11
 # Architectures of the image, besides the machine's own: ARCH=arm64.
 OWN_ARCH := $(shell dpkg --print-architecture)
 ARCH := $(OWN_ARCH)
@@ -17,7 +18,7 @@ IMAGE_BINARIES := $(patsubst %,target/image/%/root/usr/local/bin/kube-proxy,\
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test e2e faults conformance compare compare-iptables gates bench bench-hostile bench-upstream image chart manifest man lint deny \
-	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-fuzz
+	fuzz fuzz-corpora fuzz-engine deps deps-go deps-image deps-chart deps-iptables deps-fuzz
 
 # This list.
 help:
@@ -31,7 +32,7 @@ demo: deps
 	@target/release/e2e demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 # Unit, golden and kernel tests: all that needs no control plane.
-test: deps
+test: deps deps-iptables
 	cargo test --quiet --workspace $(TESTS)
 
 # The daemon against a real control plane, proved by packets.
@@ -159,6 +160,10 @@ deps-go:
 
 deps-image:
 	@e2e/deps.sh image "$(sort $(OWN_ARCH) $(ARCH))"
+
+# A node's own tools, which its rules are held to.
+deps-iptables: deps
+	@e2e/iptables.sh target/tools $(IPTABLES_VERSIONS)
 
 deps-fuzz:
 	@e2e/deps.sh fuzz

@@ -27,6 +27,8 @@ need nft nftables
 need ip iproute2
 need iptables-nft iptables
 need ipset ipset
+# For the node's own tools in several versions: iptables.sh.
+need curl curl ca-certificates
 # What reads the messages that we send: crates/referee.
 need pkg-config pkg-config
 need_file /usr/include/libnftnl/common.h libnftnl-dev

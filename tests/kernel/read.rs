@@ -1,7 +1,7 @@
 //! Chains of iptables as the kernel holds them, made by iptables' own program: they are read as what
 //! they were.
 
-use super::chains::states;
+use super::states::states;
 use e2e::{Namespace, nfacct};
 use kube_proxy::netlink::iptables::ChainReader;
 use rules::iptables::print;

@@ -1,9 +1,9 @@
 //! Chains of iptables over netlink: what they are to the node's own tools, and to the kernel beside what
 //! those tools write.
 
-mod rig;
+pub mod rig;
 
-use super::chains::states;
+use super::states::states;
 use nft_wire::nf_tables::Expression;
 use rig::{Listed, Rig, change, whole};
 use rules::Cause;

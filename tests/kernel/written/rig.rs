@@ -1,6 +1,6 @@
 //! A namespace with the kernel's end of chains of iptables, and transactions from one state to another.
 
-use crate::chains::saved;
+use crate::states::saved;
 use e2e::{Namespace, nfacct};
 use kube_proxy::netlink::Iptables;
 use nft_wire::nf_tables::{self, Expression, nfta};

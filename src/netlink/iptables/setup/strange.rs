@@ -172,3 +172,77 @@ fn sets(socket: &mut Socket, family: Family, table: Table, found: &mut Found) ->
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use e2e::Namespace;
+
+    /// What is found after that, of IPv4.
+    fn found(namespace: &Namespace, nft: &[&str]) -> Vec<String> {
+        for command in nft {
+            namespace.exec(&["nft", command]).expect("an object");
+        }
+        let look = || find(&mut nf_tables::open()?, Family::V4);
+        namespace.run(look).expect("the namespace").expect("a list")
+    }
+
+    #[test]
+    fn what_iptables_tools_cannot_read_is_named() {
+        let namespace = Namespace::create("strange").expect("a namespace, which needs root");
+        assert_eq!(found(&namespace, &[]), [""; 0], "no tables");
+        let words = "iptables -A INPUT -p tcp --dport 22 -m limit --limit 1/s -j LOG; \
+                     iptables -A FORWARD -m mark --mark 1 -m conntrack --ctstate NEW -j ACCEPT; \
+                     iptables -t nat -A POSTROUTING -o eth7 -j MASQUERADE; iptables -N X; \
+                     iptables -P OUTPUT ACCEPT; iptables -t nat -P OUTPUT ACCEPT";
+        namespace.exec(&["sh", "-c", words]).expect("rules");
+        let healthy = [
+            "add table ip theirs",
+            "add set ip theirs s { type ipv4_addr; }",
+            // What is beside the built-in chains is seen by tools that look there only.
+            "add chain ip filter own { type filter hook input priority 7; }",
+        ];
+        assert_eq!(found(&namespace, &healthy), [""; 0]);
+        let rows: [(&[&str], &str); 4] = [
+            (
+                &["add set ip filter blocked { type ipv4_addr; }"],
+                "table ip filter, set blocked: iptables' tools do not know sets",
+            ),
+            (
+                &["add rule ip filter OUTPUT ct state invalid drop"],
+                "table ip filter, chain OUTPUT: a rule has the expression ct,",
+            ),
+            (
+                &["add rule ip nat OUTPUT fib daddr type local dnat to 192.0.2.1"],
+                "table ip nat, chain OUTPUT: a rule has the expression fib, nat,",
+            ),
+            (
+                &["add chain ip nat PREROUTING { type nat hook prerouting priority 5; }"],
+                "table ip nat, chain PREROUTING: it does not hang where iptables has it",
+            ),
+        ];
+        // A tool makes this one where none is, so that nobody else's is in the way.
+        for (nft, expected) in rows {
+            let before = found(&namespace, &[]).len();
+            let lines = found(&namespace, nft);
+            assert_eq!(lines.len(), before + 1, "{lines:?}");
+            assert!(
+                lines.iter().any(|line| line.starts_with(expected)),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn however_many_there_are_few_are_named() {
+        let namespace = Namespace::create("strange").expect("a namespace, which needs root");
+        let sets = (0..20).map(|n| format!("add set ip nat s{n} {{ type ipv4_addr; }}"));
+        let commands = std::iter::once("add table ip nat".to_owned()).chain(sets);
+        let lines = found(&namespace, &[&commands.collect::<Vec<_>>().join("; ")]);
+        assert_eq!(lines.len(), NAMED + 1);
+        assert_eq!(
+            lines[NAMED],
+            "table ip of iptables: 12 more objects that its tools do not know"
+        );
+    }
+}
