@@ -1,6 +1,7 @@
 //! Chains of iptables over netlink: what they are to the node's own tools, and to the kernel beside what
 //! those tools write.
 
+mod planned;
 pub mod rig;
 
 use super::states::states;

@@ -99,3 +99,6 @@ impl Kernel for Memory {
         self.commit
     }
 }
+
+#[cfg(test)]
+mod tests;

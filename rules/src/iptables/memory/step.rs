@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
     fn fill(&mut self, object: Object, before: Before, rules: &[Rule]) -> Result<(), Refusal> {
         let there = self.now().contains_key(&object);
         let expected = match before {
-            Before::Absent => !there,
+            Before::Absent => !there || self.had_to_stay(object),
             Before::Present => there,
             Before::Unknown => self.transaction.whole,
         };
@@ -127,14 +127,20 @@ impl<'a> Run<'a> {
         leads.map(|(own, _)| *own)
     }
 
+    /// Whether a chain is there only as others lead to it.
+    fn had_to_stay(&mut self, object: Object) -> bool {
+        let chains = self.now();
+        let empty = chains.get(&object).is_some_and(Vec::is_empty);
+        empty && Self::leading_to(chains, object).any(|own| !is_ours(&own))
+    }
+
     fn delete(&mut self, object: Object) -> Result<(), Refusal> {
         if self.chains.remove(&object).is_none() {
             let why = "No such file or directory (ENOENT)";
             return Err(self.refusal("delete", object, Cause::TableDiffers, why));
         }
-        let ours = |own: &Object| own.chain.as_str().starts_with("KUBE-");
         let (by_us, by_others): (Vec<_>, Vec<_>) =
-            Self::leading_to(self.chains, object).partition(ours);
+            Self::leading_to(self.chains, object).partition(is_ours);
         if !by_us.is_empty() {
             let why = "Device or resource busy (EBUSY)";
             return Err(self.refusal("delete", object, Cause::TableDiffers, why));
@@ -187,6 +193,10 @@ impl<'a> Run<'a> {
             reason: reason.to_owned(),
         }
     }
+}
+
+fn is_ours(own: &Object) -> bool {
+    own.chain.as_str().starts_with("KUBE-")
 }
 
 /// What there is once, whatever the cluster holds.
