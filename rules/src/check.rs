@@ -22,7 +22,9 @@ pub use facts::{
 };
 pub use fate::{DropKind, DroppingRule, Fate, RuleDigest, Rules, Step, fate};
 pub use hook::{ChainFamily, Hook, Sees};
-pub use owner::{Kind, Owner, OwnerCensus, is_of_a_service, is_proxy_chain, is_proxy_entry};
+pub use owner::{
+    Kind, Owner, OwnerCensus, is_of_a_service, is_of_services, is_proxy_chain, is_proxy_entry,
+};
 pub use report::{Group, Item, Status};
 pub use switch::{Cluster, From};
 

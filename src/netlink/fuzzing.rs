@@ -3,7 +3,7 @@
 use super::batch::Batch;
 use super::notifications::{Decoder, Ours};
 use super::refusal::refusal;
-use super::{clients, conntrack, dump, interfaces, leftovers, others};
+use super::{clients, conntrack, dump, interfaces, iptables, leftovers, others};
 use nft_wire::nf_tables::{Element, HEADER};
 use nft_wire::{messages, parse_replies};
 use rules::model::Family;
@@ -37,6 +37,7 @@ pub fn datagram(bytes: &[u8], family: Family, sent: &Transaction) -> Vec<String>
         found.extend(leftovers::rule(body).map(|found| format!("{found:?}")));
         found.extend(dump::shown(body, family));
         found.extend(others::shown(body));
+        found.extend(iptables::shown(body, family));
         let clients = Element::list(body).filter_map(|element| clients::client(&element));
         found.extend(clients.map(|found| format!("{found:?}")));
     }

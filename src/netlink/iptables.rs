@@ -21,6 +21,8 @@ use super::{Follower, OpenError, follow};
 use apply::Kept;
 pub use clean_up::{CleanedUp, TABLES, clean_up};
 pub use read::ChainReader;
+#[cfg(feature = "fuzzing")]
+pub(super) use read::shown;
 use rules::Commit;
 use rules::iptables::{Kernel, Refusal, Transaction};
 use rules::model::Family;

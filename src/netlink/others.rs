@@ -12,7 +12,7 @@ use nft_wire::nf_tables::{self, HEADER, nfta};
 use nft_wire::{Listing, Message, Socket, Writer, attribute, attributes};
 use rules::check::{
     ChainFamily, Fate, ForeignChain, Hook, Others, Owner, OwnerCensus, ProxyTable, Rules, Step,
-    fate, is_of_a_service,
+    fate, is_of_services,
 };
 use rules::model::Family;
 use rules::nft::ruleset::TABLE;
@@ -245,8 +245,8 @@ impl<'a> TableReader<'a> {
 
     /// The rules of a chain. One that is not there any more has none.
     fn rules(&mut self, reader: &mut Reader, chain: &str) -> io::Result<Rules> {
-        if is_of_a_service(chain) {
-            // Another proxy's, which drops nothing there that a Service does not ask for.
+        if is_of_services(chain) {
+            // A proxy's, which drops nothing there that a Service does not ask for.
             return Ok(Rules::default());
         }
         if self.chains == 0 || self.rules == 0 {

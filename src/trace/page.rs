@@ -152,8 +152,7 @@ impl Traced {
 /// What a chain may do with a packet.
 fn may(other: &ForeignChain) -> String {
     let fate = &other.fate;
-    let drops = fate.drops.len() + fate.more_drops;
-    match (fate.drops_all(), fate.drops_rest, drops) {
+    match (fate.drops_all(), fate.drops_rest, fate.drop_count()) {
         (true, _, _) => "lets nothing through".to_owned(),
         (_, true, _) => "drops what none of its rules accepts".to_owned(),
         (_, _, 0) if fate.unread => "not read to its end".to_owned(),

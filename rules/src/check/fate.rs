@@ -1,6 +1,7 @@
 //! What becomes of packets in a chain that is not ours, as far as that can be told without knowing
 //! what each rule compares: which rules may drop, and whether what no rule lets pass is dropped.
 
+use super::owner::is_proxy_chain;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -97,6 +98,15 @@ pub struct Fate {
 }
 
 impl Fate {
+    /// How many rules may end a packet's way, but those of kube-proxy.
+    pub fn drop_count(&self) -> usize {
+        let others = self
+            .drops
+            .iter()
+            .filter(|rule| !is_proxy_chain(&rule.chain));
+        others.count() + self.more_drops
+    }
+
     /// Nothing gets through.
     pub fn drops_all(&self) -> bool {
         self.drops_rest && !self.lets_pass && !self.unread

@@ -181,7 +181,7 @@ pub(super) fn firewalls(report: &mut Report, facts: &Facts) {
             chain.hook,
             chain.priority,
             fate.rules,
-            fate.drops.len() + fate.more_drops
+            fate.drop_count()
         );
         report.check(
             chain.to_string(),

@@ -126,6 +126,9 @@ pub(super) fn sysctls(report: &mut Report, facts: &Facts) {
     };
     report.check("rp_filter", reverse, None);
     let liberal = match number(sysctls, "net/netfilter/nf_conntrack_tcp_be_liberal") {
+        Some(0) if facts.iptables.is_some() => {
+            "0: TCP packets out of the window are INVALID, and not forwarded"
+        }
         Some(0) => "0: TCP packets out of the window are INVALID, which no rule of ours drops",
         Some(_) => "1: TCP packets out of the window belong to their connection",
         None => "not there",

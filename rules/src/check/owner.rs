@@ -269,6 +269,14 @@ pub fn is_proxy_entry(chain: &str) -> bool {
     PROXY_ENTRIES.contains(&chain)
 }
 
+/// Whether it is one of those of kube-proxy's that drop nothing but what a Service asks for, and let
+/// nothing through: of those there may be thousands of rules.
+pub fn is_of_services(chain: &str) -> bool {
+    /// What accepts, or drops whatever Services there are.
+    const OF_ALL: [&str; 2] = ["KUBE-FORWARD", "KUBE-NODEPORTS"];
+    is_proxy_chain(chain) && !OF_ALL.contains(&chain)
+}
+
 /// Whether it is one of those that kube-proxy has for each Service and endpoint, of which there
 /// may be tens of thousands.
 pub fn is_of_a_service(chain: &str) -> bool {

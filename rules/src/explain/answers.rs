@@ -49,7 +49,10 @@ impl Clients {
     pub fn new(config: &Config, addresses: &[IpAddr], allowed: &[IpNet]) -> Self {
         let family = config.family;
         let mut own = addresses.iter().copied();
-        let node = own.find(|ip| Family::of(*ip) == family && !ip.is_loopback());
+        // A bridge of pods has an address as well, which is taken for a pod's.
+        let primary = config.node_ip.filter(|ip| addresses.contains(ip));
+        let node =
+            primary.or_else(|| own.find(|ip| Family::of(*ip) == family && !ip.is_loopback()));
         let chosen = config.nodeport_addresses.choose(family, addresses);
         let nodeport = match chosen {
             Some(chosen) => chosen.first().copied(),

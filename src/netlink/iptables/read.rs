@@ -119,5 +119,12 @@ fn line(family: Family, rule: &nf_tables::Rule) -> Line {
     }
 }
 
+/// What is made of a message's contents if they are a rule.
+#[cfg(feature = "fuzzing")]
+pub(in crate::netlink) fn shown(body: &[u8], family: Family) -> Option<String> {
+    let rule = nf_tables::Rule::read(body)?;
+    Some(format!("{:?}", line(family, &rule)))
+}
+
 #[cfg(test)]
 mod tests;

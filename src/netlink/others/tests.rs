@@ -125,7 +125,7 @@ fn chains_of_iptables_are_told_with_their_extensions() {
     assert_eq!(
         outline(&others),
         [
-            "ip nat PREROUTING, prerouting -100, 2 rules, passes true, drops rest false, []",
+            "ip nat PREROUTING, prerouting -100, 1 rules, passes true, drops rest false, []",
             "ip filter INPUT, input 0, 1 rules, passes false, drops rest true, [\"INPUT/rejects\"]",
             "ip filter FORWARD, forward 0, 3 rules, passes true, drops rest true, []",
             "ip6 filter OUTPUT, output 0, 2 rules, passes true, drops rest false, \

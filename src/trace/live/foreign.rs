@@ -7,6 +7,7 @@ use rules::check::is_proxy_chain;
 use rules::iptables::names::ChainName;
 use rules::iptables::print::saved_rule;
 use rules::iptables::rule::{Rule, Table, Target};
+use rules::iptables::top::FIREWALL;
 use rules::iptables::trace::{Line, Outcome, Place, Step};
 use rules::model::Family;
 use rules::trace::Packet;
@@ -69,6 +70,11 @@ fn rule(family: Family, place: Place, at: usize, line: Line) -> ForeignRule {
     }
 }
 
+/// A chain of kube-proxy's, or the one that it has in common with the kubelet.
+fn is_ours(chain: ChainName) -> bool {
+    chain == FIREWALL || is_proxy_chain(chain.as_str())
+}
+
 impl ForeignRule {
     /// It rejects, which the kernel tells as a drop.
     pub(super) fn rejects(&self) -> bool {
@@ -88,7 +94,7 @@ impl ForeignRule {
         let Some((place, at, rule)) = &self.own else {
             return None;
         };
-        if !is_proxy_chain(place.1.as_str()) {
+        if !is_ours(place.1) {
             return Some(None);
         }
         let outcome = match &rule.target {
