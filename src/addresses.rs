@@ -1,11 +1,23 @@
 //! Which addresses this node has, and which of them answer node ports.
 
-use crate::settings::NodeportAddress;
 use ipnet::IpNet;
 use rules::NodeportAddresses;
 use rules::model::{Family, Node};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+
+/// One of `nodePortAddresses`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeportAddress {
+    /// The node's primary address of each family.
+    Primary,
+    /// Loopback addresses; nftables mode never answers node ports there.
+    Localhost,
+    /// Every local address.
+    All,
+    /// The local addresses in a range.
+    Range(IpNet),
+}
 
 /// Whether the kernel has IPv6 switched on; upstream's test for dual-stack
 /// (docs/reference.md#ip-families).

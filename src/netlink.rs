@@ -158,7 +158,8 @@ impl Nftables {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn follow(&mut self) -> io::Result<Follower> {
-        let (membership, follower) = follow::open(Ours::Table, self.session.socket().port()?)?;
+        let (membership, follower) =
+            follow::open(Ours::Table, self.session.socket().port()?, None)?;
         self.session.followed_by(membership);
         Ok(follower)
     }

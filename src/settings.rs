@@ -8,6 +8,7 @@ pub use checks::{IpChecks, check_ips, check_node_ports};
 pub use notices::{mode_notice, notices};
 
 use crate::addresses;
+pub use crate::addresses::NodeportAddress;
 use crate::config::features::{ALLOW_SERVICE_EXTERNAL_IPS, FeatureGates, LOCALHOST_NODE_PORTS};
 use crate::config::{
     KubeProxyConfiguration, KubeProxyConntrackConfiguration, MODE_IPTABLES, MODE_IPVS,
@@ -129,19 +130,6 @@ pub enum DetectLocalMode {
     /// The packet came in by an interface whose name begins with
     /// `detectLocal.interfaceNamePrefix`.
     InterfaceNamePrefix,
-}
-
-/// One of `nodePortAddresses`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeportAddress {
-    /// The node's primary address of each family.
-    Primary,
-    /// Loopback addresses; nftables mode never answers node ports there.
-    Localhost,
-    /// Every local address.
-    All,
-    /// The local addresses in a range.
-    Range(IpNet),
 }
 
 impl Settings {

@@ -5,10 +5,10 @@
 //! hundreds of megabytes and half of their time. So the socket leaves the group for those, and
 //! the generation tells whether others changed anything meanwhile.
 
-use super::iptables;
 use super::notifications::{Decoder, Ours};
 use nft_wire::{Heard, Listener, Membership, Protocol, Socket, nf_tables};
-use rules::drift::Notice;
+use rules::drift::{Edit, Notice};
+use rules::model::Family;
 use std::io;
 use std::time::Duration;
 
@@ -27,13 +27,32 @@ pub struct Follower {
     listener: Listener,
     decoder: Decoder,
     /// Looks whether jumps to our chains are there, where there are any.
-    looks: Option<Socket>,
+    looks: Option<Looks>,
+}
+
+/// Asks the kernel for what was lost, when somebody deleted rules from built-in chains.
+#[derive(Debug)]
+pub(super) struct Looks {
+    socket: Socket,
+    lost: fn(&mut Socket, Family) -> io::Result<Vec<Edit>>,
+}
+
+impl Looks {
+    /// By a socket of its own in the calling thread's network namespace.
+    pub(super) fn open(lost: fn(&mut Socket, Family) -> io::Result<Vec<Edit>>) -> io::Result<Self> {
+        let socket = nf_tables::open()?;
+        Ok(Self { socket, lost })
+    }
 }
 
 /// Opens both ends; nothing is told before [`Membership::join`]. `own_port` is the address of
 /// the socket whose transactions are not told: all messages of a datagram are of one
 /// transaction.
-pub(super) fn open(ours: Ours, own_port: u32) -> io::Result<(Membership, Follower)> {
+pub(super) fn open(
+    ours: Ours,
+    own_port: u32,
+    looks: Option<Looks>,
+) -> io::Result<(Membership, Follower)> {
     let listener = Listener::open(Protocol::Netfilter)?;
     listener.make_room(RECEIVE_BUFFER)?;
     listener.refuse_from(own_port)?;
@@ -41,10 +60,7 @@ pub(super) fn open(ours: Ours, own_port: u32) -> io::Result<(Membership, Followe
     let follower = Follower {
         listener,
         decoder: Decoder::new(ours, own_port),
-        looks: match ours {
-            Ours::Table => None,
-            Ours::Chains => Some(nf_tables::open()?),
-        },
+        looks,
     };
     Ok((membership, follower))
 }
@@ -79,11 +95,11 @@ impl Follower {
 
     /// Adds what deleted jumps of ours indeed, and not only rules of others beside them.
     fn resolve_doubts(&mut self, notices: &mut Vec<Notice>) {
-        let Some(socket) = &mut self.looks else {
+        let Some(Looks { socket, lost }) = &mut self.looks else {
             return;
         };
         for (family, mut change) in self.decoder.take_doubts() {
-            match iptables::lost_jumps(socket, family) {
+            match lost(socket, family) {
                 Ok(lost) => change.edits = lost,
                 // Who mends looks again.
                 Err(error) => {

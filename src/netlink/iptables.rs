@@ -27,7 +27,6 @@ use rules::Commit;
 use rules::iptables::{Kernel, Refusal, Transaction};
 use rules::model::Family;
 use setup::Strangers;
-pub(super) use setup::told_lost as lost_jumps;
 use std::io;
 pub use support::Support;
 
@@ -81,7 +80,9 @@ impl Iptables {
     /// # Errors
     /// There is no netlink socket to be had.
     pub fn follow(&mut self) -> io::Result<Follower> {
-        let (membership, follower) = follow::open(Ours::Chains, self.session.socket().port()?)?;
+        let looks = follow::Looks::open(setup::told_lost)?;
+        let own_port = self.session.socket().port()?;
+        let (membership, follower) = follow::open(Ours::Chains, own_port, Some(looks))?;
         self.session.followed_by(membership);
         Ok(follower)
     }

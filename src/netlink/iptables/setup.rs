@@ -125,7 +125,7 @@ fn lost_jumps(socket: &mut Socket, family: Family) -> io::Result<Vec<Jump>> {
 ///
 /// # Errors
 /// The kernel does not tell.
-pub(in crate::netlink) fn told_lost(socket: &mut Socket, family: Family) -> io::Result<Vec<Edit>> {
+pub(super) fn told_lost(socket: &mut Socket, family: Family) -> io::Result<Vec<Edit>> {
     let mut edits: BTreeMap<(Table, ChainName), Edit> = BTreeMap::new();
     for jump in lost_jumps(socket, family)? {
         let edit = edits.entry((jump.table, jump.from)).or_insert(Edit {
