@@ -23,8 +23,8 @@ fn ours(chains: Chains) -> Chains {
 }
 
 /// What a state leads to at once.
-fn expected(config: &Config, state: &State) -> Chains {
-    let rules = ruleset(config, state.view(), &[]);
+fn expected(config: &Config, state: &State, local: &[IpAddr]) -> Chains {
+    let rules = ruleset(config, state.view(), local);
     let tables = [(Table::Filter, rules.filter), (Table::Nat, rules.nat)];
     let mut chains = Chains::new();
     for (table, content) in tables {
@@ -139,9 +139,9 @@ fn tell(planner: &mut Planner, told: &mut Told) {
 }
 
 /// A sync as whoever syncs does it: what differs is written anew.
-fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Memory) {
+fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Memory, local: &[IpAddr]) {
     planner.agenda.mark(&state.take_dirty());
-    while let Some(pending) = planner.prepare(state.view(), &[]) {
+    while let Some(pending) = planner.prepare(state.view(), local) {
         let outcome = match pending.is_for_the_kernel() {
             true => apply(kernel, &pending),
             false => Ok(()),
@@ -158,9 +158,9 @@ fn sync(planner: &mut Planner, state: &mut State, kernel: &mut Memory) {
 }
 
 /// A sync that is refused at the last of the chains that it fills, or not at all.
-fn refused(planner: &mut Planner, state: &mut State, kernel: &mut Memory) {
+fn refused(planner: &mut Planner, state: &mut State, kernel: &mut Memory, local: &[IpAddr]) {
     planner.agenda.mark(&state.take_dirty());
-    let Some(pending) = planner.prepare(state.view(), &[]) else {
+    let Some(pending) = planner.prepare(state.view(), local) else {
         return;
     };
     let mut last = None;
@@ -185,16 +185,59 @@ fn lines(chains: &Chains) -> (usize, usize) {
     (of(Table::Filter), of(Table::Nat))
 }
 
+/// Other settings, and other addresses of the node.
+fn node() -> impl Strategy<Value = (Config, Vec<IpAddr>)> {
+    let local = vec(0u8..4, 0..4).prop_map(|own| {
+        let of_family = |last| {
+            [
+                [192, 0, 2, last].into(),
+                [0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)].into(),
+            ]
+        };
+        own.into_iter().flat_map(of_family).collect()
+    });
+    let listed = prop::option::of(prop_oneof![Just(31u8), Just(24)]);
+    (listed, any::<[bool; 2]>(), local).prop_map(|(listed, [all, invalid], local)| {
+        let ranges = |length: u8| {
+            let ranges = [
+                format!("192.0.2.0/{length}"),
+                format!("2001:db8::/{}", 96 + length),
+            ];
+            NodeportAddresses::Within(ranges.map(|own| own.parse().expect("a range")).into())
+        };
+        let config = Config {
+            nodeport_addresses: listed.map_or(NodeportAddresses::All, ranges),
+            masquerade_all: all,
+            drop_invalid: invalid,
+            ..config(Family::V4)
+        };
+        (config, local)
+    })
+}
+
+/// The same settings for another family. That node ports answer on loopback addresses leaves a rule behind
+/// in the kubelet's chain, and is never taken back.
+fn of_family(config: &Config, family: Family, localhost_nodeports: bool) -> Config {
+    Config {
+        family,
+        localhost_nodeports,
+        local_detector: crate::histories::config(family).local_detector,
+        ..config.clone()
+    }
+}
+
 proptest! {
     #[test]
     fn any_history_ends_like_a_fresh_start(
-        steps in vec(step(), 1..60),
+        steps in vec((step(), prop::option::weighted(0.1, node())), 1..60),
         v6: bool,
+        localhost: bool,
         large_beyond in prop_oneof![Just(0), Just(4), Just(LARGE)],
         largest_change in prop_oneof![Just(8), Just(LARGEST_CHANGE)],
     ) {
         let family = if v6 { Family::V6 } else { Family::V4 };
-        let config = config(family);
+        let mut config = of_family(&config(family), family, localhost);
+        let mut local = Vec::new();
         let mut state = State::new();
         let mut planner = Planner {
             large_beyond,
@@ -203,27 +246,32 @@ proptest! {
         };
         let mut kernel = Memory::new();
         let mut told = Told::new();
-        for step in steps {
+        for (step, node) in steps {
+            if let Some((other, addresses)) = node {
+                (config, local) = (of_family(&other, family, localhost), addresses);
+                planner.configure(config.clone());
+            }
             match step {
                 Step::Change(change) => { state.apply(change); }
                 Step::Sync => {
-                    sync(&mut planner, &mut state, &mut kernel);
+                    sync(&mut planner, &mut state, &mut kernel, &local);
                     tell(&mut planner, &mut told);
                 }
-                Step::Refused => refused(&mut planner, &mut state, &mut kernel),
+                Step::Refused => refused(&mut planner, &mut state, &mut kernel, &local),
             }
         }
-        sync(&mut planner, &mut state, &mut kernel);
+        sync(&mut planner, &mut state, &mut kernel, &local);
         tell(&mut planner, &mut told);
         let now = ours(kernel.chains(family));
-        prop_assert_eq!(mute(now.clone()), mute(expected(&config, &state)));
+        let expected = expected(&config, &state, &local);
+        prop_assert_eq!(mute(now.clone()), mute(expected.clone()));
 
         let mut fresh_kernel = Memory::new();
         let mut fresh = Planner { large_beyond, ..Planner::new(config.clone()) };
-        sync(&mut fresh, &mut state, &mut fresh_kernel);
+        sync(&mut fresh, &mut state, &mut fresh_kernel, &local);
         let at_once = ours(fresh_kernel.chains(family));
         if large_beyond == LARGE {
-            prop_assert_eq!(&at_once, &expected(&config, &state));
+            prop_assert_eq!(&at_once, &expected);
             prop_assert_eq!(&now, &at_once);
         }
         let known = planner.summary().lines.expect("lines");
@@ -238,7 +286,7 @@ proptest! {
 
         // Written anew over whatever is there, it is the same again.
         planner.agenda.distrust();
-        sync(&mut planner, &mut state, &mut kernel);
+        sync(&mut planner, &mut state, &mut kernel, &local);
         prop_assert_eq!(ours(kernel.chains(family)), at_once);
         prop_assert_eq!(planner.summary(), fresh.summary());
     }
