@@ -120,28 +120,27 @@ impl Port {
     async fn accept_all(self: Arc<Self>, listening: Listening) {
         loop {
             // The next ones wait in the kernel.
-            let own = place(&self.places, || {
-                tracing::warn!(
-                    "{}: {} connections are open, as many as one port may have; others wait",
-                    self.words(),
-                    self.limits.room.of_one_port
-                );
-            });
-            let own = own.await;
-            let client = accept(&listening.socket).await;
-            let of_all = place(&self.limits.connections, || {
-                tracing::warn!(
-                    "localhost node ports: {} connections are open, as many as there may be; \
-                     others wait",
-                    self.limits.room.connections
-                );
-            });
-            let of_all = of_all.await;
+            let own = self.limits.of_port(&self.places, || self.words()).await;
+            let client = self.accept(&listening.socket).await;
+            let of_all = self.limits.connection().await;
             let port = self.clone();
             tokio::spawn(async move {
                 connection::serve(client, &port).await;
                 drop((own, of_all));
             });
+        }
+    }
+
+    async fn accept(&self, listener: &TcpListener) -> TcpStream {
+        loop {
+            match listener.accept().await {
+                Ok((client, _)) => return client,
+                Err(error) if is_the_connections(&error) => {}
+                Err(error) => {
+                    self.limits.failed(&error);
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
         }
     }
 }
@@ -152,32 +151,6 @@ struct Listening {
     socket: TcpListener,
     _place: OwnedSemaphorePermit,
     _counted: crate::metrics::Counted,
-}
-
-/// A place, at once or when there is one; says so if it has to wait.
-async fn place(places: &Arc<Semaphore>, full: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
-    if let Ok(place) = places.clone().try_acquire_owned() {
-        return Some(place);
-    }
-    full();
-    // Never closed.
-    places.clone().acquire_owned().await.ok()
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let mut failing = false;
-    loop {
-        match listener.accept().await {
-            Ok((client, _)) => return client,
-            Err(error) if is_the_connections(&error) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!("localhost node ports: accepting a connection: {error}");
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// A port that is listened on, or about to be; closed when dropped.

@@ -14,6 +14,7 @@ mod growth;
 mod input;
 mod iptables;
 mod life;
+mod localhost;
 mod objects;
 mod owner;
 mod rendered;

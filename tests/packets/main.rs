@@ -8,6 +8,7 @@
 
 mod counters;
 mod features;
+mod localhost;
 mod rig;
 mod trace;
 

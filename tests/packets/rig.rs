@@ -129,6 +129,24 @@ impl Rig {
         }
     }
 
+    /// Other settings, from the next [`program`](Self::program) on.
+    pub fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        match &mut self.programmer {
+            Programmer::Nftables(planner, _) => {
+                let mut config = planner.config().clone();
+                change(&mut config);
+                planner.configure(config);
+            }
+            Programmer::Iptables(config, _) => change(config),
+        }
+    }
+
+    /// Does something where an endpoint is.
+    pub fn at_endpoint<T: Send>(&self, number: usize, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = self.endpoints[number - 1].namespace();
+        namespace.run(work).expect("the pod's namespace")
+    }
+
     pub fn family(&self) -> Family {
         self.family
     }

@@ -107,8 +107,10 @@ pub(super) fn localhost(
             Code::LocalhostNodePortInUse,
             severity,
             message,
-            "mode nftables serves no node port on 127.0.0.1: let that client use the node's own \
-             address, the cluster IP, or a pod with hostPort on 127.0.0.1",
+            "mode nftables serves no node port on 127.0.0.1 unless feature gate \
+             KubeProxyNFTablesLocalhostNodePorts is on and nodePortAddresses have localhost, and then \
+             TCP alone: set both, or let that client use the node's own address, the cluster IP, or a \
+             pod with hostPort on 127.0.0.1",
         )
     };
     match facts.counted.localhost_node_ports {

@@ -56,6 +56,7 @@ impl Variant {
     }
 }
 
+const LOCALHOST_GATE: &str = "--feature-gates=KubeProxyNFTablesLocalhostNodePorts=true";
 const CIDR_FLAGS: [&str; 2] = DETECTION;
 
 const VARIANTS: [Variant; 11] = [
@@ -137,6 +138,25 @@ const VARIANTS: [Variant; 11] = [
     ),
 ];
 
+/// Those of mode nftables alone.
+const OF_NFTABLES: [Variant; 2] = [
+    Variant::node_ports(
+        "localhost-proxy",
+        "node ports on loopback addresses by way of a proxy",
+        &[
+            CIDR_FLAGS[0],
+            CIDR_FLAGS[1],
+            LOCALHOST_GATE,
+            "--nodeport-addresses=primary,localhost",
+        ],
+    ),
+    Variant::node_ports(
+        "localhost-gate",
+        "the gate for that proxy without loopback addresses",
+        &[CIDR_FLAGS[0], CIDR_FLAGS[1], LOCALHOST_GATE],
+    ),
+];
+
 /// Those that change nothing in mode nftables.
 const OF_IPTABLES: [Variant; 4] = [
     Variant::node_ports(
@@ -173,7 +193,7 @@ const OF_IPTABLES: [Variant; 4] = [
 /// The settings that a mode has.
 pub(crate) fn variants(mode: Mode) -> impl Iterator<Item = &'static Variant> {
     let own: &[Variant] = match mode {
-        Mode::Nftables => &[],
+        Mode::Nftables => &OF_NFTABLES,
         Mode::Iptables => &OF_IPTABLES,
     };
     VARIANTS.iter().chain(own)
@@ -316,8 +336,10 @@ mod tests {
     #[test]
     fn every_case_is_there_once() {
         let services = services();
-        let cases = variants(Mode::Iptables).flat_map(|variant| variant_cases(variant, &services));
-        let ids: Vec<_> = cases.map(|case| case.id).collect();
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        for mode in [Mode::Nftables, Mode::Iptables] {
+            let cases = variants(mode).flat_map(|variant| variant_cases(variant, &services));
+            let ids: Vec<_> = cases.map(|case| case.id).collect();
+            assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        }
     }
 }
