@@ -22,8 +22,8 @@ use service::Served;
 
 use crate::report::Cases;
 
-/// The values whose pod is run, and its DaemonSet's name.
-const RUN: &str = "run";
+/// The values whose pods are run, and their DaemonSets' names: in mode nftables, and iptables.
+const RUN: [&str; 2] = ["run", "iptables"];
 
 /// Lint, render and apply the Helm chart, and run its pod
 #[derive(clap::Args)]
@@ -107,12 +107,19 @@ fn in_a_cluster(cases: &mut Cases, rendered: &[(String, String)]) -> Result<()> 
         files: directory.path(),
         served: &served,
     };
-    cases.group("the DaemonSet's pod, on a node", |cases| {
-        pod::run(cases, &place, RUN, &["readinessProbe", "livenessProbe"]);
-    });
+    for name in RUN {
+        let title = format!("the pod of DaemonSet {name}, on a node");
+        cases.group(&title, |cases| {
+            pod::run(cases, &place, name, &["readinessProbe", "livenessProbe"]);
+        });
+    }
     cases.group("kubeadm's DaemonSet with our image", |cases| {
         cases.case("apply", || apply::stream(&api, &swapped(&engine)?));
         pod::run(cases, &place, "kube-proxy", &[]);
+        // It names no mode.
+        cases.case("iptables-save has upstream's chains", || {
+            served.has_chains()
+        });
     });
     Ok(())
 }

@@ -68,7 +68,38 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             serves(cases, &engine, &mut node);
         },
     );
+    cases.group("mode iptables, with the same rights", |cases| {
+        serves_iptables(cases, &engine, &node);
+    });
     Ok(cases.end())
+}
+
+fn serves_iptables(cases: &mut Cases, engine: &Engine, node: &TestNode) {
+    const MODE: &str = "--proxy-mode=iptables";
+    cases.case(
+        "node ports on 127.0.0.1 that cannot be had are named",
+        || rights::route_localnet_does_not_fit(engine, node, MODE),
+    );
+    cases.case("--init-only with full rights lets them be had", || {
+        rights::init_iptables(engine, node, MODE)
+    });
+    let container = cases.case("start", || {
+        engine.start(node.namespace(), &node.daemon(&[MODE]))
+    });
+    let Some(container) = container else { return };
+    cases.case("iptables-save has the Service", || node.has_chains());
+    cases.case("TCP and UDP to the cluster IPs, from node and pod", || {
+        node.is_served_by("b")
+    });
+    cases.case("nothing was refused", || nothing_refused(&container.log()?));
+    cases.case("SIGTERM: code 0, the rules stay", || {
+        let (code, _) = container.terminate(Duration::from_secs(5))?;
+        ensure!(code == 0, "code {code}");
+        node.is_served_by("b")
+    });
+    cases.case("--cleanup with the same rights", || {
+        rights::cleanup(engine, node)
+    });
 }
 
 fn lacks(cases: &mut Cases, engine: &Engine, node: &TestNode) {

@@ -16,8 +16,8 @@ use crate::chart::helm::tool;
 
 const ALERTS: &str = "charts/kube-proxy-rs/files/alerts.yaml";
 const DASHBOARD: &str = "charts/kube-proxy-rs/files/dashboard.json";
-/// What makes `nft -i` the table's owner.
-const TAKE: &[u8] = b"delete table ip kube-proxy; add table ip kube-proxy { flags owner; }\n";
+/// The modes, and the table of each that `nft -i` makes its own.
+const MODES: [(&str, &str); 2] = [("nftables", "ip kube-proxy"), ("iptables", "ip nat")];
 
 /// promtool takes them, and each fires in its test.
 pub(crate) fn check_alerts() -> Result<()> {
@@ -33,7 +33,20 @@ pub(crate) fn check_names() -> Result<()> {
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(checkout(DASHBOARD))?)?;
     names(&dashboard.to_string(), &mut asked);
     ensure!(asked.len() > 10, "only {asked:?} found");
+    for (mode, table) in MODES {
+        let mut asked = asked.clone();
+        asked.retain(|name| {
+            !MODES
+                .iter()
+                .any(|(other, _)| *other != mode && name.contains(other))
+        });
+        has_all(mode, table, &asked).with_context(|| format!("mode {mode}"))?;
+    }
+    Ok(())
+}
 
+/// That a daemon in a mode has all of these, once a table of its rules is another process's.
+fn has_all(mode: &str, table: &str, asked: &BTreeSet<String>) -> Result<()> {
     let bed = Bed::build(1)?;
     let node = &bed.nodes()[0];
     let directory = ScratchDir::create("chart-metrics")?;
@@ -41,7 +54,12 @@ pub(crate) fn check_names() -> Result<()> {
     std::fs::create_dir(&manifests)?;
     let write = |ports: &[u16]| manifest::write(&manifests, "all", &objects(node, ports));
     write(&[53])?;
-    let source = ["--manifests", &manifests.to_string_lossy()];
+    let source = [
+        "--manifests",
+        &manifests.to_string_lossy(),
+        "--proxy-mode",
+        mode,
+    ];
     let mut daemon = Daemon::start(node, &source, directory.path())?;
     daemon.wait_live(node)?;
     let health = SocketAddr::new(IpAddr::V4(node.addresses().v4), 10256);
@@ -63,7 +81,11 @@ pub(crate) fn check_names() -> Result<()> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()?;
-    let taken = owner.stdin.as_mut().map(|input| input.write_all(TAKE));
+    let take = format!("delete table {table}; add table {table} {{ flags owner; }}\n");
+    let taken = owner
+        .stdin
+        .as_mut()
+        .map(|input| input.write_all(take.as_bytes()));
     taken.context("nft has no input")??;
     let every = wait::until("every metric", limit, || {
         let text = node.namespace().metrics()?;

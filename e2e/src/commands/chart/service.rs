@@ -63,6 +63,16 @@ impl<'a> Served<'a> {
         Ok(())
     }
 
+    /// That the node's own tools show chains of the Service in both families.
+    pub(crate) fn has_chains(&self) -> Result<()> {
+        for program in ["iptables-nft-save", "ip6tables-nft-save"] {
+            let saved = self.bed.nodes()[0].namespace().exec(&[program])?;
+            let rule = "--comment \"default/web:echo cluster IP\"";
+            ensure!(saved.contains(rule), "no {rule} in {program}:\n{saved}");
+        }
+        Ok(())
+    }
+
     /// That the endpoint answers the node and a pod at every cluster IP.
     pub(crate) fn answers(&self) -> Result<()> {
         for from in [self.bed.nodes()[0].namespace(), self.client.namespace()] {

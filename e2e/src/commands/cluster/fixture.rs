@@ -109,10 +109,15 @@ impl Cluster {
 
     /// Starts the daemon of the node with this index and waits until it is alive.
     pub(crate) fn start_daemon(&mut self, index: usize) -> Result<()> {
-        let node = &self.bed.nodes()[index];
         let config = kubeconfig(self.directory.path(), "system:kube-proxy");
         let config = config.to_str().context("directory name is not UTF-8")?;
-        let daemon = Daemon::start(node, &["--kubeconfig", config], self.directory.path())?;
+        self.start_daemon_by(index, &["--kubeconfig", config])
+    }
+
+    /// The same with other flags.
+    pub(crate) fn start_daemon_by(&mut self, index: usize, flags: &[&str]) -> Result<()> {
+        let node = &self.bed.nodes()[index];
+        let daemon = Daemon::start(node, flags, self.directory.path())?;
         self.daemons[index].insert(daemon).wait_live(node)
     }
 

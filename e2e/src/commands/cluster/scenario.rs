@@ -4,6 +4,7 @@ mod commands;
 mod control;
 mod credentials;
 mod endpoints;
+mod modes;
 mod policy;
 mod reach;
 
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("commands say what is wrong", commands::wrong),
     ("API server restart", control::api_server_restart),
     ("daemon restart", control::daemon_restart),
+    ("mode iptables by kubeadm's ConfigMap", modes::kubeadm),
     ("service account of a pod", credentials::pod),
     ("token file that is replaced", credentials::token_file),
     (

@@ -121,6 +121,19 @@ impl TestNode {
         Ok(())
     }
 
+    /// Until the node's own tools show chains of the Service in both families.
+    pub(crate) fn has_chains(&self) -> Result<()> {
+        wait::until("chains", LIMIT, || {
+            for program in ["iptables-nft-save", "ip6tables-nft-save"] {
+                let saved = self.namespace().exec(&[program])?;
+                let rule = "--comment \"default/web:tcp cluster IP\"";
+                ensure!(saved.contains(rule), "no {rule} in {program}:\n{saved}");
+            }
+            Ok(())
+        })
+        .map(drop)
+    }
+
     pub(crate) fn has_rules(&self) -> Result<()> {
         for (family, ip) in [("ip", targets()[0].ip()), ("ip6", targets()[1].ip())] {
             let element = format!("{{ {ip} . tcp . {PORT} }}");

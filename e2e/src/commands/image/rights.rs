@@ -52,12 +52,43 @@ pub(crate) fn sysctls_do_not_fit(engine: &Engine, node: &TestNode) -> Result<()>
     fails_with(&engine.run(node.namespace(), &node.daemon(&[]))?, &says)
 }
 
-/// As the chart's init container.
-pub(crate) fn init(engine: &Engine, node: &TestNode) -> Result<()> {
-    let mut spec = node.daemon(&["--init-only"]);
+const ROUTE_LOCALNET: &str = "net.ipv4.conf.all.route_localnet";
+
+pub(crate) fn route_localnet_does_not_fit(
+    engine: &Engine,
+    node: &TestNode,
+    mode: &str,
+) -> Result<()> {
+    node.namespace()
+        .exec(&["sysctl", "-qw", &format!("{ROUTE_LOCALNET}=0")])?;
+    let says = [
+        "/proc/sys/net/ipv4/conf/all/route_localnet is 0, should be 1",
+        "Read-only file system",
+        "--init-only with more rights",
+        "localhostNodePorts: false",
+    ];
+    fails_with(&engine.run(node.namespace(), &node.daemon(&[mode]))?, &says)
+}
+
+/// As the chart's init container in mode iptables.
+pub(crate) fn init_iptables(engine: &Engine, node: &TestNode, mode: &str) -> Result<()> {
+    set_up(engine, node, &["--init-only", mode])?;
+    let found = node.namespace().exec(&["sysctl", "-n", ROUTE_LOCALNET])?;
+    ensure!(found.trim() == "1", "{ROUTE_LOCALNET} is {found}");
+    Ok(())
+}
+
+fn set_up(engine: &Engine, node: &TestNode, flags: &[&str]) -> Result<()> {
+    let mut spec = node.daemon(flags);
     spec.security = json!({"privileged": true, "readOnlyRootFilesystem": true});
     let ended = engine.run(node.namespace(), &spec)?;
     ensure!(ended.code == 0, "{ended:?}");
+    Ok(())
+}
+
+/// As the chart's init container.
+pub(crate) fn init(engine: &Engine, node: &TestNode) -> Result<()> {
+    set_up(engine, node, &["--init-only"])?;
     for (name, wanted) in TIMEOUTS {
         let found = node
             .namespace()
@@ -113,6 +144,8 @@ pub(crate) fn cleanup(engine: &Engine, node: &TestNode) -> Result<()> {
     ensure!(ended.code == 0, "{ended:?}");
     let tables = node.namespace().exec(&["nft", "list", "tables"])?;
     ensure!(!tables.contains("kube-proxy"), "left: {tables}");
+    let saved = node.namespace().exec(&["iptables-nft-save"])?;
+    ensure!(!saved.contains("KUBE-SERVICES"), "left: {saved}");
     node.is_not_served()
 }
 

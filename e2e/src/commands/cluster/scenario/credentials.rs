@@ -46,8 +46,8 @@ pub(super) fn token_file(cluster: &mut Cluster) -> Result<()> {
     // A server that nobody listens at; --master says better.
     let config = write_config(cluster, "https://192.0.2.1:6443", &user)?;
     let master = format!("https://{}:6443", CONTROL.v4);
-    // And a mode that is not there, which is told.
-    let mode = ["--proxy-mode", "iptables"];
+    // And no mode, which is told.
+    let mode = ["--proxy-mode", ""];
     let flags = [&["--kubeconfig", &config, "--master", &master], &mode[..]].concat();
     let daemon = replace_daemon(cluster, &binary()?, &flags)?;
     is_refused(cluster, "401")?;
