@@ -183,6 +183,30 @@ fn are_seen(family: Family, mode: Mode, masquerading: &str) {
     );
 }
 
+/// Nodes that cannot have chains serve mode iptables by a table; and chains serve until a mode changes.
+#[test]
+fn rules_of_the_other_mode_are_followed_where_they_serve() {
+    for (programmed, asked, chain) in [
+        (Mode::Nftables, "--proxy-mode=iptables", "nat-output"),
+        (Mode::Iptables, "--proxy-mode=nftables", "nat OUTPUT"),
+    ] {
+        let mut rig = Rig::of_mode(Family::V4, programmed);
+        let service = rig.service();
+        rig.program(service, &[1, 2]);
+        let target = SocketAddr::new(rig.cluster_ip(), 80).to_string();
+        let mut trace = rig.node().command(PROGRAM);
+        trace.args(["trace", "node", &target, asked]);
+        let output = trace.output().expect("kube-proxy trace");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains(chain), "{asked}: {text}");
+        assert!(
+            text.contains("delivered to one of 2 endpoints"),
+            "{asked}: {text}"
+        );
+    }
+}
+
 #[test]
 fn a_killed_process_leaves_no_table() {
     let mut rig = Rig::new(Family::V4);
@@ -254,6 +278,12 @@ fn what_cannot_be_looked_at_is_told() {
     assert_eq!(code, Some(3), "{errors}");
     assert!(
         errors.contains("no table ip kube-proxy: is the daemon running"),
+        "{errors}"
+    );
+    let (code, errors) = run(&["trace", "node", "10.96.0.10:80", "--proxy-mode=iptables"]);
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(
+        errors.contains("no chain KUBE-SERVICES in table ip nat, and no table ip kube-proxy"),
         "{errors}"
     );
     rig.node()
