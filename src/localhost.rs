@@ -7,6 +7,7 @@
 mod connection;
 mod limits;
 mod listener;
+mod port;
 mod ports;
 mod start;
 

@@ -1,6 +1,6 @@
 //! One connection: an endpoint is chosen, connected to, and bytes go both ways.
 
-use super::listener::Port;
+use super::port::Port;
 use crate::clock;
 use rules::model::EndpointAddr;
 use socket2::{SockRef, TcpKeepalive};

@@ -1,16 +1,14 @@
 //! One port: its socket, and the connections that it takes.
 
 use super::connection;
-use super::limits::Limits;
+use super::port::Port;
 use crate::http::is_the_connections;
-use rules::localhost::{Choice, Served, address};
-use rules::model::{Family, ObjectName};
+use rules::model::Family;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -21,55 +19,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// What a listener and its connections share.
-#[derive(Debug)]
-pub(super) struct Port {
-    pub(super) family: Family,
-    pub(super) address: SocketAddr,
-    pub(super) limits: Arc<Limits>,
-    places: Arc<Semaphore>,
-    served: Mutex<(ObjectName, Choice)>,
-}
-
 impl Port {
-    pub(super) fn new(
-        (family, number): (Family, u16),
-        served: &Served,
-        limits: Arc<Limits>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            family,
-            address: SocketAddr::new(address(family), number),
-            places: Arc::new(Semaphore::new(limits.room.of_one_port)),
-            limits,
-            served: Mutex::new((served.service.clone(), Choice::new(served))),
-        })
-    }
-
-    /// Others serve it from now on.
-    pub(super) fn update(&self, served: &Served) {
-        let (service, choice) = &mut *self.served();
-        *service = served.service.clone();
-        choice.update(served);
-    }
-
-    pub(super) fn choice<T>(&self, ask: impl FnOnce(&mut Choice) -> T) -> T {
-        ask(&mut self.served().1)
-    }
-
-    fn served(&self) -> MutexGuard<'_, (ObjectName, Choice)> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The port as messages name it.
-    fn words(&self) -> String {
-        format!(
-            "nodePort {}: listening on {}",
-            self.address.port(),
-            self.address
-        )
-    }
-
     /// Listens at once.
     fn listen(&self) -> io::Result<Listening> {
         let listeners = self.limits.listeners.clone();

@@ -2,7 +2,8 @@
 
 use super::LocalhostUpdate;
 use super::limits::Limits;
-use super::listener::{Listener, Port};
+use super::listener::Listener;
+use super::port::Port;
 use crate::events::{Event, Recorder};
 use rules::localhost::Served;
 use rules::model::{Family, ObjectName};
