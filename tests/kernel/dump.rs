@@ -50,8 +50,7 @@ fn what_somebody_else_put_in_is_told_and_ours_is_read_all_the_same() {
             "a rule with a statement that we have not",
             &["insert rule ip kube-proxy services ip saddr 203.0.113.7 counter drop"],
             &[
-                "rule 1 of chain services (handle 7): ip saddr 203.0.113.7 [ counter 0x0c0001000000000000000000\
-              0c0002000000000000000000 ] drop",
+                "rule 1 of chain services (handle 7): ip saddr 203.0.113.7 [ counter pkts 0 bytes 0 ] drop",
             ],
         ),
         (
