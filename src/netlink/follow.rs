@@ -10,7 +10,7 @@ use nft_wire::{Heard, Listener, Membership, Protocol, Socket, nf_tables};
 use rules::drift::{Edit, Notice};
 use rules::model::Family;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Room for what others' transactions tell, some hundred thousand elements. Memory that is not
 /// used is not there.
@@ -18,6 +18,11 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 /// After what does not concern us: others' changes are read in bunches, which costs little
 /// however many there are.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Looking for jumps takes no more than this part of the time: a tool that deletes its own rules in
+/// long chains all the time is not answered by as much work.
+const LOOKING: u32 = 10;
+/// The longest pause after a look.
+const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 /// So many datagrams are read in a row.
 const BUNCH: usize = 1000;
 
@@ -83,12 +88,14 @@ impl Follower {
                 true
             });
             let mut notices = self.decoder.take_notices();
+            let began = Instant::now();
             self.resolve_doubts(&mut notices);
+            let pause = (began.elapsed() * LOOKING).clamp(PAUSE, LONGEST_PAUSE);
             if !notices.is_empty() {
                 return notices;
             }
             if all {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
             }
         }
     }

@@ -4,7 +4,7 @@ use super::outcome::{Drift, Outcome};
 use super::syncer::Syncer;
 use crate::clock;
 use rules::Backend;
-use rules::drift::{ForeignChange, Notice, Suspicion};
+use rules::drift::{Damage, ForeignChange, Notice, Suspicion};
 use std::time::Instant;
 
 impl<B: Backend> Syncer<B> {
@@ -86,7 +86,11 @@ impl<B: Backend> Syncer<B> {
 fn say<B: Backend>(change: &ForeignChange, suspicion: Suspicion, now: Instant) -> Option<String> {
     let rules = B::RULES;
     if !suspicion.paused && !change.is_by_a_proxy() {
-        tracing::warn!("{rules} was changed by {change}; replacing it");
+        let remedy = match suspicion.damage {
+            Damage::Jumps => "putting back what is missing",
+            Damage::Rules => "replacing it",
+        };
+        tracing::warn!("{rules} was changed by {change}; {remedy}");
         return None;
     }
     let wait = suspicion.due.saturating_duration_since(now);
