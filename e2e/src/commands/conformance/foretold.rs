@@ -134,6 +134,7 @@ fn answers(rig: &Rig, questions: &str) -> Result<Vec<Answer>> {
         .namespace()
         .command(&rig.programs[1])
         .args(["trace", "-f", "-", "-o", "json", "--fail-on", "never"])
+        .args(rig.mode.flags())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

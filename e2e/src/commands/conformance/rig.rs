@@ -72,7 +72,7 @@ impl Rig {
             ],
             programs,
             mode: args.mode,
-            foretells: !args.no_trace && args.mode == Mode::Nftables,
+            foretells: !args.no_trace,
             cluster,
             canaries: 0,
         })
