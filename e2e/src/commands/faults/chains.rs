@@ -71,6 +71,12 @@ fn meaning(saved: &str) -> Parts {
             lines.push(rule.to_owned());
         }
     }
+    // A jump that was lost comes back at the head of its chain, as upstream puts it.
+    let built_in = |lines: &&mut Vec<String>| lines.first().is_some_and(|own| own != "policy -");
+    parts
+        .values_mut()
+        .filter(built_in)
+        .for_each(|own| own.sort());
     parts
 }
 
@@ -83,7 +89,7 @@ mod tests {
         const SAVED: &str =
             "*nat\n:OUTPUT ACCEPT [1:2]\n:KUBE-SVC-A - [0:0]\n-A OUTPUT -j KUBE-SVC-A\nCOMMIT\n";
         let parts = meaning(SAVED);
-        assert_eq!(parts["nat OUTPUT"], ["policy ACCEPT", "-j KUBE-SVC-A"]);
+        assert_eq!(parts["nat OUTPUT"], ["-j KUBE-SVC-A", "policy ACCEPT"]);
         assert_eq!(parts["nat KUBE-SVC-A"], ["policy -"]);
         assert_eq!(parts, meaning(&SAVED.replace("[1:2]", "[7:7]")));
         for (from, to) in [

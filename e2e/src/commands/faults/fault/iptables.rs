@@ -41,7 +41,7 @@ fn ipv6(target: &Target) -> bool {
     target.is_ipv6
 }
 
-const EDITS: [Edit; 16] = [
+const EDITS: [Edit; 15] = [
     edit(
         "flush-services",
         &["iptables -t nat -F KUBE-SERVICES"],
@@ -69,12 +69,6 @@ const EDITS: [Edit; 16] = [
     edit("flush-prerouting", &["iptables -t nat -F PREROUTING"], ipv4),
     edit("flush-nat", &["iptables -t nat -F"], ipv4),
     edit(
-        "delete-all-chains",
-        &["iptables -t nat -F", "iptables -t nat -X"],
-        ipv4,
-    ),
-    edit("flush-filter", &["ip6tables -F", "ip6tables -X"], nothing),
-    edit(
         "insert-return",
         &["iptables -t nat -I KUBE-SERVICES -j RETURN"],
         ipv4,
@@ -94,10 +88,16 @@ const EDITS: [Edit; 16] = [
         &["iptables -t mangle -X KUBE-PROXY-CANARY"],
         nothing,
     ),
-    edit(
+    // It deletes the built-in chains of what it is not told, too.
+    unhooking(
         "restore-nothing",
         &["printf '*nat\\nCOMMIT\\n' | iptables-restore"],
         ipv4,
+    ),
+    edit(
+        "restore-no-filter",
+        &["printf '*filter\\nCOMMIT\\n' | ip6tables-restore"],
+        nothing,
     ),
     edit("restore-own-save", &[SAVED], nothing),
     edit("nft-flush-table", &["nft flush table ip nat"], ipv4),
