@@ -267,7 +267,7 @@ proptest! {
         prop_assert_eq!(mute(now.clone()), mute(expected.clone()));
 
         let mut fresh_kernel = Memory::new();
-        let mut fresh = Planner { large_beyond, ..Planner::new(config.clone()) };
+        let mut fresh = Planner { large_beyond, ..Planner::new(config) };
         sync(&mut fresh, &mut state, &mut fresh_kernel, &local);
         let at_once = ours(fresh_kernel.chains(family));
         if large_beyond == LARGE {
