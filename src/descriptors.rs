@@ -15,6 +15,9 @@ const CONNECTIONS: usize = 576;
 const FEW_CONNECTIONS: usize = 9;
 /// The fewest for node ports on loopback addresses: one that listens, and two connections.
 const FEW_LOCALHOST: usize = 6;
+/// With so many left for listeners, node ports on loopback addresses have half of them, else a
+/// quarter: most nodes have fewer health checks than that.
+const MANY: usize = 4096;
 /// Connections that were accepted and wait for another one's end, and the servers' own two
 /// sockets.
 const IN_BETWEEN: usize = 8;
@@ -46,7 +49,8 @@ impl Shares {
         let metrics = (connections / 9).max(2);
         let health = (connections - metrics).div_ceil(2);
         let rest = left.saturating_sub(connections);
-        let localhost = (rest / 4).max(FEW_LOCALHOST);
+        let part = if rest < MANY { 4 } else { 2 };
+        let localhost = (rest / part).clamp(FEW_LOCALHOST, LISTENERS);
         Self {
             health,
             metrics,
@@ -123,7 +127,7 @@ mod tests {
         };
         assert_eq!(shares(64), (4, 2, 3, 5));
         assert_eq!(shares(1024), (109, 27, 109, 552));
-        assert_eq!(shares(524_288), (256, 64, 256, 392_751));
+        assert_eq!(shares(524_288), (256, 64, 256, 261_834));
         assert_eq!(shares(u64::MAX).3, LISTENERS);
     }
 }
