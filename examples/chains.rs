@@ -106,24 +106,19 @@ fn beside_others<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     })
 }
 
-/// A table of somebody else is there, which is one commit.
+/// A table of somebody else comes and goes, which is one commit.
 fn add_table(socket: &mut Socket) -> std::io::Result<()> {
     let mut out = Writer::new();
     let first = socket.sequence();
     nf_tables::begin(&mut out, first, None);
     let flags = libc::NLM_F_CREATE | libc::NLM_F_ACK;
-    nf_tables::message(
-        &mut out,
-        2,
-        libc::NFT_MSG_NEWTABLE,
-        flags,
-        first + 1,
-        |out| {
+    for (at, kind) in [(1, libc::NFT_MSG_NEWTABLE), (2, libc::NFT_MSG_DELTABLE)] {
+        nf_tables::message(&mut out, 2, kind, flags, first + at, |out| {
             out.text(nfta::TABLE_NAME, "others");
-        },
-    );
-    nf_tables::end(&mut out, first + 2);
-    socket.number_on(first + 3);
+        });
+    }
+    nf_tables::end(&mut out, first + 3);
+    socket.number_on(first + 4);
     socket.send(out.bytes())?;
     match socket.replies()?.all.iter().find(|reply| reply.errno != 0) {
         Some(reply) => Err(std::io::Error::from_raw_os_error(reply.errno)),

@@ -5,7 +5,8 @@ mod planned;
 pub mod rig;
 
 use super::states::states;
-use nft_wire::nf_tables::Expression;
+use nft_wire::nf_tables::{self, Expression, nfta};
+use nft_wire::{Socket, Writer};
 use rig::{Listed, Rig, change, whole};
 use rules::Cause;
 use rules::iptables::names::ChainName;
@@ -13,6 +14,7 @@ use rules::iptables::rule::{Is, Match, Rule, State, Table, Target};
 use rules::iptables::{Before, Kernel, Object, Ruleset};
 use rules::model::Family;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
 fn what_is_written_is_what_iptables_tells() {
@@ -225,4 +227,64 @@ fn names_are_as_long_as_chains_of_iptables_may_have() {
     rig.apply(&whole(&state)).expect("all");
     let listed = rig.tool(&format!("-t nat -S {name}")).expect("a chain");
     assert_eq!(listed.trim(), format!("-N {name}"));
+}
+
+#[test]
+fn the_kernel_tells_what_it_has() {
+    for family in Family::ALL {
+        let mut rig = Rig::new(family);
+        let support = rig.kernel.support(family).expect("an answer");
+        assert_eq!(support.missing, [""; 0], "{family}");
+        assert!(support.counters.invalid_dropped && support.counters.localhost_nodeports);
+    }
+}
+
+/// Somebody else changes the ruleset all the time, so that every generation is a new one.
+#[test]
+fn who_commits_all_the_time_holds_nobody_up_and_doubles_nothing() {
+    for family in Family::ALL {
+        let states = states(family);
+        let (mut rig, mut alone) = (Rig::new(family), Rig::new(family));
+        let busy = rig.namespace.run(nf_tables::open).expect("the namespace");
+        let mut busy = busy.expect("a socket");
+        let done = AtomicBool::new(false);
+        let commits = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    commit(&mut busy);
+                    commits.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            for state in &states {
+                let before = commits.load(Ordering::Relaxed);
+                rig.apply(&whole(state)).expect("all");
+                rig.is(state);
+                // It was at work all the while.
+                while commits.load(Ordering::Relaxed) == before {
+                    std::thread::yield_now();
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        alone
+            .apply(&whole(states.last().expect("a state")))
+            .expect("all");
+        assert_eq!(rig.all(), alone.all(), "{family}");
+    }
+}
+
+/// A commit of somebody else, whose table the tools of iptables do not look at.
+fn commit(socket: &mut Socket) {
+    let first = socket.sequence();
+    let mut out = Writer::new();
+    nf_tables::begin(&mut out, first, None);
+    for (at, kind) in [(1, libc::NFT_MSG_NEWTABLE), (2, libc::NFT_MSG_DELTABLE)] {
+        nf_tables::message(&mut out, 1, kind, libc::NLM_F_CREATE, first + at, |out| {
+            out.text(nfta::TABLE_NAME, "others");
+        });
+    }
+    nf_tables::end(&mut out, first + 3);
+    socket.number_on(first + 4);
+    socket.send(out.bytes()).expect("a commit");
 }

@@ -1,6 +1,6 @@
 //! Session affinity and source ranges, by packets.
 
-use super::rig::{Expect, Rig, Source, echo};
+use super::rig::{Expect, Mode, Rig, Source, echo};
 use e2e::address::CLIENT;
 use rules::model::{Family, Protocol, TrafficPolicy};
 use std::collections::BTreeSet;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 #[test]
 fn a_client_keeps_its_endpoint_over_all_frontends() {
-    for family in Family::ALL {
-        let mut rig = Rig::new(family);
+    for (mode, family) in Mode::in_families() {
+        let mut rig = Rig::of_mode(family, mode);
         let mut service = rig.service();
         service.session_affinity = Some(60);
         rig.program(service.clone(), &[1, 2]);
@@ -56,8 +56,8 @@ fn affinity_ends_with_its_timeout() {
 
 #[test]
 fn affinity_and_policy_local() {
-    for family in Family::ALL {
-        let mut rig = Rig::new(family);
+    for (mode, family) in Mode::in_families() {
+        let mut rig = Rig::of_mode(family, mode);
         let mut service = rig.service();
         service.session_affinity = Some(60);
         service.external_policy = TrafficPolicy::Local;
@@ -77,8 +77,8 @@ fn affinity_and_policy_local() {
 
 #[test]
 fn only_allowed_sources_reach_a_load_balancer_address() {
-    for family in Family::ALL {
-        let mut rig = Rig::new(family);
+    for (mode, family) in Mode::in_families() {
+        let mut rig = Rig::of_mode(family, mode);
         let mut service = rig.service();
         service.load_balancer_ips = std::mem::take(&mut service.external_ips);
         let (client, elsewhere): (std::net::IpAddr, &str) = match family {

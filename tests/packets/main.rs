@@ -2,7 +2,7 @@
 //! policy, from a pod, the node, another node and outside, in both families.
 //!
 //! The rules are those of the planner, sent by the product's own netlink
-//! module into node-1's namespace, and then those of mode iptables, loaded by iptables' own program; what
+//! module into node-1's namespace, and then those of mode iptables, sent by the same module; what
 //! comes out is what docs/reference.md#traffic-policies and docs/reference.md#packet-paths say, and what
 //! `kube-proxy trace` foretells.
 
@@ -285,8 +285,8 @@ fn ipv6_chains_meet_the_decision_table() {
 
 #[test]
 fn a_pod_reaches_itself_through_its_service() {
-    for family in Family::ALL {
-        let mut rig = Rig::new(family);
+    for (mode, family) in Mode::in_families() {
+        let mut rig = Rig::of_mode(family, mode);
         let service = rig.service();
         rig.program(service, &[1]);
         let answer = rig.dial_from_endpoint(1, (rig.cluster_ip(), 80));

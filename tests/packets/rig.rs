@@ -4,14 +4,14 @@
 use e2e::address::{CLIENT, ECHO_PORT, Pair, cluster_ip, node, virtual_ip};
 use e2e::client::{Outcome, PATIENCE, dial, dial_udp};
 use e2e::{Bed, Namespace, Pod as BedPod, ip};
-use kube_proxy::netlink::Nftables;
-use rules::iptables::{self, Change as ChainChange, Ruleset, print};
+use kube_proxy::netlink::{Iptables, Nftables};
+use rules::iptables::IptablesBackend;
 use rules::model::{
     Endpoint, EndpointPort, EndpointSlice, Family, Hints, ObjectName, Protocol, Service,
     ServiceCidr, ServicePort,
 };
 use rules::nft::{Kernel, Planner};
-use rules::{Change, Config, LocalDetector, NodeportAddresses, State};
+use rules::{Backend, Change, Config, LocalDetector, NodeportAddresses, State};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -60,15 +60,22 @@ pub fn echo(node: u8) -> String {
 pub enum Mode {
     /// A table of nftables, by the product's own netlink module.
     Nftables,
-    /// Chains as they are printed, by iptables' own program.
+    /// Chains of iptables, by the same module.
     Iptables,
+}
+
+impl Mode {
+    /// Each family in each mode.
+    pub fn in_families() -> impl Iterator<Item = (Self, Family)> {
+        let modes = [Self::Nftables, Self::Iptables].into_iter();
+        modes.flat_map(|mode| Family::ALL.into_iter().map(move |family| (mode, family)))
+    }
 }
 
 /// Who programs node-1.
 enum Programmer {
     Nftables(Box<Planner>, Nftables),
-    /// What is there already.
-    Iptables(Box<Config>, Option<Ruleset>),
+    Iptables(Box<IptablesBackend<Iptables>>, Iptables),
 }
 
 /// The bed, one family's planner, and the netlink socket inside node-1.
@@ -116,7 +123,11 @@ impl Rig {
                 let kernel = kernel.expect("node-1's namespace").expect("nf_tables");
                 Programmer::Nftables(Box::new(Planner::new(config)), kernel)
             }
-            Mode::Iptables => Programmer::Iptables(Box::new(config), None),
+            Mode::Iptables => {
+                let kernel = bed.nodes()[0].namespace().run(Iptables::open);
+                let kernel = kernel.expect("node-1's namespace").expect("nf_tables");
+                Programmer::Iptables(Box::new(IptablesBackend::new(config)), kernel)
+            }
         };
         Self {
             bed,
@@ -241,20 +252,15 @@ impl Rig {
                     planner.commit(pending);
                 }
             }
-            Programmer::Iptables(config, there) => {
-                let after = iptables::ruleset(config, self.state.view(), &local);
-                let text = match there.as_ref() {
-                    Some(before) => print::change(&ChainChange::between(before, &after)),
-                    None => print::restore(&after) + &print::setup(&after),
-                };
-                let program = match self.family {
-                    Family::V4 => "iptables-restore",
-                    Family::V6 => "ip6tables-restore",
-                };
-                let node = self.bed.nodes()[0].namespace();
-                node.pipe(&[program, "--noflush"], &text)
-                    .expect("iptables takes the rules");
-                *there = Some(after);
+            Programmer::Iptables(backend, kernel) => {
+                backend.mark(&dirty);
+                let view = self.state.view();
+                if let Some(pending) = backend.prepare(view, &local, Default::default) {
+                    backend
+                        .apply(kernel, &pending)
+                        .expect("the kernel takes the rules");
+                    backend.commit(pending);
+                }
             }
         }
     }

@@ -5,18 +5,22 @@
 //! as [`Step::Together`] permits.
 
 mod outbox;
+mod pace;
 
 use super::batch::{Doing, Subject};
 use super::{chains, setup};
 use crate::netlink::refusal::failed;
 use crate::netlink::session::Session;
 use outbox::{Outbox, Stop};
+use pace::Pace;
 use rules::iptables::rule::{Match, Rule, Table};
 use rules::iptables::{Before, Object, Refusal, Step, Transaction};
 use rules::model::Family;
 use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
 
-/// So many messages are a piece, which takes the kernel a tenth of a second or less.
+/// A piece has so many messages or more: they take the kernel a tenth of a second or less, beside what
+/// each piece costs.
 pub(super) const PIECE: usize = 8_000;
 
 /// How often what is missing is put back only if nobody changed the ruleset since it was looked for. In
@@ -54,8 +58,7 @@ struct Run<'a> {
     out: Outbox<'a>,
     kept: &'a mut Kept,
     family: Family,
-    /// So many messages are a piece.
-    piece: usize,
+    pace: Pace,
     /// How many steps were seen in this pass, and how many are in the kernel.
     seen: usize,
     taken: usize,
@@ -83,7 +86,10 @@ impl<'a> Run<'a> {
             out: Outbox::new(session, family, transaction.whole),
             kept,
             family,
-            piece: if transaction.whole { piece } else { usize::MAX },
+            pace: match transaction.whole {
+                true => Pace::from(piece),
+                false => Pace::unlimited(),
+            },
             seen: 0,
             taken: 0,
             together: false,
@@ -218,7 +224,7 @@ impl<'a> Run<'a> {
     fn finish(&mut self, generation: Option<u32>) -> Result<(), Stop> {
         let doomed = std::mem::take(&mut self.doomed);
         let all = self.out.batch.len() + 2 * doomed.len();
-        if all > self.piece && self.out.batch.len() > 0 && !doomed.is_empty() {
+        if all > self.pace.piece() && self.out.batch.len() > 0 && !doomed.is_empty() {
             self.out.send(generation)?;
             self.filled = true;
             self.taken = self.seen;
@@ -244,7 +250,7 @@ impl<'a> Run<'a> {
 
     /// Sends what there is if it is a piece.
     fn make_room(&mut self) -> Result<(), Stop> {
-        match self.out.batch.len() >= self.piece {
+        match self.out.batch.len() >= self.pace.piece() {
             true => self.send_piece(),
             false => Ok(()),
         }
@@ -253,7 +259,9 @@ impl<'a> Run<'a> {
     /// Sends what there is, whose last step is the one before this.
     fn send_piece(&mut self) -> Result<(), Stop> {
         self.in_pieces = true;
+        let start = Instant::now();
         self.out.send(None)?;
+        self.pace.took(start.elapsed());
         self.taken = self.taken.max(self.seen - 1);
         Ok(())
     }
