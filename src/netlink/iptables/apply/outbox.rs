@@ -6,6 +6,7 @@ use crate::netlink::iptables::refusal;
 use crate::netlink::refusal::{failed, unanswered, unsent};
 use crate::netlink::session::{Failure, Session, Unfollowed};
 use nft_wire::{Reply, Socket};
+use rules::Cause;
 use rules::iptables::names::ChainName;
 use rules::iptables::rule::Table;
 use rules::iptables::{Object, Refusal};
@@ -21,6 +22,8 @@ pub(super) enum Stop {
     Passed,
     /// Of some chains it is known now that they stay, or are gone.
     Learned,
+    /// It was refused, as something is there or is not there.
+    Differs(Refusal),
     /// It was refused.
     Refused(Refusal),
 }
@@ -153,6 +156,7 @@ impl<'a> Outbox<'a> {
         }
         match self.learn(&errors) {
             true => Err(Stop::Learned),
+            false if refusal.cause == Cause::TableDiffers => Err(Stop::Differs(refusal)),
             false => Err(Stop::Refused(refusal)),
         }
     }
@@ -191,6 +195,12 @@ impl<'a> Outbox<'a> {
         self.batch = Batch::new(self.family, self.session.sequence(), Some(ANY));
         self.leaving.clear();
         self.counters.clear();
+    }
+
+    /// Forgets what was learned: all is looked for again.
+    pub(super) fn forget(&mut self) {
+        self.busy.clear();
+        self.gone.clear();
     }
 
     /// From here on nobody is told what happens, which is too much.
