@@ -125,7 +125,8 @@ impl Report {
         let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
         let name = mode.directory("benchmarks");
         let path = docs.join(format!("{name}.md"));
-        let page = fs::read_to_string(&path).unwrap_or_default();
+        let page = fs::read_to_string(&path)
+            .unwrap_or_else(|_| format!("# Benchmarks of mode {mode}\n\n"));
         let ours = format!("{BEGIN}\n{}\n{END}", self.text().trim_end());
         let page = match (page.find(BEGIN), page.find(END)) {
             (Some(begin), Some(end)) if begin < end => {
