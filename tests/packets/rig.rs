@@ -148,7 +148,11 @@ impl Rig {
                 change(&mut config);
                 planner.configure(config);
             }
-            Programmer::Iptables(config, _) => change(config),
+            Programmer::Iptables(backend, _) => {
+                let mut config = backend.config().clone();
+                change(&mut config);
+                backend.configure(config);
+            }
         }
     }
 
