@@ -2,10 +2,11 @@
 
 use crate::iptables::content::Ruleset;
 use crate::iptables::names::ChainName;
-use crate::iptables::rule::{Rule, Table};
+use crate::iptables::rule::{Address, Is, Match, Rule, Table};
 use crate::iptables::setup;
 use crate::model::Family;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 /// A chain by its table and name.
 pub type Place = (Table, ChainName);
@@ -23,7 +24,57 @@ pub enum Line {
 #[derive(Clone, Debug)]
 pub struct Chains {
     pub(super) family: Family,
-    chains: BTreeMap<Place, Vec<Line>>,
+    chains: BTreeMap<Place, Lines>,
+}
+
+/// A chain's lines. Most rules of long chains ask for one destination: for a packet only its own are
+/// looked at, and those that ask for none.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    all: Vec<Line>,
+    /// Where rules stand that ask for this destination, from 0 and in order.
+    to: HashMap<IpAddr, Vec<usize>>,
+    /// Where all others stand.
+    others: Vec<usize>,
+}
+
+impl Lines {
+    fn new(all: Vec<Line>) -> Self {
+        let mut lines = Self::default();
+        for (position, line) in all.iter().enumerate() {
+            let positions = match destination(line) {
+                Some(address) => lines.to.entry(address).or_default(),
+                None => &mut lines.others,
+            };
+            positions.push(position);
+        }
+        lines.all = all;
+        lines
+    }
+
+    /// Where rules stand that a packet to this destination may match, in order.
+    fn positions(&self, destination: IpAddr) -> Vec<usize> {
+        let own = self.to.get(&destination).into_iter().flatten();
+        let mut positions: Vec<usize> = own.chain(&self.others).copied().collect();
+        positions.sort_unstable();
+        positions
+    }
+}
+
+/// The one destination that a rule asks for.
+fn destination(line: &Line) -> Option<IpAddr> {
+    let Line::Rule(rule) = line else {
+        return None;
+    };
+    rule.matches.iter().find_map(|own| match own {
+        Match::Destination(Is::So, Address::One(address)) => Some(*address),
+        Match::Destination(Is::So, Address::Range(range))
+            if range.prefix_len() == range.max_prefix_len() =>
+        {
+            Some(range.addr())
+        }
+        _ => None,
+    })
 }
 
 impl Chains {
@@ -39,15 +90,19 @@ impl Chains {
     /// there.
     pub fn planned(ruleset: &Ruleset) -> Self {
         let mut all = Self::new(ruleset.family);
+        let mut built_in: BTreeMap<Place, Vec<Line>> = BTreeMap::new();
         for jump in setup::jumps() {
-            let chain = all.chains.entry((jump.table, jump.from)).or_default();
+            let chain = built_in.entry((jump.table, jump.from)).or_default();
             // Each goes to the head.
             chain.insert(0, Line::Rule(jump.rule));
+        }
+        for (place, lines) in built_in {
+            all.insert(place, lines);
         }
         for (table, content) in [(Table::Filter, &ruleset.filter), (Table::Nat, &ruleset.nat)] {
             for (name, rules) in content.by_chain() {
                 let lines = rules.into_iter().map(|rule| Line::Rule(rule.clone()));
-                all.chains.insert((table, name), lines.collect());
+                all.insert((table, name), lines.collect());
             }
         }
         all
@@ -55,12 +110,23 @@ impl Chains {
 
     /// A chain with all that stands in it.
     pub fn insert(&mut self, place: Place, lines: Vec<Line>) {
-        self.chains.insert(place, lines);
+        self.chains.insert(place, Lines::new(lines));
     }
 
     /// What stands in a chain; `None` if it is not there, or was not told.
     pub fn get(&self, place: &Place) -> Option<&[Line]> {
-        self.chains.get(place).map(Vec::as_slice)
+        self.chains.get(place).map(|lines| lines.all.as_slice())
+    }
+
+    /// What of a chain a packet to this destination may match, each with its place in the chain.
+    pub(super) fn lines_to(&self, place: &Place, destination: IpAddr) -> Vec<(usize, &Line)> {
+        let Some(lines) = self.chains.get(place) else {
+            return Vec::new();
+        };
+        let positions = lines.positions(destination).into_iter();
+        positions
+            .map(|position| (position, &lines.all[position]))
+            .collect()
     }
 
     /// The rules of a chain that are such as kube-proxy has.
@@ -75,6 +141,6 @@ impl Chains {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&Place, &[Line])> {
         let all = self.chains.iter();
-        all.map(|(place, lines)| (place, lines.as_slice()))
+        all.map(|(place, lines)| (place, lines.all.as_slice()))
     }
 }

@@ -124,10 +124,11 @@ impl<'a, 'c> Walk<'a, 'c> {
     /// Runs a chain and those that it jumps to.
     fn run(&mut self, place: Place, depth: usize) -> Say {
         self.visited.insert(place);
-        let lines = self.tracer.chains.get(&place).unwrap_or_default();
+        let destination = self.flight.destination;
+        let lines = self.tracer.chains.lines_to(&place, destination);
         let mut missed = Vec::new();
         let steps = self.step_count();
-        for (position, line) in lines.iter().enumerate() {
+        for (position, line) in lines {
             let Line::Rule(rule) = line else {
                 continue;
             };
