@@ -24,7 +24,7 @@ use walk::Walk;
 /// A rule that matched; jumps to chains in which none did are left out, but to those of Services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// How many random choices came before.
+    /// How many random choices lead there, that of this rule among them.
     pub choices: usize,
     /// The table's family.
     pub family: Family,

@@ -36,6 +36,9 @@ struct Lines {
     to: HashMap<IpAddr, Vec<usize>>,
     /// Where all others stand.
     others: Vec<usize>,
+    /// Where one of so many rules in a row matches, each as likely as the others and whatever the packet
+    /// is: the endpoints of a Service port.
+    draws: HashMap<usize, usize>,
 }
 
 impl Lines {
@@ -48,6 +51,14 @@ impl Lines {
             };
             positions.push(position);
         }
+        for (position, line) in all.iter().enumerate() {
+            if let Some(count) = chance(line).filter(|count| *count > 1)
+                && let Some(rules) = all.get(position..position + count)
+                && (0..count).all(|at| chance(&rules[at]) == Some(count - at))
+            {
+                lines.draws.insert(position, count);
+            }
+        }
         lines.all = all;
         lines
     }
@@ -59,6 +70,22 @@ impl Lines {
         positions.sort_unstable();
         positions
     }
+}
+
+/// That a rule matches one packet out of so many, whichever it is.
+fn chance(line: &Line) -> Option<usize> {
+    let Line::Rule(rule) = line else {
+        return None;
+    };
+    let mut count = 1;
+    for own in &rule.matches {
+        match own {
+            Match::Comment(_) | Match::Count(_) => {}
+            Match::OneOf(of) if count == 1 => count = *of,
+            _ => return None,
+        }
+    }
+    Some(count)
 }
 
 /// The one destination that a rule asks for.
@@ -127,6 +154,12 @@ impl Chains {
         positions
             .map(|position| (position, &lines.all[position]))
             .collect()
+    }
+
+    /// How many rules there are from this place in a chain on of which one matches, each as likely as the
+    /// others; `None` if it is not there that such begin.
+    pub(super) fn draw(&self, place: &Place, position: usize) -> Option<usize> {
+        self.chains.get(place)?.draws.get(&position).copied()
     }
 
     /// The rules of a chain that are such as kube-proxy has.

@@ -128,17 +128,27 @@ impl<'a, 'c> Walk<'a, 'c> {
         let lines = self.tracer.chains.lines_to(&place, destination);
         let mut missed = Vec::new();
         let steps = self.step_count();
-        for (position, line) in lines {
+        let mut at = 0;
+        while let Some((mut position, mut line)) = lines.get(at).copied() {
+            let draw = self.tracer.chains.draw(&place, position);
+            if let Some(count) = draw {
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                at += self.choices.choose(count) as usize;
+                (position, line) = lines[at];
+            }
+            at += 1;
             let Line::Rule(rule) = line else {
                 continue;
             };
-            let choices = self.choices.made();
-            if let Some(why) = self.first_missed(rule) {
+            if draw.is_none()
+                && let Some(why) = self.first_missed(rule)
+            {
                 if self.record.is_some() && is_telling(why) {
                     missed.push(why.clone());
                 }
                 continue;
             }
+            let choices = self.choices.made();
             let outcome = self.act(rule);
             if let Some(record) = &mut self.record {
                 record.steps.push(Step {

@@ -82,8 +82,8 @@ impl<'a> Shape<'a> {
     fn of(path: &'a Path) -> Self {
         let mut before = 0;
         let parts = path.steps.iter().map(|step| {
-            let is_chosen = choices_after(step) > before;
-            before = choices_after(step);
+            let is_chosen = step.choices > before;
+            before = step.choices;
             match step.chain {
                 chain if is_chosen => Part::Choice(step.point, chain),
                 chain if chain.is_of_endpoint() => Part::Endpoint(step.point, step.position),
@@ -96,12 +96,6 @@ impl<'a> Shape<'a> {
             end: (std::mem::discriminant(&path.end), path.end.masquerades()),
         }
     }
-}
-
-/// How many random choices there were when a step was done. What did not match made some, too.
-fn choices_after(step: &Step) -> usize {
-    let chooses = |own: &Match| matches!(own, Match::OneOf(count) if *count > 1);
-    step.choices + usize::from(step.rule.matches.iter().any(chooses))
 }
 
 /// What decided on a way of which there are `count`.
@@ -117,8 +111,8 @@ fn decisions(packet: &Packet, path: &Path, count: usize) -> Vec<Decision> {
             .filter(|step| step.point == *point)
             .peekable();
         while let Some(step) = steps.next() {
-            let is_chosen = choices_after(step) > before;
-            before = choices_after(step);
+            let is_chosen = step.choices > before;
+            before = step.choices;
             if is_from_built_in(step) {
                 base = Some(format!("{} {}", step.table.name(), step.chain));
                 continue;
