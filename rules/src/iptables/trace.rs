@@ -164,6 +164,10 @@ impl fmt::Display for Trace {
     }
 }
 
+/// So many ways are followed. Each emptied chain of an endpoint doubles them: the kernel goes on to the
+/// next endpoint from there.
+const WAYS_MAX: usize = 1 << 14;
+
 /// Sends packets through one family's chains.
 #[derive(Clone, Debug)]
 pub struct Tracer<'a> {
@@ -199,13 +203,14 @@ impl<'a> Tracer<'a> {
         self.explore(packet, true)
     }
 
-    /// Walks again from the start for each way.
+    /// Walks again from the start for each way, of which there are as many as endpoints, and more only
+    /// where somebody emptied the chains of endpoints.
     fn explore(&self, packet: &Packet, with_steps: bool) -> Trace {
         let mut choices = Choices::default();
         let mut paths = Vec::new();
         loop {
             paths.push(Walk::new(self, packet, &mut choices, with_steps).go());
-            if !choices.advance() {
+            if paths.len() == WAYS_MAX || !choices.advance() {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::iptables::content::Ruleset;
 use crate::iptables::names::ChainName;
-use crate::iptables::rule::{Address, Is, Match, Rule, Table};
+use crate::iptables::rule::{Address, Is, Match, Rule, Table, Target};
 use crate::iptables::setup;
 use crate::model::Family;
 use std::collections::{BTreeMap, HashMap};
@@ -121,6 +121,9 @@ impl Chains {
         for jump in setup::jumps() {
             let chain = built_in.entry((jump.table, jump.from)).or_default();
             // Each goes to the head.
+            if let Some(Target::Jump(to)) = jump.rule.target {
+                all.insert((jump.table, to), Vec::new());
+            }
             chain.insert(0, Line::Rule(jump.rule));
         }
         for (place, lines) in built_in {

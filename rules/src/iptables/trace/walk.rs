@@ -24,6 +24,8 @@ enum Say {
     Accept,
     Drop,
     Reject,
+    /// It is not known: the chain was not read yet.
+    Unknown,
 }
 
 /// What a walk leaves for whoever explains it.
@@ -81,7 +83,8 @@ impl<'a> Hooks<'a> for Walk<'a, '_> {
             }
             match self.run((*table, chain), 0) {
                 Say::Nothing | Say::Accept => {}
-                Say::Drop => return ControlFlow::Break(End::Dropped),
+                // Whoever reads chains as packets come by asks again when he has this one.
+                Say::Drop | Say::Unknown => return ControlFlow::Break(End::Dropped),
                 Say::Reject => return ControlFlow::Break(End::Rejected),
             }
         }
@@ -124,6 +127,9 @@ impl<'a, 'c> Walk<'a, 'c> {
     /// Runs a chain and those that it jumps to.
     fn run(&mut self, place: Place, depth: usize) -> Say {
         self.visited.insert(place);
+        if depth > 0 && self.tracer.chains.get(&place).is_none() {
+            return Say::Unknown;
+        }
         let destination = self.flight.destination;
         let lines = self.tracer.chains.lines_to(&place, destination);
         let mut missed = Vec::new();
