@@ -84,7 +84,9 @@ fn serves_iptables(cases: &mut Cases, engine: &Engine, node: &TestNode) {
         rights::init_iptables(engine, node, MODE)
     });
     let container = cases.case("start", || {
-        engine.start(node.namespace(), &node.daemon(&[MODE]))
+        // Left unset, they are warned of, as upstream has it.
+        let addresses = "--nodeport-addresses=0.0.0.0/0,::/0";
+        engine.start(node.namespace(), &node.daemon(&[MODE, addresses]))
     });
     let Some(container) = container else { return };
     cases.case("iptables-save has the Service", || node.has_chains());
