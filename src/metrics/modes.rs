@@ -31,6 +31,13 @@ pub(super) struct IptablesMetrics {
 }
 
 impl ModeMetrics {
+    #[cfg_attr(
+        not(feature = "node"),
+        expect(
+            unused_variables,
+            reason = "only on a node there are counters of the kernel"
+        )
+    )]
     pub(super) fn new(make: &Maker, mode: Mode, accounted: bool) -> prometheus::Result<Self> {
         #[cfg(feature = "node")]
         if accounted {

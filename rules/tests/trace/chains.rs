@@ -235,7 +235,7 @@ fn the_ways_are_no_more_than_endpoints_while_their_chains_are_read() {
     assert_eq!(asked.count(), count);
     // The kernel goes on to the next one from an empty chain: what is followed of that has an end.
     let emptied = without_endpoints(&chains, |some, place| {
-        some.insert(place, Vec::<Line>::new())
+        some.insert(place, Vec::<Line>::new());
     });
     let trace = cluster.trace_through(&emptied, "node", "cluster");
     assert!(trace.paths.len() <= 1 << 14, "{}", trace.paths.len());
