@@ -16,7 +16,6 @@ use crate::conformance::foretold;
 use crate::conformance::rig::Rig;
 use crate::conformance::spec::Family;
 use crate::conformance::texts;
-use crate::mode::Mode;
 
 /// Most of the time is spent waiting for what doesn't come.
 const THREADS: usize = 96;
@@ -112,14 +111,6 @@ pub(crate) fn run(rig: &Rig, state: &str, cases: Vec<Case>) -> Result<Vec<Row>> 
 fn compare_with_trace(rig: &Rig, rows: &mut [Row]) -> Result<()> {
     /// So many times the packets for a pod that did not answer yet.
     const MORE: usize = 4;
-    /// Of a state in mode iptables: to follow one packet through a chain of all Services takes a
-    /// development build a part of a second.
-    const MOST: usize = 25;
-    let step = match rig.mode {
-        Mode::Nftables => 1,
-        Mode::Iptables => rows.len().div_ceil(MOST).max(1),
-    };
-    let mut rows: Vec<&mut Row> = rows.iter_mut().step_by(step).collect();
     let cases: Vec<&Case> = rows.iter().map(|row| &row.case).collect();
     let foretold = foretold::ask(rig, &cases)?;
     for (row, foretold) in rows.iter_mut().zip(foretold) {
