@@ -66,7 +66,8 @@ fn ports(table: &mut Table) {
         port,
         target,
     };
-    for (name, affinity) in [("ports", None), ("ports-affinity", Some(60))] {
+    // For longer than it takes until trace is asked, after all packets of the table.
+    for (name, affinity) in [("ports", None), ("ports-affinity", Some(3600))] {
         let mut service = table.service(name);
         service.ports = vec![
             port("first", Protocol::Tcp, 80, ECHO_PORT),
