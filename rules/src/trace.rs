@@ -8,6 +8,7 @@ mod packet;
 mod serialize;
 mod show;
 mod ways;
+mod words;
 
 pub(crate) use choices::Choices;
 pub(crate) use flight::{Flight, Hooks, fly};
@@ -15,3 +16,4 @@ pub use packet::{End, Ends, Follow, HookPoint, Origin, Packet};
 pub(crate) use show::write_paths;
 pub use ways::{Decision, Fate, Share, Way};
 pub(crate) use ways::{Walked, undecided, ways};
+pub(crate) use words::{inside, interface, sentence};

@@ -4,7 +4,7 @@ use super::{Outcome, Step};
 use crate::iptables::names::{self, ChainName};
 use crate::iptables::rule::{Is, Match, State, Target};
 use crate::iptables::top::NODEPORTS;
-use crate::trace::Packet;
+use crate::trace::{Packet, inside, interface, sentence};
 use std::net::SocketAddr;
 
 /// How much of a step is told.
@@ -32,20 +32,8 @@ pub(super) fn step(step: &Step, packet: &Packet, detail: Detail) -> String {
         (Detail::Chosen, Outcome::Translate(_)) => actions.push("that endpoint".to_owned()),
         _ => actions.extend(action(step, packet)),
     }
-    let mut text = conditions.join(", ");
-    if !actions.is_empty() {
-        text = format!("{text} → {}", actions.join(", "));
-    }
-    if let Some(missed_there) = &step.dead_end {
-        let why = missed(missed_there, packet).join(", ");
-        let why = if why.is_empty() {
-            why
-        } else {
-            format!(" {why},")
-        };
-        text = format!("{text}, where{why} no rule matches");
-    }
-    text.trim_start().to_owned()
+    let missed = step.dead_end.as_ref().map(|own| missed(own, packet));
+    sentence(&conditions, &actions, missed.as_deref())
 }
 
 /// Why the rules of a chain that came before did not match, as far as it says anything.
@@ -192,15 +180,4 @@ fn action(step: &Step, packet: &Packet) -> Option<String> {
         (Outcome::Reject, _) => "reject with port unreachable".to_owned(),
         (Outcome::Drop, _) => "drop".to_owned(),
     })
-}
-
-fn inside(packet: &Packet, range: &str, is_inside: bool) -> String {
-    let not = if is_inside { "" } else { "not " };
-    format!("source {} is {not}in {range}", packet.source)
-}
-
-fn interface(name: &str, wildcard: bool, is_it: bool) -> String {
-    let not = if is_it { "" } else { "not " };
-    let star = if wildcard { "*" } else { "" };
-    format!("it came {not}in by {name}{star}")
 }

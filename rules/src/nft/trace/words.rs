@@ -3,6 +3,7 @@
 use super::{Outcome, Packet, Step};
 use crate::nft::print;
 use crate::nft::ruleset::{Element, Pick, SetId, Side, Statement, Value};
+use crate::trace::{inside, interface, sentence};
 use std::net::SocketAddr;
 
 /// How much of a step is told.
@@ -37,20 +38,8 @@ pub(super) fn step(step: &Step, packet: &Packet, detail: Detail) -> String {
         (Detail::Chosen, Outcome::Translate(_)) => actions.push("that endpoint".to_owned()),
         _ => actions.extend(outcome(&step.outcome)),
     }
-    let mut text = conditions.join(", ");
-    if !actions.is_empty() {
-        text = format!("{text} → {}", actions.join(", "));
-    }
-    if let Some(missed_there) = &step.dead_end {
-        let why = missed(missed_there, packet).join(", ");
-        let why = if why.is_empty() {
-            why
-        } else {
-            format!(" {why},")
-        };
-        text = format!("{text}, where{why} no rule matches");
-    }
-    text.trim_start().to_owned()
+    let missed = step.dead_end.as_ref().map(|own| missed(own, packet));
+    sentence(&conditions, &actions, missed.as_deref())
 }
 
 /// Of how many endpoints in a list one is chosen; `None` if there is no choice.
@@ -207,15 +196,4 @@ fn end(side: Side, packet: &Packet) -> String {
         Side::Source => format!("source {}", packet.source),
         Side::Destination => "destination".to_owned(),
     }
-}
-
-fn inside(packet: &Packet, range: &str, is_inside: bool) -> String {
-    let not = if is_inside { "" } else { "not " };
-    format!("source {} is {not}in {range}", packet.source)
-}
-
-fn interface(name: &str, wildcard: bool, is_it: bool) -> String {
-    let not = if is_it { "" } else { "not " };
-    let star = if wildcard { "*" } else { "" };
-    format!("it came {not}in by {name}{star}")
 }
