@@ -15,6 +15,7 @@ mod network;
 mod resources;
 mod socket;
 mod swap;
+mod touched;
 
 use std::time::{Duration, Instant};
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::touched::{everything, ipv4, ipv6, nothing};
 use super::{Course, Fault, Scale};
 use crate::faults::objects::Service;
 use crate::faults::site::Site;
@@ -19,22 +20,6 @@ struct Edit {
     touches: fn(&Target) -> bool,
     /// It takes away the last NAT chain or the last rule about connections of a family.
     unhooks: bool,
-}
-
-fn everything(_: &Target) -> bool {
-    true
-}
-
-fn nothing(_: &Target) -> bool {
-    false
-}
-
-fn ipv4(target: &Target) -> bool {
-    !target.is_ipv6
-}
-
-fn ipv6(target: &Target) -> bool {
-    target.is_ipv6
 }
 
 fn calm_by_cluster_ip(target: &Target) -> bool {

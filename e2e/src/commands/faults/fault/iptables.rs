@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use e2e::{exposition, wait};
 
+use super::touched::{everything, ipv4, ipv6, nothing};
 use super::{Course, Fault, Scale, churn, swap};
 use crate::faults::site::Site;
 use crate::faults::traffic::{Source, Target};
@@ -23,22 +24,6 @@ struct Edit {
     touches: fn(&Target) -> bool,
     /// It takes away the last NAT chain of a family.
     unhooks: bool,
-}
-
-fn everything(_: &Target) -> bool {
-    true
-}
-
-fn nothing(_: &Target) -> bool {
-    false
-}
-
-fn ipv4(target: &Target) -> bool {
-    !target.is_ipv6
-}
-
-fn ipv6(target: &Target) -> bool {
-    target.is_ipv6
 }
 
 const EDITS: [Edit; 15] = [
